@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// DecodeError is why a message is no event of this contract; its Reason goes
+// to the dead-letter stream.
+type DecodeError struct {
+	// Reason code.
+	Reason DeadReason
+	// Subject of the message.
+	Subject string
+	// Err is what went wrong.
+	Err error
+}
+
+// Error implements error.
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("%s: %s: %v", e.Subject, e.Reason, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// Encode turns an event into a message below prefix. It checks the envelope's
+// tokens and the payload's Validate, and changes nothing in e.
+func Encode(prefix string, e *Event) (*nats.Msg, error) {
+	if e.Data == nil {
+		return nil, fmt.Errorf("encode %s: no payload", e.Type)
+	}
+	t := e.Data.EventType()
+	if err := CheckToken("site", e.Site); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", t, err)
+	}
+	if err := CheckToken("source", e.Source); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", t, err)
+	}
+	if err := e.Data.Validate(); err != nil {
+		return nil, fmt.Errorf("encode %s of %s/%s: %w", t, e.Site, e.Source, err)
+	}
+	data, err := AppendPayload(nil, e.Data)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s of %s/%s: %w", t, e.Site, e.Source, err)
+	}
+	m := &nats.Msg{Data: data, Header: make(nats.Header, 8)}
+	if t == TypeCommandCurtail && e.Source == BroadcastSource {
+		m.Subject = BroadcastSubject(prefix, e.Site)
+	} else {
+		m.Subject = Subject(prefix, e.Site, t, e.Source)
+	}
+	putEnvelope(m.Header, t, &e.Meta)
+	return m, nil
+}
+
+func putEnvelope(h nats.Header, t Type, m *Meta) {
+	h[HeaderCESpecVersion] = []string{CESpecVersion}
+	h[HeaderCEType] = []string{string(t)}
+	h[HeaderCESource] = []string{m.Site + "/" + m.Source}
+	h[HeaderContentType] = []string{ContentTypeJSON}
+	if m.ID != "" {
+		h[HeaderCEID] = []string{m.ID}
+		if m.Dedup {
+			h[HeaderMsgID] = []string{m.ID}
+		}
+	}
+	if !m.Time.IsZero() {
+		h[HeaderCETime] = []string{m.Time.UTC().Format(time.RFC3339Nano)}
+	}
+	if m.Causation != "" {
+		h[HeaderCausation] = []string{m.Causation}
+	}
+	if m.Correlation != "" {
+		h[HeaderCorrelation] = []string{m.Correlation}
+	}
+}
+
+// AppendPayload appends the JSON of p to b.
+func AppendPayload(b []byte, p Payload) ([]byte, error) {
+	j, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	return append(b, j...), nil
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+// SiteConfig (site.config) is everything about a site that deciders need and
+// that a person decides: limits, meters, policy, tariff. A new one replaces
+// the old one whole.
+type SiteConfig struct {
+	// LimitWatts is the most the site may draw: the lowest of rating and
+	// contract at the point of connection. W.
+	LimitWatts int64 `json:"limit_watts"`
+	// ContinuousFactorPPM is the share of the limit usable for hours, parts
+	// per million: 800000 on standard-rated breakers, 1000000 on 100 % rated
+	// gear.
+	ContinuousFactorPPM int64 `json:"continuous_factor_ppm"`
+	// ContractedWatts is the power paid for, the base of the energy balance.
+	ContractedWatts int64 `json:"contracted_watts"`
+	// AINameplateWatts is what the AI load is taken to draw while its meter
+	// is not believed. W.
+	AINameplateWatts int64 `json:"ai_nameplate_watts"`
+	// HouseWatts is a constant for house load that no meter sees. W.
+	HouseWatts int64 `json:"house_watts"`
+	// Reserve kept free for the next step of the AI load.
+	Reserve ReserveConfig `json:"reserve"`
+	// Meters that the deciders believe, at least one that sees the AI load.
+	Meters []MeterConfig `json:"meters"`
+	// Policy of dispatch.
+	Policy PolicyConfig `json:"policy"`
+	// Tariff of settlement.
+	Tariff TariffConfig `json:"tariff"`
+}
+
+// ReserveConfig sizes the reserve:
+// max(floor while the envelope is younger than its window, peak of the
+// envelope − load) + margin.
+type ReserveConfig struct {
+	// FloorWatts is the largest step the AI load is known to take within the
+	// response time; the least reserve at any time. W.
+	FloorWatts int64 `json:"floor_watts"`
+	// MarginWatts is added always. W.
+	MarginWatts int64 `json:"margin_watts"`
+	// EnvelopeSeconds is the window whose peak the AI load may return to
+	// without notice; 0 switches the envelope off. s, at most 86400.
+	EnvelopeSeconds int64 `json:"envelope_seconds"`
+}
+
+// Measures says what a meter sees.
+type Measures string
+
+// What a meter sees.
+const (
+	// MeasuresTotal: the whole site at the point of connection.
+	MeasuresTotal Measures = "total"
+	// MeasuresAI: the AI load, or a part of it.
+	MeasuresAI Measures = "ai"
+	// MeasuresHouse: house load (cooling, losses, offices), or a part of it.
+	MeasuresHouse Measures = "house"
+	// MeasuresMining: mining, or a part of it.
+	MeasuresMining Measures = "mining"
+)
+
+// MeterConfig describes one meter of the site.
+type MeterConfig struct {
+	// Meter is the id, the source token of its readings.
+	Meter string `json:"meter"`
+	// Measures says what it sees.
+	Measures Measures `json:"measures"`
+	// Group: meters of one non-empty group measure the same thing and the
+	// highest is believed; all others of the same Measures add up.
+	Group string `json:"group,omitempty"`
+	// PeriodMilliseconds is the normal distance of two readings.
+	PeriodMilliseconds int64 `json:"period_milliseconds"`
+	// StaleMilliseconds after which the meter is not believed any more
+	// (default in the schema: 5000).
+	StaleMilliseconds int64 `json:"stale_milliseconds"`
+	// MinWatts and MaxWatts bound what is believed; a reading outside is no
+	// reading. W.
+	MinWatts int64 `json:"min_watts"`
+	MaxWatts int64 `json:"max_watts"`
+	// CounterModulusMilliwattHours is where the energy counter wraps; 0 when
+	// it never does. mWh.
+	CounterModulusMilliwattHours int64 `json:"counter_modulus_milliwatt_hours,omitempty"`
+}
+
+// PolicyConfig is how dispatch behaves.
+type PolicyConfig struct {
+	// LeaseMilliseconds is the life of a permit, 10000-15000 on a real site.
+	LeaseMilliseconds int64 `json:"lease_milliseconds"`
+	// DeadMilliseconds of silence of the AI meter after which mining gets
+	// only GuaranteedWatts. ms.
+	DeadMilliseconds int64 `json:"dead_milliseconds"`
+	// GuaranteedWatts is what mining may draw with dead meters, default 0. W.
+	GuaranteedWatts int64 `json:"guaranteed_watts"`
+	// RestartDelayMilliseconds without any increase after meters come back.
+	RestartDelayMilliseconds int64 `json:"restart_delay_milliseconds"`
+	// RampWattsPerSecond and RampBurstWatts bound increases: a token bucket.
+	RampWattsPerSecond int64 `json:"ramp_watts_per_second"`
+	RampBurstWatts     int64 `json:"ramp_burst_watts"`
+	// MinOnMilliseconds: no economic stop of a unit that runs for less;
+	// reductions for any other reason ignore it.
+	MinOnMilliseconds int64 `json:"min_on_milliseconds"`
+	// MinOffMilliseconds: no start of a unit that stopped less long ago.
+	MinOffMilliseconds int64 `json:"min_off_milliseconds"`
+	// HysteresisWatts of free headroom needed before anything is raised.
+	HysteresisWatts int64 `json:"hysteresis_watts"`
+	// Economics switches the strike price on: a unit runs only while energy
+	// costs less than what it earns. Off, mining follows headroom alone.
+	Economics bool `json:"economics"`
+	// StrikeAdderMicrousdPerMWh is added to the energy price before the
+	// comparison (delivery, losses, wear). µ$/MWh.
+	StrikeAdderMicrousdPerMWh int64 `json:"strike_adder_microusd_per_mwh"`
+}
+
+// TariffConfig is how settlement books energy and money.
+type TariffConfig struct {
+	// IntervalSeconds of settlement; divides a day. s.
+	IntervalSeconds int64 `json:"interval_seconds"`
+	// GraceSeconds after an interval's end before it closes. s.
+	GraceSeconds int64 `json:"grace_seconds"`
+	// AccrualSeconds between revenue.accrued events; divides the interval. s.
+	AccrualSeconds int64 `json:"accrual_seconds"`
+	// EnergyPriceMicrousdPerMWh is the fixed price of energy, used while no
+	// price signal is in force. µ$/MWh.
+	EnergyPriceMicrousdPerMWh int64 `json:"energy_price_microusd_per_mwh"`
+	// Indexed: price signals set the price of energy; otherwise they are
+	// opportunity prices for dispatch only.
+	Indexed bool `json:"indexed"`
+	// ResaleAllowed: contracted but unused energy is sold at the price in
+	// force.
+	ResaleAllowed bool `json:"resale_allowed"`
+	// PoolFeePPM and Scheme of the payout, for shares whose verdict does not
+	// carry them. Scheme is fpps or pps.
+	PoolFeePPM int64  `json:"pool_fee_ppm"`
+	Scheme     Scheme `json:"scheme"`
+}
