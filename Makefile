@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make help` lists the targets. Everything is installed by what needs it.
+
+SHELL       := /bin/bash
+GO          ?= go
+BIN         := bin/ballast
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS     := -X main.version=$(VERSION)
+TOOLS       := $(GO) tool -modfile=tools/go.mod
+FUZZTIME    ?= 10s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Run a demo site with everything in one process (Ctrl-C ends it with a summary)
+	$(BIN) up
+
+.PHONY: test
+test: js-deps ## Run all tests
+	$(GO) test ./...
+
+.PHONY: build
+build: ## Build bin/ballast
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/ballast
+
+.PHONY: race
+race: js-deps ## Run all tests under the race detector
+	$(GO) test -race ./...
+
+.PHONY: faults
+faults: ## Run the fault tests: the real binary, processes killed and stopped
+	$(GO) test -count=1 -run 'TestFault' -v ./cmd/ballast/...
+
+.PHONY: bench
+bench: build ## Print the benchmark ratios (bus, latency, fold)
+	$(BIN) bench bus latency fold
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for FUZZTIME each
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; done
+
+.PHONY: lint
+lint: ## gofmt, go vet and the linters of .golangci.yml
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt these: $$out"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOLS) golangci-lint run ./...
+
+.PHONY: js-deps
+js-deps: ## Install the independent JavaScript client that a test uses
+	@if [ ! -d cmd/ballast/testdata/js/node_modules ]; then \
+	  cd cmd/ballast/testdata/js && npm ci --no-audit --no-fund --silent; fi
+
+.PHONY: ci
+ci: lint race build ## What CI runs: linters, every test under the race detector, the build
+	$(GO) test ./...
+
+.PHONY: clean
+clean: ## Remove what was built (never data)
+	rm -rf bin dist
