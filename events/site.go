@@ -31,12 +31,16 @@ type SiteConfig struct {
 }
 
 // ReserveConfig sizes the reserve:
-// max(floor while the envelope is younger than its window, peak of the
-// envelope − load) + margin.
+//
+//	max(floor, peak of the envelope − load, unlearned while the envelope is
+//	younger than its window) + margin
 type ReserveConfig struct {
-	// FloorWatts is the largest step the AI load is known to take within the
-	// response time; the least reserve at any time. W.
+	// FloorWatts is the least reserve at any time, before the margin. W.
 	FloorWatts int64 `json:"floor_watts"`
+	// UnlearnedWatts is the largest step the AI load is known to take within
+	// the response time: the least reserve while the envelope has not yet
+	// seen a whole window, or there is no envelope. W.
+	UnlearnedWatts int64 `json:"unlearned_watts"`
 	// MarginWatts is added always. W.
 	MarginWatts int64 `json:"margin_watts"`
 	// EnvelopeSeconds is the window whose peak the AI load may return to

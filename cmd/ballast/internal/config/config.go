@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// Config is the whole file.
+type Config struct {
+	Bus   Bus    `yaml:"bus"`
+	Sites []Site `yaml:"sites"`
+}
+
+// Bus says which bus to use or how to run one.
+type Bus struct {
+	URL          string   `yaml:"url"`           // empty: run the embedded server
+	DataDir      string   `yaml:"data_dir"`      // of the embedded server
+	Listen       string   `yaml:"listen"`        // host:port of the embedded server, "none" for in-process only
+	Prefix       string   `yaml:"prefix"`        // first token of every subject
+	Durability   string   `yaml:"durability"`    // power-loss or process-crash
+	Creds        string   `yaml:"creds"`         // credentials file for an external bus
+	NKey         string   `yaml:"nkey"`          // nkey seed file for an external bus
+	CA           string   `yaml:"ca"`            // PEM file of the authority that signed the server's certificate
+	Cert         string   `yaml:"cert"`          // PEM certificate: the embedded server's, or ours towards an external one
+	Key          string   `yaml:"key"`           // PEM key of Cert
+	Replicas     int      `yaml:"replicas"`      // copies of each stream on a cluster
+	JournalAge   Duration `yaml:"journal_age"`   // how long the journal is kept behind a snapshot
+	JournalBytes int64    `yaml:"journal_bytes"` // and how large it may grow, 0 = unbounded
+}
+
+// Site is one site: what deciders are told about it, and what of it this
+// process plays.
+type Site struct {
+	ID               string  `yaml:"id"`
+	Limit            Power   `yaml:"limit"`
+	ContinuousFactor Share   `yaml:"continuous_factor"`
+	Contracted       Power   `yaml:"contracted"`
+	AINameplate      Power   `yaml:"ai_nameplate"`
+	House            Power   `yaml:"house"`
+	Reserve          Reserve `yaml:"reserve"`
+	Meters           []Meter `yaml:"meters"`
+	Policy           Policy  `yaml:"policy"`
+	Tariff           Tariff  `yaml:"tariff"`
+}
+
+// Reserve is kept free for the next step of the AI load.
+type Reserve struct {
+	Floor     Power    `yaml:"floor"`
+	Unlearned Power    `yaml:"unlearned"`
+	Margin    Power    `yaml:"margin"`
+	Envelope  Duration `yaml:"envelope"`
+}
+
+// Meter is one meter that the deciders believe.
+type Meter struct {
+	ID       string   `yaml:"id"`
+	Measures string   `yaml:"measures"`
+	Group    string   `yaml:"group"`
+	Period   Duration `yaml:"period"`
+	Stale    Duration `yaml:"stale"`
+	Min      Power    `yaml:"min"`
+	Max      Power    `yaml:"max"`
+}
+
+// Policy of dispatch.
+type Policy struct {
+	Lease         Duration `yaml:"lease"`
+	Dead          Duration `yaml:"dead"`
+	Guaranteed    Power    `yaml:"guaranteed"`
+	RestartDelay  Duration `yaml:"restart_delay"`
+	RampPerSecond Power    `yaml:"ramp_per_second"`
+	RampBurst     Power    `yaml:"ramp_burst"`
+	MinOn         Duration `yaml:"min_on"`
+	MinOff        Duration `yaml:"min_off"`
+	Hysteresis    Power    `yaml:"hysteresis"`
+	Economics     bool     `yaml:"economics"`
+	StrikeAdder   Money    `yaml:"strike_adder"`
+}
+
+// Tariff of settlement.
+type Tariff struct {
+	Interval    Duration `yaml:"interval"`
+	Grace       Duration `yaml:"grace"`
+	Accrual     Duration `yaml:"accrual"`
+	EnergyPrice Money    `yaml:"energy_price"`
+	Indexed     bool     `yaml:"indexed"`
+	Resale      bool     `yaml:"resale"`
+	PoolFee     Share    `yaml:"pool_fee"`
+	Scheme      string   `yaml:"scheme"`
+}
+
+// Default is what holds for keys that are not written.
+func Default() Config {
+	return Config{Bus: Bus{
+		DataDir: "data", Listen: "127.0.0.1:4222", Prefix: events.DefaultPrefix, Durability: "power-loss",
+		Replicas: 1, JournalAge: Duration(7 * 24 * time.Hour),
+	}}
+}
+
+// defaultSite is what holds for keys of a site that are not written.
+func defaultSite() Site {
+	return Site{
+		ContinuousFactor: 1_000_000,
+		Reserve:          Reserve{Envelope: Duration(time.Hour)},
+		Policy: Policy{
+			Lease: Duration(events.DefaultLease), Dead: Duration(60 * time.Second), RestartDelay: Duration(60 * time.Second),
+			RampPerSecond: 100_000, RampBurst: 500_000, MinOn: Duration(5 * time.Minute), MinOff: Duration(60 * time.Second),
+		},
+		Tariff: Tariff{
+			Interval: Duration(5 * time.Minute), Grace: Duration(30 * time.Second), Accrual: Duration(time.Minute),
+			EnergyPrice: 40_000_000, PoolFee: 10_000, Scheme: "fpps",
+		},
+	}
+}
+
+// UnmarshalYAML fills a site over its defaults.
+func (s *Site) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Site
+	p := plain(defaultSite())
+	if err := unmarshal(&p); err != nil {
+		return err
+	}
+	*s = Site(p)
+	return nil
+}
+
+// UnmarshalYAML fills a meter over its defaults.
+func (m *Meter) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Meter
+	p := plain{Period: Duration(time.Second), Stale: Duration(5 * time.Second)}
+	if err := unmarshal(&p); err != nil {
+		return err
+	}
+	*m = Meter(p)
+	return nil
+}
+
+// Load reads a file, or only defaults when path is empty, and applies the
+// environment. The error of a bad file shows the line.
+func Load(path string, environ []string) (*Config, error) {
+	c := Default()
+	if path != "" {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("config: %w", err)
+		}
+		if err := Parse(b, &c); err != nil {
+			return nil, fmt.Errorf("config %s: %w", path, err)
+		}
+	}
+	if err := c.applyEnv(environ); err != nil {
+		return nil, err
+	}
+	return &c, c.Validate()
+}
+
+// Parse reads YAML over c; unknown keys and duplicate keys are errors.
+func Parse(b []byte, c *Config) error {
+	if err := yaml.UnmarshalWithOptions(b, c, yaml.Strict()); err != nil {
+		return fmt.Errorf("%s", yaml.FormatError(err, false, true))
+	}
+	return nil
+}
+
+// envPrefix of variables that override a key.
+const envPrefix = "BALLAST_"
+
+// applyEnv overrides scalars outside lists: BALLAST_<PATH IN UPPER CASE>.
+// Variables below a section of the file that match no key are errors, because
+// a misspelt override that does nothing is worse than none.
+func (c *Config) applyEnv(environ []string) error {
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		rest, ok := strings.CutPrefix(name, envPrefix+"BUS_")
+		if !ok {
+			continue
+		}
+		key := strings.ToLower(rest)
+		field := fieldByTag(reflect.ValueOf(&c.Bus).Elem(), key)
+		if !field.IsValid() {
+			return fmt.Errorf("environment %s: bus has no key %q", name, key)
+		}
+		if err := yaml.Unmarshal([]byte(value), field.Addr().Interface()); err != nil {
+			return fmt.Errorf("environment %s=%q: %w", name, value, err)
+		}
+	}
+	return nil
+}
+
+func fieldByTag(v reflect.Value, key string) reflect.Value {
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("yaml") == key {
+			return v.Field(i)
+		}
+	}
+	return reflect.Value{}
+}
+
+// Validate checks what YAML cannot: every site makes a valid site.config.
+func (c *Config) Validate() error {
+	if err := events.CheckToken("bus.prefix", c.Bus.Prefix); err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	if d := c.Bus.Durability; d != "power-loss" && d != "process-crash" {
+		return fmt.Errorf("config: bus.durability %q: use power-loss or process-crash", d)
+	}
+	seen := map[string]bool{}
+	for i := range c.Sites {
+		s := &c.Sites[i]
+		if err := events.CheckToken(fmt.Sprintf("sites[%d].id", i), s.ID); err != nil {
+			return fmt.Errorf("config: %w", err)
+		}
+		if seen[s.ID] {
+			return fmt.Errorf("config: site %s is there twice", s.ID)
+		}
+		seen[s.ID] = true
+		if err := s.SiteConfig().Validate(); err != nil {
+			return fmt.Errorf("config: site %s: %w", s.ID, err)
+		}
+	}
+	return nil
+}
+
+// SiteConfig is the event that deciders read.
+func (s *Site) SiteConfig() *events.SiteConfig {
+	c := &events.SiteConfig{
+		LimitWatts:          int64(s.Limit),
+		ContinuousFactorPPM: int64(s.ContinuousFactor),
+		ContractedWatts:     int64(s.Contracted),
+		AINameplateWatts:    int64(s.AINameplate),
+		HouseWatts:          int64(s.House),
+		Reserve: events.ReserveConfig{
+			FloorWatts: int64(s.Reserve.Floor), UnlearnedWatts: int64(s.Reserve.Unlearned),
+			MarginWatts: int64(s.Reserve.Margin), EnvelopeSeconds: s.Reserve.Envelope.Seconds(),
+		},
+		Policy: events.PolicyConfig{
+			LeaseMilliseconds: s.Policy.Lease.Millis(), DeadMilliseconds: s.Policy.Dead.Millis(),
+			GuaranteedWatts: int64(s.Policy.Guaranteed), RestartDelayMilliseconds: s.Policy.RestartDelay.Millis(),
+			RampWattsPerSecond: int64(s.Policy.RampPerSecond), RampBurstWatts: int64(s.Policy.RampBurst),
+			MinOnMilliseconds: s.Policy.MinOn.Millis(), MinOffMilliseconds: s.Policy.MinOff.Millis(),
+			HysteresisWatts: int64(s.Policy.Hysteresis), Economics: s.Policy.Economics,
+			StrikeAdderMicrousdPerMWh: int64(s.Policy.StrikeAdder),
+		},
+		Tariff: events.TariffConfig{
+			IntervalSeconds: s.Tariff.Interval.Seconds(), GraceSeconds: s.Tariff.Grace.Seconds(),
+			AccrualSeconds: s.Tariff.Accrual.Seconds(), EnergyPriceMicrousdPerMWh: int64(s.Tariff.EnergyPrice),
+			Indexed: s.Tariff.Indexed, ResaleAllowed: s.Tariff.Resale,
+			PoolFeePPM: int64(s.Tariff.PoolFee), Scheme: events.Scheme(s.Tariff.Scheme),
+		},
+	}
+	if c.ContractedWatts == 0 {
+		c.ContractedWatts = c.LimitWatts
+	}
+	if c.AINameplateWatts == 0 {
+		c.AINameplateWatts = c.LimitWatts
+	}
+	for _, m := range s.Meters {
+		hi := int64(m.Max)
+		if hi == 0 {
+			hi = 2 * c.LimitWatts
+		}
+		c.Meters = append(c.Meters, events.MeterConfig{
+			Meter: m.ID, Measures: events.Measures(m.Measures), Group: m.Group,
+			PeriodMilliseconds: m.Period.Millis(), StaleMilliseconds: m.Stale.Millis(),
+			MinWatts: int64(m.Min), MaxWatts: hi,
+		})
+	}
+	return c
+}
