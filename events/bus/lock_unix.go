@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// dirLock keeps a second process out of a data directory: two servers on one
+// store destroy it. The kernel drops it with the process, however it dies.
+type dirLock struct{ f *os.File }
+
+func lockDir(dir string) (*dirLock, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("bus: lock data directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("bus: data directory %s is in use by another process: connect to that one by URL, or choose another directory", dir)
+		}
+		return nil, fmt.Errorf("bus: lock data directory %s: %w", dir, err)
+	}
+	return &dirLock{f}, nil
+}
+
+func (l *dirLock) release() error { return l.f.Close() }
