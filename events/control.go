@@ -106,6 +106,6 @@ type DeadLetter struct {
 	Attempts int64 `json:"attempts"`
 	// Payload as received, at most 64 KiB of it; Truncated when there was
 	// more (the original stays in its stream).
-	Payload   []byte `json:"payload"`
+	Payload   []byte `json:"payload,omitempty"`
 	Truncated bool   `json:"truncated,omitempty"`
 }

@@ -85,7 +85,7 @@ type RevenueSettled struct {
 	IntervalEnd   time.Time `json:"interval_end"`
 	// Totals per basis, in the order live, practice, modelled; absent lines
 	// are zero.
-	Totals []BasisTotal `json:"totals"`
+	Totals []BasisTotal `json:"totals,omitempty"`
 	// EnergyCostMicrousd of mining at the price in force, rounded up;
 	// ResaleMicrousd earned by energy resold, rounded down.
 	EnergyCostMicrousd int64 `json:"energy_cost_microusd"`

@@ -65,8 +65,9 @@ type WorkAssigned struct {
 	Coinbase2        string `json:"coinbase2"`
 	ExtranoncePrefix string `json:"extranonce_prefix"`
 	ExtranonceBytes  int    `json:"extranonce_bytes"`
-	// MerkleBranches to the root, internal byte order, 64 hex digits each.
-	MerkleBranches []string `json:"merkle_branches"`
+	// MerkleBranches to the root, internal byte order, 64 hex digits each;
+	// none when the coinbase is the only transaction.
+	MerkleBranches []string `json:"merkle_branches,omitempty"`
 	// NTime of the header, Unix seconds.
 	NTime int64 `json:"ntime"`
 	// NBits of the header, 8 hex digits.

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+const maxMeters = 1000
+
+// Validate implements Payload.
+func (s *SiteConfig) Validate() error {
+	var c checker
+	c.watts("limit_watts", s.LimitWatts)
+	c.between("continuous_factor_ppm", s.ContinuousFactorPPM, 1, million)
+	c.watts("contracted_watts", s.ContractedWatts)
+	c.watts("ai_nameplate_watts", s.AINameplateWatts)
+	c.watts("house_watts", s.HouseWatts)
+	c.watts("reserve.floor_watts", s.Reserve.FloorWatts)
+	c.watts("reserve.margin_watts", s.Reserve.MarginWatts)
+	c.between("reserve.envelope_seconds", s.Reserve.EnvelopeSeconds, 0, daySeconds)
+	c.meters(s.Meters)
+	c.policy(&s.Policy)
+	c.tariff(&s.Tariff)
+	return c.err
+}
+
+func (c *checker) meters(ms []MeterConfig) {
+	if len(ms) == 0 || len(ms) > maxMeters {
+		c.fail("meters", "%d given; 1 to %d are possible", len(ms), maxMeters)
+		return
+	}
+	seen := make(map[string]bool, len(ms))
+	measured := make(map[Measures]bool, 4)
+	c.in = "meters"
+	for i := range ms {
+		m := &ms[i]
+		c.at = i
+		c.token("meter", m.Meter)
+		if seen[m.Meter] {
+			c.fail("meter", "%s is listed twice", quote(m.Meter))
+		}
+		seen[m.Meter] = true
+		switch m.Measures {
+		case MeasuresTotal, MeasuresAI, MeasuresHouse, MeasuresMining:
+			measured[m.Measures] = true
+		default:
+			c.fail("measures", "%s is none of total, ai, house, mining", quote(string(m.Measures)))
+		}
+		if m.Group != "" {
+			c.token("group", m.Group)
+		}
+		c.between("period_milliseconds", m.PeriodMilliseconds, 1, maxHour)
+		c.between("stale_milliseconds", m.StaleMilliseconds, 1, maxHour)
+		if m.StaleMilliseconds < m.PeriodMilliseconds {
+			c.fail("stale_milliseconds", "%d is below period_milliseconds %d: the meter would always be stale",
+				m.StaleMilliseconds, m.PeriodMilliseconds)
+		}
+		c.between("min_watts", m.MinWatts, -MaxWatts, MaxWatts)
+		c.between("max_watts", m.MaxWatts, -MaxWatts, MaxWatts)
+		if m.MaxWatts <= m.MinWatts {
+			c.fail("max_watts", "%d is not above min_watts %d", m.MaxWatts, m.MinWatts)
+		}
+		c.count("counter_modulus_milliwatt_hours", m.CounterModulusMilliwattHours)
+	}
+	c.in = ""
+	if !measured[MeasuresAI] && !(measured[MeasuresTotal] && measured[MeasuresMining]) {
+		c.fail("meters", "none sees the AI load; list one that measures ai, or one that measures total with one that measures mining")
+	}
+}
+
+func (c *checker) policy(p *PolicyConfig) {
+	c.between("policy.lease_milliseconds", p.LeaseMilliseconds, MinLeaseMilliseconds, MaxLeaseMilliseconds)
+	c.between("policy.dead_milliseconds", p.DeadMilliseconds, 1, maxDay)
+	c.watts("policy.guaranteed_watts", p.GuaranteedWatts)
+	c.between("policy.restart_delay_milliseconds", p.RestartDelayMilliseconds, 0, maxDay)
+	c.between("policy.ramp_watts_per_second", p.RampWattsPerSecond, 1, MaxWatts)
+	c.between("policy.ramp_burst_watts", p.RampBurstWatts, 1, MaxWatts)
+	c.between("policy.min_on_milliseconds", p.MinOnMilliseconds, 0, maxDay)
+	c.between("policy.min_off_milliseconds", p.MinOffMilliseconds, 0, maxDay)
+	c.watts("policy.hysteresis_watts", p.HysteresisWatts)
+	c.price("policy.strike_adder_microusd_per_mwh", p.StrikeAdderMicrousdPerMWh)
+}
+
+func (c *checker) tariff(t *TariffConfig) {
+	c.between("tariff.interval_seconds", t.IntervalSeconds, 1, daySeconds)
+	if t.IntervalSeconds > 0 && daySeconds%t.IntervalSeconds != 0 {
+		c.fail("tariff.interval_seconds", "%d does not divide a day of %d s; use 300, 900 or 3600", t.IntervalSeconds, daySeconds)
+	}
+	c.between("tariff.grace_seconds", t.GraceSeconds, 0, daySeconds)
+	c.between("tariff.accrual_seconds", t.AccrualSeconds, 1, daySeconds)
+	if t.AccrualSeconds > 0 && t.IntervalSeconds%t.AccrualSeconds != 0 {
+		c.fail("tariff.accrual_seconds", "%d does not divide interval_seconds %d", t.AccrualSeconds, t.IntervalSeconds)
+	}
+	c.price("tariff.energy_price_microusd_per_mwh", t.EnergyPriceMicrousdPerMWh)
+	c.between("tariff.pool_fee_ppm", t.PoolFeePPM, 0, million)
+	if t.Scheme != SchemeFPPS && t.Scheme != SchemePPS {
+		c.fail("tariff.scheme", "%s is none of fpps, pps", quote(string(t.Scheme)))
+	}
+}
