@@ -12,29 +12,15 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus"
 )
 
 // Config is the whole file.
 type Config struct {
-	Bus   Bus    `yaml:"bus"`
+	// Bus to use or to run; see package events/bus.
+	Bus bus.Config `yaml:"bus"`
+	// Sites that this process knows.
 	Sites []Site `yaml:"sites"`
-}
-
-// Bus says which bus to use or how to run one.
-type Bus struct {
-	URL          string   `yaml:"url"`           // empty: run the embedded server
-	DataDir      string   `yaml:"data_dir"`      // of the embedded server
-	Listen       string   `yaml:"listen"`        // host:port of the embedded server, "none" for in-process only
-	Prefix       string   `yaml:"prefix"`        // first token of every subject
-	Durability   string   `yaml:"durability"`    // power-loss or process-crash
-	Creds        string   `yaml:"creds"`         // credentials file for an external bus
-	NKey         string   `yaml:"nkey"`          // nkey seed file for an external bus
-	CA           string   `yaml:"ca"`            // PEM file of the authority that signed the server's certificate
-	Cert         string   `yaml:"cert"`          // PEM certificate: the embedded server's, or ours towards an external one
-	Key          string   `yaml:"key"`           // PEM key of Cert
-	Replicas     int      `yaml:"replicas"`      // copies of each stream on a cluster
-	JournalAge   Duration `yaml:"journal_age"`   // how long the journal is kept behind a snapshot
-	JournalBytes int64    `yaml:"journal_bytes"` // and how large it may grow, 0 = unbounded
 }
 
 // Site is one site: what deciders are told about it, and what of it this
@@ -100,10 +86,7 @@ type Tariff struct {
 
 // Default is what holds for keys that are not written.
 func Default() Config {
-	return Config{Bus: Bus{
-		DataDir: "data", Listen: "127.0.0.1:4222", Prefix: events.DefaultPrefix, Durability: "power-loss",
-		Replicas: 1, JournalAge: Duration(7 * 24 * time.Hour),
-	}}
+	return Config{Bus: bus.Config{DataDir: "data", Listen: "127.0.0.1:4222"}}
 }
 
 // defaultSite is what holds for keys of a site that are not written.
@@ -174,20 +157,22 @@ func Parse(b []byte, c *Config) error {
 // envPrefix of variables that override a key.
 const envPrefix = "BALLAST_"
 
-// applyEnv overrides scalars outside lists: BALLAST_<PATH IN UPPER CASE>.
-// Variables below a section of the file that match no key are errors, because
-// a misspelt override that does nothing is worse than none.
+// applyEnv overrides scalars outside lists: BALLAST_<PATH IN UPPER CASE>. A
+// variable below BALLAST_BUS_ that matches no key is an error, because a
+// misspelt override that does nothing is worse than none.
 func (c *Config) applyEnv(environ []string) error {
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
-		rest, ok := strings.CutPrefix(name, envPrefix+"BUS_")
+		rest, ok := strings.CutPrefix(name, envPrefix)
 		if !ok {
 			continue
 		}
-		key := strings.ToLower(rest)
-		field := fieldByTag(reflect.ValueOf(&c.Bus).Elem(), key)
+		field := fieldByPath(reflect.ValueOf(c).Elem(), strings.ToLower(rest))
 		if !field.IsValid() {
-			return fmt.Errorf("environment %s: bus has no key %q", name, key)
+			if !strings.HasPrefix(rest, "BUS_") {
+				continue // other BALLAST_ variables belong to other parts
+			}
+			return fmt.Errorf("environment %s: the configuration has no key for it", name)
 		}
 		if err := yaml.Unmarshal([]byte(value), field.Addr().Interface()); err != nil {
 			return fmt.Errorf("environment %s=%q: %w", name, value, err)
@@ -196,10 +181,22 @@ func (c *Config) applyEnv(environ []string) error {
 	return nil
 }
 
-func fieldByTag(v reflect.Value, key string) reflect.Value {
+// fieldByPath finds the scalar whose yaml tags, joined by underscores, are
+// path.
+func fieldByPath(v reflect.Value, path string) reflect.Value {
 	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("yaml") == key {
-			return v.Field(i)
+		tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		f := v.Field(i)
+		switch {
+		case tag == "" || tag == "-" || f.Kind() == reflect.Slice:
+		case f.Kind() == reflect.Struct:
+			if rest, ok := strings.CutPrefix(path, tag+"_"); ok {
+				if found := fieldByPath(f, rest); found.IsValid() {
+					return found
+				}
+			}
+		case tag == path:
+			return f
 		}
 	}
 	return reflect.Value{}
@@ -207,11 +204,8 @@ func fieldByTag(v reflect.Value, key string) reflect.Value {
 
 // Validate checks what YAML cannot: every site makes a valid site.config.
 func (c *Config) Validate() error {
-	if err := events.CheckToken("bus.prefix", c.Bus.Prefix); err != nil {
+	if err := c.Bus.Validate(); err != nil {
 		return fmt.Errorf("config: %w", err)
-	}
-	if d := c.Bus.Durability; d != "power-loss" && d != "process-crash" {
-		return fmt.Errorf("config: bus.durability %q: use power-loss or process-crash", d)
 	}
 	seen := map[string]bool{}
 	for i := range c.Sites {

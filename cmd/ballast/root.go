@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
+	"github.com/ballast-energy/ballast/events/bus"
+)
+
+// app is what all verbs share.
+type app struct {
+	out, err *os.File
+	environ  []string
+	started  bool // past flag parsing: failures are no usage errors
+
+	// Global flags.
+	configFile string
+	server     string
+	join       string
+	creds      string
+	prefix     string
+	json       bool
+	noColor    bool
+	verbose    bool
+}
+
+// defaultServer is where `ballast up` listens.
+const defaultServer = "nats://127.0.0.1:4222"
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ballast",
+		Short: "Turns unused data-centre power into Bitcoin, and gives it back at once",
+		Long: `Ballast turns the power that an AI data centre has contracted but is not using
+into Bitcoin, and gives it back the moment the AI load or the grid wants it.
+
+Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · 3 not metered
+by the deadline · 4 a finding (replay differs, invalid event, doctor) · 5 no bus.`,
+		Example: `  ballast up                                    a demo site, everything in one process
+  ballast signal curtail --site demo --to 0MW --for 10m --reason "EEA2"
+  ballast revenue --follow                      money as it is earned
+  ballast worker --join "$(ballast join-token --role worker --id rig-17 --site demo)"
+  ballast journal replay --verify               every command follows from the journal`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			a.started = true
+		},
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.configFile, "config", "", "configuration `file` (see ballast config example)")
+	f.StringVar(&a.server, "server", "", "bus `URL`, or a comma-separated list (default: bus.url, the join token's, "+defaultServer+")")
+	f.StringVar(&a.join, "join", "", "join `token` as ballast join-token prints it (or BALLAST_JOIN_TOKEN)")
+	f.StringVar(&a.creds, "creds", "", "NATS credentials `file`")
+	f.StringVar(&a.prefix, "prefix", "", "first token of every subject (default: ballast)")
+	f.BoolVar(&a.json, "json", false, "write JSON, one value per line")
+	f.BoolVar(&a.noColor, "no-color", false, "no colours (also NO_COLOR, and when piped)")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what the machinery does, on standard error")
+
+	root.AddGroup(
+		&cobra.Group{ID: "run", Title: "Run:"},
+		&cobra.Group{ID: "operate", Title: "Operate:"},
+		&cobra.Group{ID: "prove", Title: "Prove:"},
+		&cobra.Group{ID: "set-up", Title: "Set up:"},
+	)
+	for _, g := range []struct {
+		id   string
+		cmds []*cobra.Command
+	}{
+		{"run", []*cobra.Command{a.upCommand(), a.serveCommand(), a.workerCommand()}},
+		{"operate", []*cobra.Command{a.signalCommand(), a.stopCommand(), a.watchCommand(), a.revenueCommand(), a.deciderCommand()}},
+		{"prove", []*cobra.Command{a.journalCommand(), a.benchCommand()}},
+		{"set-up", []*cobra.Command{a.doctorCommand(), a.configCommand(), a.joinTokenCommand(), a.schemaCommand()}},
+	} {
+		for _, c := range g.cmds {
+			c.GroupID = g.id
+			root.AddCommand(c)
+		}
+	}
+	return root
+}
+
+// env is the value of a variable, or empty.
+func (a *app) env(name string) string {
+	for i := len(a.environ) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(a.environ[i], name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// logger writes to standard error: warnings, or everything with --verbose.
+func (a *app) logger() *slog.Logger {
+	level := slog.LevelWarn
+	if a.verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+}
+
+// loadConfig reads the file and the environment and lays the global flags
+// over them.
+func (a *app) loadConfig() (*config.Config, error) {
+	c, err := config.Load(a.configFile, a.environ)
+	if err != nil {
+		return nil, withCode(exitUsage, err)
+	}
+	if a.server != "" {
+		c.Bus.URL = a.server
+	}
+	if token := firstOf(a.join, a.env("BALLAST_JOIN_TOKEN")); token != "" {
+		c.Bus.Credentials = bus.Credentials{JoinToken: token}
+	}
+	if a.creds != "" {
+		c.Bus.Credentials = bus.Credentials{CredsFile: a.creds}
+	}
+	if a.prefix != "" {
+		c.Bus.Prefix = a.prefix
+	}
+	c.Bus.Logger = a.logger()
+	return c, nil
+}
+
+// connect reaches a bus that somebody else runs: never the embedded server.
+// name tells the server who we are.
+func (a *app) connect(ctx context.Context, name string) (*bus.Bus, error) {
+	c, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	if c.Bus.URL == "" && c.Bus.Credentials.JoinToken == "" {
+		c.Bus.URL = defaultServer
+	}
+	c.Bus.Name = name
+	b, err := bus.Open(ctx, c.Bus)
+	if err != nil {
+		return nil, withCode(exitUnreachable, fmt.Errorf("%w\nIs a site running (ballast up), or does --server name the right one?", err))
+	}
+	return b, nil
+}
+
+// closeBus ends a client's connection within a second or two.
+func closeBus(b *bus.Bus) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	_ = b.Close(ctx) // a client that only read has nothing to lose
+}
+
+func firstOf(s ...string) string {
+	for _, x := range s {
+		if x != "" {
+			return x
+		}
+	}
+	return ""
+}

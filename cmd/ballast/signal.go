@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nuid"
+	"github.com/spf13/cobra"
+
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus"
+)
+
+// signalFlags are shared by all signals.
+type signalFlags struct {
+	site, issuer, programme, precedence string
+	reason, id, supersedes              string
+	priority                            int
+	window                              time.Duration
+	at                                  string
+	test, wait                          bool
+	deadline                            time.Duration
+}
+
+func (f *signalFlags) add(c *cobra.Command) {
+	fl := c.Flags()
+	fl.StringVar(&f.site, "site", "", "`site` id (required)")
+	fl.StringVar(&f.issuer, "issuer", events.OperatorSource, "who speaks: the source `token`; a join token for an issuer allows its own only")
+	fl.StringVar(&f.programme, "programme", "", "grid `programme` the signal belongs to")
+	fl.StringVar(&f.precedence, "precedence", "", "`class`: safety, grid-emergency, ai-contract, demand-response, economics")
+	fl.IntVar(&f.priority, "priority", 0, "within the class, 0 (most important) to 255")
+	fl.StringVar(&f.reason, "reason", "", "for people and reports, like \"EEA2\"")
+	fl.StringVar(&f.id, "id", "", "signal id to supersede or cancel it by (default: made up)")
+	fl.StringVar(&f.supersedes, "supersedes", "", "`id` of an earlier signal of the same issuer that this one replaces")
+	fl.DurationVar(&f.window, "for", 0, "how long it holds; without it, until restored")
+	fl.StringVar(&f.at, "at", "", "RFC 3339 `time` at which it starts (default: now)")
+	fl.BoolVar(&f.test, "test", false, "a drill: recorded and reported, never obeyed")
+	fl.BoolVar(&f.wait, "wait", false, "wait until meters show it; prints decided, applied and metered with times")
+	fl.DurationVar(&f.deadline, "deadline", 30*time.Second, "with --wait: give up after this long and exit 3")
+	_ = c.MarkFlagRequired("site")
+}
+
+// signal makes the event of the flags.
+func (f *signalFlags) signal(kind events.SignalKind) (*events.GridSignal, error) {
+	s := &events.GridSignal{
+		SignalID: f.id, Kind: kind, Programme: f.programme, Issuer: f.issuer, Reason: f.reason,
+		Precedence: events.Precedence(f.precedence), Priority: f.priority, Test: f.test, Supersedes: f.supersedes,
+	}
+	if s.SignalID == "" {
+		s.SignalID = nuid.Next()
+	}
+	if f.window < 0 || f.window%time.Second != 0 {
+		return nil, withCode(exitUsage, fmt.Errorf("--for %v: use whole seconds", f.window))
+	}
+	s.DurationSeconds = int64(f.window / time.Second)
+	if f.at != "" {
+		t, err := time.Parse(time.RFC3339, f.at)
+		if err != nil {
+			return nil, withCode(exitUsage, fmt.Errorf("--at: %w", err))
+		}
+		t = t.UTC()
+		s.StartsAt = &t
+	}
+	return s, nil
+}
+
+func (a *app) signalCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "signal",
+		Short: "Tell a site what the grid, a market or a person wants",
+		Example: `  ballast signal curtail --site demo --to 0MW --for 10m --reason "EEA2" --wait
+  ballast signal ls --site demo
+  ballast signal cancel 8KXk3… --site demo
+  ballast signal price --site demo --price 143.20`,
+	}
+	c.AddCommand(
+		a.powerSignal(events.SignalCurtail, "curtail", "Mining at or below a power", `  ballast signal curtail --site demo --to 0MW --for 10m --reason "EEA2"
+  ballast signal curtail --site demo --to 1.5MW --wait`),
+		a.powerSignal(events.SignalSetpoint, "setpoint", "Mining at a power if headroom allows, whatever energy costs", `  ballast signal setpoint --site demo --to 2MW --for 15m --programme ecrs`),
+		a.powerSignal(events.SignalImportLimit, "import-limit", "The whole site (AI, house, mining) at or below a power", `  ballast signal import-limit --site demo --to 6MW --for 1h`),
+		a.emergencyCommand(), a.restoreCommand(), a.cancelCommand(), a.priceCommand(), a.signalListCommand(),
+	)
+	return c
+}
+
+func (a *app) powerSignal(kind events.SignalKind, name, short, example string) *cobra.Command {
+	var f signalFlags
+	to := config.Power(-1)
+	c := &cobra.Command{Use: name + " --site SITE --to POWER", Short: short, Example: example, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := f.signal(kind)
+			if err != nil {
+				return err
+			}
+			w := int64(to)
+			s.PowerWatts = &w
+			return a.sendSignal(cmd.Context(), &f, s)
+		}}
+	f.add(c)
+	c.Flags().Var(&to, "to", "power with its unit, like 0MW, 1.5MW, 800kW")
+	_ = c.MarkFlagRequired("to")
+	return c
+}
+
+func (a *app) emergencyCommand() *cobra.Command {
+	var f signalFlags
+	c := &cobra.Command{Use: "emergency --site SITE", Short: "Mining to 0 W at once", Args: cobra.NoArgs,
+		Example: `  ballast signal emergency --site demo --for 30m --reason "EEA3" --wait`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := f.signal(events.SignalEmergency)
+			if err != nil {
+				return err
+			}
+			return a.sendSignal(cmd.Context(), &f, s)
+		}}
+	f.add(c)
+	return c
+}
+
+func (a *app) restoreCommand() *cobra.Command {
+	var f signalFlags
+	c := &cobra.Command{Use: "restore --site SITE", Short: "End every reduction of the same issuer and programme", Args: cobra.NoArgs,
+		Long: `Ends every curtail, setpoint, import limit and emergency of the same issuer and
+programme. It raises nothing by itself: power comes back as headroom, reserve
+and ramp allow. A stop is lifted by ballast signal cancel, by its id.`,
+		Example: `  ballast signal restore --site demo`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := f.signal(events.SignalRestore)
+			if err != nil {
+				return err
+			}
+			return a.sendSignal(cmd.Context(), &f, s)
+		}}
+	f.add(c)
+	return c
+}
+
+func (a *app) cancelCommand() *cobra.Command {
+	var f signalFlags
+	c := &cobra.Command{Use: "cancel ID --site SITE", Short: "End one signal by its id", Args: cobra.ExactArgs(1),
+		Long: `Ends one signal. An issuer ends its own; the operator ends any, and only the
+operator lifts a stop.`,
+		Example: `  ballast signal cancel 8KXk3yPq --site demo`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := f.signal(events.SignalRestore)
+			if err != nil {
+				return err
+			}
+			s.Cancels = args[0]
+			return a.sendSignal(cmd.Context(), &f, s)
+		}}
+	f.add(c)
+	return c
+}
+
+func (a *app) priceCommand() *cobra.Command {
+	var f signalFlags
+	var price config.Money
+	c := &cobra.Command{Use: "price --site SITE --price DOLLARS", Short: "The marginal price of energy, per MWh", Args: cobra.NoArgs,
+		Example: `  ballast signal price --site demo --price 143.20
+  ballast signal price --site demo --price=-12.50`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := f.signal(events.SignalPrice)
+			if err != nil {
+				return err
+			}
+			p := int64(price)
+			s.PriceMicrousdPerMWh = &p
+			return a.sendSignal(cmd.Context(), &f, s)
+		}}
+	f.add(c)
+	c.Flags().Var(&price, "price", "dollars per MWh, may be negative")
+	_ = c.MarkFlagRequired("price")
+	return c
+}
+
+// sendSignal publishes, says so, and waits if asked.
+func (a *app) sendSignal(ctx context.Context, f *signalFlags, s *events.GridSignal) error {
+	if err := s.Validate(); err != nil {
+		return withCode(exitUsage, err)
+	}
+	b, err := a.connect(ctx, "signal")
+	if err != nil {
+		return err
+	}
+	defer closeBus(b)
+	if err := knownSite(ctx, b, f.site); err != nil {
+		return err
+	}
+	ev := events.New(f.site, f.issuer, s).WithID("signal/" + f.site + "/" + f.issuer + "/" + s.SignalID)
+	var w *waiter
+	if f.wait {
+		if w, err = newWaiter(ctx, b, f.site, ev, f.deadline); err != nil {
+			return err
+		}
+		defer w.stop()
+	}
+	sent := time.Now()
+	pctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := b.Publish(pctx, ev); err != nil {
+		return fmt.Errorf("signal %s was not stored: %w", s.SignalID, err)
+	}
+	p := a.printer()
+	if p.json {
+		if err := p.value(map[string]any{"signal_id": s.SignalID, "event_id": ev.ID, "site": f.site, "kind": s.Kind, "stored": true, "stored_after_ms": millis(time.Since(sent))}); err != nil {
+			return err
+		}
+	} else {
+		p.linef("%s %s %s stored after %s, id %s", clock(sent), f.site, describeSignal(s), roundMillis(time.Since(sent)), p.paint(codeTitle, s.SignalID))
+	}
+	if w == nil {
+		return nil
+	}
+	return w.run(ctx, p, sent)
+}
+
+// knownSite refuses a site that nobody configured: a signal to a misspelt one
+// would reach no decider.
+func knownSite(ctx context.Context, b *bus.Bus, site string) error {
+	if err := events.CheckToken("site", site); err != nil {
+		return withCode(exitUsage, err)
+	}
+	found := false
+	var others []string
+	for ev, err := range events.Read[events.SiteConfig](ctx, b) {
+		if err != nil {
+			var d *events.DecodeError
+			if asDecode(err, &d) {
+				continue
+			}
+			return fmt.Errorf("look up site %s: %w", site, err)
+		}
+		found = found || ev.Site == site
+		if ev.Site != site {
+			others = appendNew(others, ev.Site)
+		}
+	}
+	if !found {
+		return fmt.Errorf("no site %q on this bus; it knows: %s", site, firstOf(strings.Join(others, ", "), "none"))
+	}
+	return nil
+}
+
+func appendNew(list []string, s string) []string {
+	for _, x := range list {
+		if x == s {
+			return list
+		}
+	}
+	return append(list, s)
+}
+
+// describeSignal says in a few words what a signal asks for.
+func describeSignal(s *events.GridSignal) string {
+	var b strings.Builder
+	b.WriteString(string(s.Kind))
+	if s.PowerWatts != nil {
+		b.WriteString(" to " + watts(*s.PowerWatts))
+	}
+	if s.PriceMicrousdPerMWh != nil {
+		b.WriteString(" " + dollars(*s.PriceMicrousdPerMWh) + "/MWh")
+	}
+	if s.Cancels != "" {
+		b.WriteString(" cancels " + s.Cancels)
+	}
+	if s.DurationSeconds > 0 {
+		b.WriteString(" for " + (time.Duration(s.DurationSeconds) * time.Second).String())
+	}
+	if s.Test {
+		b.WriteString(" (drill)")
+	}
+	if s.Reason != "" {
+		b.WriteString(" because " + s.Reason)
+	}
+	return b.String()
+}
+
+func (a *app) signalListCommand() *cobra.Command {
+	var site string
+	var all bool
+	c := &cobra.Command{Use: "ls", Short: "Signals in force or to come", Args: cobra.NoArgs,
+		Example: `  ballast signal ls --site demo
+  ballast signal ls --all --json`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := a.connect(cmd.Context(), "signal-ls")
+			if err != nil {
+				return err
+			}
+			defer closeBus(b)
+			rows, err := listSignals(cmd.Context(), b, site, all, time.Now())
+			if err != nil {
+				return err
+			}
+			p := a.printer()
+			for _, r := range rows {
+				if p.json {
+					if err := p.value(r); err != nil {
+						return err
+					}
+					continue
+				}
+				p.linef("%-10s %-12s %-10s %-26s %s", r.Arrived.UTC().Format("15:04:05"), r.Site, r.State, r.ID, describeSignal(r.Signal))
+			}
+			if len(rows) == 0 && !p.json {
+				p.linef("no signals in force")
+			}
+			return nil
+		}}
+	c.Flags().StringVar(&site, "site", "", "one `site` only")
+	c.Flags().BoolVar(&all, "all", false, "also what is over")
+	return c
+}
+
+// signalRow is one signal and what became of it, as its issuers left it.
+type signalRow struct {
+	ID      string             `json:"signal_id"`
+	Site    string             `json:"site"`
+	Source  string             `json:"source"`
+	State   string             `json:"state"`
+	Arrived time.Time          `json:"arrived"`
+	Signal  *events.GridSignal `json:"signal"`
+}
+
+// listSignals folds INPUTS as the decider does for cancel, restore and
+// supersede, and the wall clock for windows.
+func listSignals(ctx context.Context, b *bus.Bus, site string, all bool, now time.Time) ([]signalRow, error) {
+	var rows []signalRow
+	var opts []events.ReadOption
+	if site != "" {
+		opts = append(opts, events.AtSite(site))
+	}
+	for ev, err := range events.Read[events.GridSignal](ctx, b, opts...) {
+		if err != nil {
+			var d *events.DecodeError
+			if asDecode(err, &d) {
+				continue
+			}
+			return nil, err
+		}
+		s := ev.Data
+		id := firstOf(s.SignalID, ev.ID)
+		for i := range rows {
+			r := &rows[i]
+			mine := r.Site == ev.Site && (r.Source == ev.Source || ev.Source == events.OperatorSource)
+			switch {
+			case !mine || r.State != "in force":
+			case s.Kind == events.SignalRestore && s.Cancels != "" && s.Cancels == r.ID:
+				r.State = "cancelled"
+			case s.Kind == events.SignalRestore && s.Cancels == "" && r.Source == ev.Source && r.Signal.Programme == s.Programme && r.Signal.Kind != events.SignalStop && r.Signal.Kind != events.SignalPrice:
+				r.State = "restored"
+			case s.Supersedes != "" && s.Supersedes == r.ID && r.Source == ev.Source:
+				r.State = "superseded"
+			case s.Kind == events.SignalPrice && r.Signal.Kind == events.SignalPrice && r.Source == ev.Source:
+				r.State = "superseded"
+			}
+		}
+		if s.Kind != events.SignalRestore {
+			rows = append(rows, signalRow{ID: id, Site: ev.Site, Source: ev.Source, State: "in force", Arrived: ev.Arrived, Signal: &s})
+		}
+	}
+	kept := rows[:0]
+	for _, r := range rows {
+		start := r.Arrived
+		if r.Signal.StartsAt != nil {
+			start = *r.Signal.StartsAt
+		}
+		if r.State == "in force" {
+			switch end := start.Add(time.Duration(r.Signal.DurationSeconds) * time.Second); {
+			case r.Signal.Test:
+				r.State = "drill"
+			case now.Before(start):
+				r.State = "to come"
+			case r.Signal.DurationSeconds > 0 && !now.Before(end):
+				r.State = "over"
+			}
+		}
+		if all || r.State == "in force" || r.State == "to come" || r.State == "drill" {
+			kept = append(kept, r)
+		}
+	}
+	return kept, nil
+}

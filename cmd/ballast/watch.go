@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// streamsByType groups the wanted types by the stream that stores them.
+func streamsByType(types []events.Type) map[string][]events.Type {
+	m := map[string][]events.Type{}
+	for _, info := range events.Types() {
+		if info.Stream == "" {
+			continue
+		}
+		want := len(types) == 0
+		for _, t := range types {
+			want = want || t == info.Type || strings.HasPrefix(string(info.Type), string(t)+".")
+		}
+		if want {
+			m[info.Stream] = append(m[info.Stream], info.Type)
+		}
+	}
+	return m
+}
+
+func (a *app) watchCommand() *cobra.Command {
+	var site, source string
+	var since time.Duration
+	c := &cobra.Command{
+		Use:   "watch [TYPE…]",
+		Short: "Events as they are stored: any type, site or source",
+		Long: `Prints events as they are stored. A TYPE is an event type or its first word:
+share covers share.found, share.accepted and the others. Without a TYPE,
+everything but readings, statuses, ticks and shares.`,
+		Example: `  ballast watch --site demo
+  ballast watch command dispatch.decided
+  ballast watch meter.reading --source ai-feeder --json | jq .data.power_watts
+  ballast watch share --since 10m`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			types, err := watchTypes(args)
+			if err != nil {
+				return withCode(exitUsage, err)
+			}
+			b, err := a.connect(cmd.Context(), "watch")
+			if err != nil {
+				return err
+			}
+			defer closeBus(b)
+			ctx, cancel := context.WithCancel(cmd.Context())
+			defer cancel()
+			p := a.printer()
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			failed := make(chan error, 8)
+			for stream, ts := range streamsByType(types) {
+				r := events.ReadRequest{Stream: stream, Types: ts, Site: site, Source: source, Follow: true, NewOnly: since == 0}
+				if since > 0 {
+					r.Since = time.Now().Add(-since)
+				}
+				wg.Go(func() {
+					for ev, err := range b.Events(ctx, r) {
+						mu.Lock()
+						stop := a.printWatched(p, ev, err)
+						mu.Unlock()
+						if stop != nil {
+							failed <- stop
+							return
+						}
+					}
+				})
+			}
+			select {
+			case <-ctx.Done():
+			case err = <-failed:
+				cancel()
+			}
+			wg.Wait()
+			if cmd.Context().Err() != nil {
+				return nil
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&site, "site", "", "one `site` only")
+	c.Flags().StringVar(&source, "source", "", "one `source` only: a meter, issuer, agent or gateway")
+	c.Flags().DurationVar(&since, "since", 0, "also what was stored in this time before")
+	return c
+}
+
+// watchTypes resolves the arguments; without any, what a person wants to see.
+func watchTypes(args []string) ([]events.Type, error) {
+	if len(args) == 0 {
+		var out []events.Type
+		for _, i := range events.Types() {
+			switch i.Type {
+			case events.TypeMeterReading, events.TypeWorkerStatus, events.TypeClockTick, events.TypeWorkAssigned,
+				events.TypeShareFound, events.TypeShareAccepted, events.TypeShareRejected, events.TypeShareUnknown, events.TypeDeciderCheckpoint:
+			default:
+				out = append(out, i.Type)
+			}
+		}
+		return out, nil
+	}
+	var out []events.Type
+	for _, s := range args {
+		t := events.Type(s)
+		known := false
+		for _, i := range events.Types() {
+			known = known || i.Type == t || strings.HasPrefix(string(i.Type), s+".")
+		}
+		if !known {
+			return nil, fmt.Errorf("no event type %q; ballast schema list names them", s)
+		}
+		if t == events.TypePermitRenewed {
+			return nil, fmt.Errorf("%s is never stored: renewals can be recomputed from the journal", t)
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// printWatched writes one event; an error it returns ends the watch.
+func (a *app) printWatched(p *printer, ev *events.Event, err error) error {
+	var d *events.DecodeError
+	switch {
+	case err != nil && asDecode(err, &d):
+		if p.json {
+			return p.value(map[string]any{"unreadable": d.Subject, "reason": d.Reason, "error": d.Err.Error()})
+		}
+		p.linef("%s", p.paint(codeBad, "unreadable: "+err.Error()))
+		return nil
+	case err != nil:
+		return err
+	case p.json:
+		return p.value(jsonEvent(ev))
+	}
+	p.linef("%s %-10s %s %-14s %s", p.paint(codeDim, clock(ev.Arrived)), ev.Site, p.paint(typeColor(ev.Type), fmt.Sprintf("%-18s", ev.Type)), ev.Source, describe(ev))
+	return nil
+}
+
+func typeColor(t events.Type) string {
+	switch t {
+	case events.TypeAlertRaised, events.TypeDeadLetter, events.TypeShareRejected, events.TypeShareUnknown:
+		return codeBad
+	case events.TypeCommandCurtail, events.TypeGridSignal:
+		return codeWarn
+	case events.TypeCommandRamp, events.TypeRevenueAccrued, events.TypeRevenueSettled, events.TypeShareAccepted, events.TypeAlertCleared:
+		return codeGood
+	}
+	return codeTitle
+}
+
+// describe says an event in words; types without words of their own show
+// their JSON.
+func describe(ev *events.Event) string {
+	switch d := ev.Data.(type) {
+	case *events.MeterReading:
+		s := watts(d.PowerWatts)
+		if d.Quality != events.QualityGood {
+			s += " " + string(d.Quality)
+		}
+		if d.Modelled {
+			s += " (modelled)"
+		}
+		return s
+	case *events.GridSignal:
+		return describeSignal(d)
+	case *events.CommandCurtail:
+		if d.AllUnitsWatts != nil {
+			return fmt.Sprintf("every unit to %s because %s", watts(*d.AllUnitsWatts), d.Reason)
+		}
+		return fmt.Sprintf("%s because %s", describeUnits(d.Units), d.Reason)
+	case *events.CommandRamp:
+		return fmt.Sprintf("%s because %s", describeUnits(d.Units), d.Reason)
+	case *events.DispatchDecided:
+		return fmt.Sprintf("%s → %s, bound by %s; headroom %s = %s − AI %s − house %s − reserve %s",
+			watts(d.PermittedBeforeWatts), watts(d.PermittedAfterWatts), d.Binding, watts(d.HeadroomWatts),
+			watts(d.UsableWatts), watts(d.AIWatts), watts(d.HouseWatts), watts(d.ReserveWatts))
+	case *events.ShareAccepted:
+		return fmt.Sprintf("difficulty %s by %s (%s)", d.Difficulty, d.Unit, d.Payout.Basis)
+	case *events.ShareRejected:
+		return fmt.Sprintf("%s: %s by %s", d.Reason, d.Detail, d.Unit)
+	case *events.RevenueAccrued:
+		return describeAccrued(d)
+	case *events.EnergySettled:
+		return fmt.Sprintf("%s…%s AI %s, mining %s, house %s, unused %s of %s", d.IntervalStart.UTC().Format("15:04:05"), d.IntervalEnd.UTC().Format("15:04:05"),
+			wattHours(d.AIMilliwattHours), wattHours(d.MiningMilliwattHours), wattHours(d.HouseMilliwattHours), wattHours(d.UnusedMilliwattHours), wattHours(d.ContractedMilliwattHours))
+	case *events.RevenueSettled:
+		return fmt.Sprintf("%s…%s margin %s, energy %s", d.IntervalStart.UTC().Format("15:04:05"), d.IntervalEnd.UTC().Format("15:04:05"), dollars(d.MarginMicrousd), dollars(-d.EnergyCostMicrousd))
+	case *events.AlertRaised:
+		return fmt.Sprintf("%s: %s → %s", d.Severity, d.Message, d.Remedy)
+	case *events.AlertCleared:
+		return d.Message
+	case *events.DeadLetter:
+		return fmt.Sprintf("%s (%s) %s", d.Subject, d.Reason, d.Detail)
+	}
+	b, err := json.Marshal(ev.Data)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+func describeUnits(units []events.UnitSetpoint) string {
+	if len(units) == 1 {
+		return units[0].Unit + " to " + watts(units[0].SetpointWatts)
+	}
+	sum := int64(0)
+	for _, u := range units {
+		sum += u.SetpointWatts
+	}
+	return fmt.Sprintf("%d units to %s together", len(units), watts(sum))
+}
+
+func describeAccrued(d *events.RevenueAccrued) string {
+	s := fmt.Sprintf("%d shares of %s: %s", d.SharesAccepted, d.Payout.Basis, sats(d.ValueMillisats))
+	if d.BTCPriceMicrousd > 0 {
+		s += " = " + dollars(d.ValueMicrousd)
+	}
+	if d.Payout.Basis != events.BasisLive {
+		s += " (" + string(d.Payout.Basis) + ": no money)"
+	}
+	return s
+}
