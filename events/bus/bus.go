@@ -114,11 +114,8 @@ func (b *Bus) Close(ctx context.Context) error {
 
 func (b *Bus) close(ctx context.Context) error {
 	var errs []error
-	select {
-	case <-b.js.PublishAsyncComplete():
-	case <-b.closed:
-	case <-ctx.Done():
-		errs = append(errs, fmt.Errorf("bus: close: %d publishes were still unconfirmed: %w", b.js.PublishAsyncPending(), ctx.Err()))
+	if err := b.quiesce(ctx); err != nil {
+		errs = append(errs, err)
 	}
 	if err := b.nc.Drain(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		// A connection that is down has nothing to drain.
@@ -135,4 +132,36 @@ func (b *Bus) close(ctx context.Context) error {
 		errs = append(errs, b.embedded.stop(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// quiesce waits until everything published has its answer, which comes or runs
+// out of time.
+func (b *Bus) quiesce(ctx context.Context) error {
+	b.acks.mu.Lock()
+	slots := b.acks.slots
+	b.acks.mu.Unlock()
+	// Holding every place of the window means that nobody else holds one.
+	held := 0
+	defer func() {
+		for range held {
+			<-slots
+		}
+	}()
+	for range cap(slots) {
+		select {
+		case slots <- struct{}{}:
+			held++
+		case <-b.closed:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("bus: close: %d publishes were still unconfirmed: %w", cap(slots)-held, ctx.Err())
+		}
+	}
+	select {
+	case <-b.js.PublishAsyncComplete():
+	case <-b.closed:
+	case <-ctx.Done():
+		return fmt.Errorf("bus: close: %d publishes were still unconfirmed: %w", b.js.PublishAsyncPending(), ctx.Err())
+	}
+	return nil
 }

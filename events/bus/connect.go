@@ -53,7 +53,8 @@ func connect(ctx context.Context, c Config, e *embedded, extra []nats.Option) (*
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
-		nats.DrainTimeout(30 * time.Second),
+		// What nobody reads within this is cut off at Close.
+		nats.DrainTimeout(5 * time.Second),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {

@@ -76,28 +76,55 @@ func (b *Bus) CurrentEpoch(ctx context.Context, site string) (events.JournalOpen
 	return e, nil
 }
 
-// lastEpoch is the newest epoch and its sequence in INPUTS, zeros when none.
+// lastEpoch is the newest epoch, and the sequence of the last message on its
+// subject in INPUTS; zeros when none. That message may be no epoch: what
+// somebody put there must not keep a journal from being opened.
 func (b *Bus) lastEpoch(ctx context.Context, site string) (events.JournalOpened, uint64, error) {
+	var none events.JournalOpened
 	s, err := b.js.Stream(ctx, events.StreamInputs)
 	if err != nil {
-		return events.JournalOpened{}, 0, fmt.Errorf("stream %s: %w", events.StreamInputs, err)
+		return none, 0, fmt.Errorf("stream %s: %w", events.StreamInputs, err)
 	}
-	m, err := s.GetLastMsgForSubject(ctx, events.Subject(b.prefix, site, events.TypeJournalOpened, events.SiteSource))
+	subject := events.Subject(b.prefix, site, events.TypeJournalOpened, events.SiteSource)
+	last, err := s.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return events.JournalOpened{}, 0, nil
+		return none, 0, nil
 	}
 	if err != nil {
-		return events.JournalOpened{}, 0, err
+		return none, 0, err
 	}
+	if e, ok := epochIn(last); ok {
+		return e, last.Sequence, nil
+	}
+	b.log.Warn("the newest message on an epoch's subject is no epoch; looking at all of them", "subject", subject, "sequence", last.Sequence)
+	newest := none
+	for seq := uint64(1); seq < last.Sequence; {
+		m, err := s.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			break
+		}
+		if err != nil {
+			return none, 0, err
+		}
+		if e, ok := epochIn(m); ok && e.Epoch > newest.Epoch {
+			newest = e
+		}
+		seq = m.Sequence + 1
+	}
+	return newest, last.Sequence, nil
+}
+
+// epochIn reads an epoch out of a stored message.
+func epochIn(m *jetstream.RawStreamMsg) (events.JournalOpened, bool) {
 	ev, err := events.Decode(m.Subject, m.Header, m.Data)
 	if err != nil {
-		return events.JournalOpened{}, 0, fmt.Errorf("message %d of %s: %w", m.Sequence, events.StreamInputs, err)
+		return events.JournalOpened{}, false
 	}
 	e, ok := ev.Data.(*events.JournalOpened)
 	if !ok || e.Epoch == 0 {
-		return events.JournalOpened{}, 0, fmt.Errorf("message %d of %s is no epoch", m.Sequence, events.StreamInputs)
+		return events.JournalOpened{}, false
 	}
-	return *e, m.Sequence, nil
+	return *e, true
 }
 
 // Sites lists, sorted, the sites that INPUTS knows: those with a configuration

@@ -77,7 +77,7 @@ func stored(t events.Type) string  { return tSite + events.StoredToken + "." + s
 func relayed() string              { return tSite + events.JournalToken + ".>" }
 func broadcast() string            { return tSite + events.BroadcastType }
 func join(l ...[]string) []string  { return slices.Concat(l...) }
-func everything() []string         { return []string{tSite + ">", "P" + replaySuffix + ".>"} }
+func everything() []string         { return []string{"P.>", "P" + replaySuffix + ".>"} }
 func api(subjects ...string) []string {
 	for i, s := range subjects {
 		subjects[i] = "$JS.API." + s
@@ -167,7 +167,7 @@ func (r roleInfo) templates(prefix string) (pub, sub []string) {
 	put := func(in []string) []string {
 		out := make([]string, 0, len(in))
 		for _, s := range in {
-			if rest, ok := strings.CutPrefix(s, "P"); ok {
+			if rest, ok := strings.CutPrefix(s, "P"); ok && rest != "" {
 				s = prefix + rest
 			}
 			out = append(out, s)

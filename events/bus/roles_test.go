@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// secured is a bus that asks credentials, on a port of its own.
+func secured(t testing.TB) *Bus {
+	t.Helper()
+	c := testConfig(t)
+	c.Listen, c.Secure = "127.0.0.1:0", true
+	return openTest(t, c)
+}
+
+// mint makes a token for g on b.
+func mint(t testing.TB, b *Bus, g Grant) Token {
+	t.Helper()
+	g.Servers = []string{b.ClientURL()}
+	tok, err := b.Authority().Mint(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// joined is a connection with a token for g.
+func joined(t testing.TB, b *Bus, g Grant) *Bus {
+	t.Helper()
+	w, err := Open(testContext(t), Config{Name: g.ID, Credentials: Credentials{JoinToken: mint(t, b, g).String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeTest(t, w) })
+	return w
+}
+
+// grants of the matrix, one letter each.
+var matrixGrants = map[byte]Grant{
+	'I': {Role: RoleIssuer, ID: "ercot"},
+	'W': {Role: RoleWorker, ID: "rig-17", Site: "demo"},
+	'S': {Role: RoleSource, ID: "meters", Site: "demo", Sources: []string{"feeder-a", "feeder-b"}},
+	'V': {Role: RoleViewer, ID: "wall"},
+	'O': {Role: RoleOperator, ID: "anna"},
+	'D': {Role: RoleDispatcher, ID: "host-1"},
+	'G': {Role: RoleGateway, ID: "gw-1"},
+}
+
+// mayPublish: which roles may publish what. Every other cell is a refusal.
+var mayPublish = map[string]string{
+	"ballast.demo.grid.signal.ercot":    "I",
+	"ballast.tx1.grid.signal.ercot":     "I",
+	"ballast.demo.grid.signal.caiso":    "",
+	"ballast.demo.grid.signal.operator": "O",
+	"ballast.demo.site.config.site":     "O",
+	"ballast.demo.site.config.other":    "",
+
+	"ballast.demo.meter.reading.feeder-a": "S",
+	"ballast.demo.meter.reading.feeder-b": "S",
+	"ballast.demo.meter.reading.feeder-c": "",
+	"ballast.demo.meter.reading.meters":   "",
+	"ballast.tx1.meter.reading.feeder-a":  "",
+	"ballast.demo.market.quote.feeder-a":  "S",
+	"ballast.demo.market.quote.operator":  "O",
+	"ballast.demo.market.quote.gw-1":      "G",
+	"ballast.demo.market.quote.gw-2":      "",
+
+	"ballast.demo.worker.status.rig-17":  "W",
+	"ballast.demo.worker.status.rig-18":  "",
+	"ballast.tx1.worker.status.rig-17":   "",
+	"ballast.demo.share.found.rig-17":    "W",
+	"ballast.demo.share.found.rig-18":    "",
+	"ballast.demo.work.assigned.rig-17":  "G",
+	"ballast.demo.share.accepted.gw-1":   "G",
+	"ballast.demo.share.rejected.gw-1":   "G",
+	"ballast.demo.share.unknown.gw-1":    "G",
+	"ballast.demo.share.accepted.gw-2":   "",
+	"ballast.demo.share.accepted.rig-17": "",
+
+	"ballast.demo.clock.tick.host-1":             "D",
+	"ballast.demo.journal.opened.site":           "D",
+	"ballast.demo.journal.grid.signal.ercot":     "D",
+	"ballast.demo.journal.share.accepted.gw-1":   "D",
+	"ballast.demo.decider.activated.dispatch":    "OD",
+	"ballast.demo.decider.checkpoint.dispatch":   "D",
+	"ballast.demo.command.curtail.rig-17":        "D",
+	"ballast.demo.command.ramp.rig-17":           "D",
+	"ballast.demo.command.broadcast":             "D",
+	"ballast.demo.permit.renewed.rig-17":         "D",
+	"ballast.demo.dispatch.decided.site":         "D",
+	"ballast.demo.energy.settled.site":           "D",
+	"ballast.demo.revenue.accrued.site":          "D",
+	"ballast.demo.revenue.settled.site":          "D",
+	"ballast.demo.alert.raised.dispatch":         "D",
+	"ballast.demo.alert.cleared.dispatch":        "D",
+	"ballast.demo.deadletter.dispatch":           "DG",
+	"ballast.demo.stored.command.ramp.rig-17":    "",
+	"ballast.demo.stored.command.broadcast":      "",
+	"ballast-replay.demo.meter.reading.feeder-a": "O",
+
+	"$JS.API.INFO":                             "VODG",
+	"$JS.API.STREAM.INFO.JOURNAL":              "VODG",
+	"$JS.API.STREAM.MSG.GET.JOURNAL":           "VODG",
+	"$JS.API.DIRECT.GET.INPUTS":                "VODG",
+	"$JS.API.CONSUMER.CREATE.JOURNAL.x":        "VODG",
+	"$JS.API.CONSUMER.MSG.NEXT.JOURNAL.x":      "VODG",
+	"$JS.API.CONSUMER.DURABLE.CREATE.SHARES.x": "DG",
+	"$JS.ACK.SHARES.x.1.1.1.1.1":               "VODG",
+	"$JS.API.STREAM.CREATE.INPUTS":             "D",
+	"$JS.API.STREAM.UPDATE.INPUTS":             "D",
+	"$JS.API.STREAM.PURGE.JOURNAL":             "D",
+	"$JS.API.STREAM.PURGE.COMMANDS":            "",
+	"$JS.API.STREAM.PURGE.REVENUE":             "",
+	"$JS.API.STREAM.DELETE.INPUTS":             "",
+	"$JS.API.STREAM.DELETE.JOURNAL":            "",
+	"$JS.API.STREAM.MSG.DELETE.INPUTS":         "",
+	"$O.SNAPSHOTS.C.x":                         "D",
+	"$SYS.REQ.SERVER.PING":                     "",
+	"_INBOX_somebody.x":                        "",
+	"anything":                                 "",
+}
+
+// mayHear: which roles may subscribe what.
+var mayHear = map[string]string{
+	"ballast.demo.command.curtail.rig-17":        "WVODG",
+	"ballast.demo.command.curtail.rig-18":        "VODG",
+	"ballast.demo.command.curtail.*":             "VODG",
+	"ballast.demo.command.broadcast":             "WVODG",
+	"ballast.tx1.command.broadcast":              "VODG",
+	"ballast.*.command.broadcast":                "VODG",
+	"ballast.demo.command.ramp.rig-17":           "VODG",
+	"ballast.demo.stored.command.ramp.rig-17":    "WVODG",
+	"ballast.demo.stored.command.ramp.rig-18":    "VODG",
+	"ballast.demo.stored.command.curtail.rig-17": "WVODG",
+	"ballast.demo.stored.command.broadcast":      "WVODG",
+	"ballast.demo.stored.>":                      "VODG",
+	"ballast.demo.permit.renewed.rig-17":         "WVODG",
+	"ballast.demo.permit.renewed.rig-18":         "VODG",
+	"ballast.demo.work.assigned.rig-17":          "WVODG",
+	"ballast.demo.work.assigned.rig-18":          "VODG",
+	"ballast.demo.worker.status.rig-17":          "VODG",
+	"ballast.demo.meter.reading.feeder-a":        "VODG",
+	"ballast.demo.grid.signal.ercot":             "VODG",
+	"ballast.demo.revenue.settled.site":          "VODG",
+	"ballast.demo.>":                             "VODG",
+	"ballast.>":                                  "VODG",
+	"ballast-replay.>":                           "VODG",
+	"$O.SNAPSHOTS.>":                             "D",
+	"$JS.API.>":                                  "",
+	"$SYS.>":                                     "",
+	"_INBOX.>":                                   "",
+	"_INBOX_somebody.>":                          "",
+	"*.>":                                        "",
+	">":                                          "",
+}
+
+func TestPermissionMatrix(t *testing.T) {
+	b := secured(t)
+	for letter, g := range matrixGrants {
+		t.Run(string(g.Role), func(t *testing.T) {
+			w := joined(t, b, g)
+			refused := func(verb, subject string) bool {
+				if err := w.nc.Flush(); err != nil {
+					t.Fatal(err)
+				}
+				err := w.nc.LastError()
+				return err != nil && strings.Contains(err.Error(), `"`+subject+`"`) && strings.Contains(err.Error(), verb)
+			}
+			for subject, roles := range mayPublish {
+				if err := w.nc.Publish(subject, nil); err != nil {
+					t.Fatal(err)
+				}
+				if got, want := !refused("Publish", subject), strings.IndexByte(roles, letter) >= 0; got != want {
+					t.Errorf("publish %s: allowed %v, want %v", subject, got, want)
+				}
+			}
+			heard := map[string]string{w.nc.NewInbox(): string(letter)}
+			for s, r := range mayHear {
+				heard[s] = r
+			}
+			for subject, roles := range heard {
+				// A queue group must not get around the lists.
+				for _, queue := range []string{"", "q"} {
+					sub, err := w.nc.QueueSubscribe(subject, queue, func(*nats.Msg) {})
+					if queue == "" {
+						sub, err = w.nc.Subscribe(subject, func(*nats.Msg) {})
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got, want := !refused("Subscription", subject), strings.IndexByte(roles, letter) >= 0; got != want {
+						t.Errorf("subscribe %s (queue %q): allowed %v, want %v", subject, queue, got, want)
+					}
+					_ = sub.Unsubscribe() // gone already when it was refused
+				}
+			}
+		})
+	}
+}
+
+// The matrix above is only complete if it has a cell for every type.
+func TestPermissionMatrixKnowsEveryType(t *testing.T) {
+	for _, info := range events.Types() {
+		found := false
+		for subject := range mayPublish {
+			a, err := events.ParseSubject(subject)
+			found = found || err == nil && a.Type == info.Type && !a.Relayed && !a.Stored
+		}
+		if !found {
+			t.Errorf("mayPublish says nothing about %s", info.Type)
+		}
+	}
+	if len(matrixGrants) != len(Roles()) {
+		t.Errorf("%d grants in the matrix, %d roles", len(matrixGrants), len(Roles()))
+	}
+}
+
+func TestWorkerPublishesAndObeys(t *testing.T) {
+	ctx := testContext(t)
+	b := secured(t)
+	w := joined(t, b, matrixGrants['W'])
+	if id := w.Identity(); id.Role != RoleWorker || id.ID != "rig-17" || id.Site != "demo" {
+		t.Fatalf("identity %+v", id)
+	}
+	for _, subject := range []string{"ballast.demo.worker.status.rig-17", "ballast.demo.share.found.rig-17"} {
+		if _, err := w.js.Publish(ctx, subject, []byte("{}")); err != nil {
+			t.Errorf("publish %s with acknowledgement: %v", subject, err)
+		}
+	}
+	sub, err := w.nc.SubscribeSync("ballast.demo.stored.command.ramp.rig-17")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.js.Publish(ctx, "ballast.demo.command.ramp.rig-17", []byte("up")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := sub.NextMsg(10 * time.Second)
+	if err != nil || string(m.Data) != "up" {
+		t.Fatalf("stored ramp: %v, %v", m, err)
+	}
+}
+
+// The server does not check the subject on which a publisher wants its answer.
+// So a worker can have "stored" answers appear where it likes; that must not
+// reach further than garbage does.
+func TestForgedReplySubjectDestroysNothing(t *testing.T) {
+	ctx := testContext(t)
+	b := secured(t)
+	if _, err := b.OpenEpoch(ctx, "demo", "here", "test", 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if _, err := b.js.Publish(ctx, "ballast.demo.command.ramp.rig-17", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := joined(t, b, matrixGrants['W'])
+	streams := []string{events.StreamInputs, events.StreamJournal, events.StreamCommands, events.StreamShares, events.StreamRevenue, snapshotStream}
+	for range 10 {
+		for _, s := range streams {
+			for _, verb := range []string{"PURGE", "DELETE", "UPDATE", "CREATE", "RESTORE", "SNAPSHOT", "MSG.DELETE"} {
+				m := &nats.Msg{Subject: "ballast.demo.worker.status.rig-17", Reply: "$JS.API.STREAM." + verb + "." + s, Data: []byte("{}")}
+				if err := w.nc.PublishMsg(m); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		m := &nats.Msg{Subject: "ballast.demo.share.found.rig-17", Reply: "ballast.demo.journal.opened.site", Data: []byte("{}")}
+		if err := w.nc.PublishMsg(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The last answer of a stream is behind all the forged ones.
+	for _, subject := range []string{"ballast.demo.worker.status.rig-17", "ballast.demo.share.found.rig-17"} {
+		if _, err := w.js.Publish(ctx, subject, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Forged requests to the stream API are worked off in the background:
+	// they are done when the forged epochs, which came last, are stored.
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		s, err := b.js.Stream(ctx, events.StreamInputs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.CachedInfo().State.Msgs >= 11 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("INPUTS %+v", s.CachedInfo().State)
+		}
+	}
+	if drift, err := b.CheckStreams(ctx); err != nil || len(drift) > 0 {
+		t.Errorf("drift %v, %v", drift, err)
+	}
+	for stream, want := range map[string]uint64{events.StreamCommands: 5, events.StreamJournal: 421, events.StreamShares: 11} {
+		s, err := b.js.Stream(ctx, stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.CachedInfo().State; got.Msgs != want {
+			t.Errorf("%s: %d messages, want %d", stream, got.Msgs, want)
+		}
+	}
+	// Garbage where epochs live does not keep a journal from being opened.
+	e, err := b.OpenEpoch(ctx, "demo", "here", "test", 0)
+	if err != nil || e.Epoch != 2 {
+		t.Errorf("epoch %d, %v; want 2", e.Epoch, err)
+	}
+}
+
+// Each user hears its own replies only, whatever role.
+func TestInboxesAreApart(t *testing.T) {
+	b := secured(t)
+	one := joined(t, b, Grant{Role: RoleOperator, ID: "anna"})
+	other := joined(t, b, Grant{Role: RoleOperator, ID: "anna"})
+	inbox := one.nc.NewInbox()
+	if _, err := other.nc.Subscribe(inbox, func(*nats.Msg) {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.nc.LastError(); err == nil || !strings.Contains(err.Error(), inbox) {
+		t.Errorf("hearing another's inbox: %v", err)
+	}
+}
+
+func TestReadersRead(t *testing.T) {
+	ctx := testContext(t)
+	b := secured(t)
+	if _, err := b.js.Publish(ctx, "ballast.demo.meter.reading.feeder-a", []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	for _, letter := range []byte("VODG") {
+		r := joined(t, b, matrixGrants[letter])
+		cons, err := r.js.OrderedConsumer(ctx, events.StreamJournal, jetstream.OrderedConsumerConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := cons.Next(jetstream.FetchMaxWait(10 * time.Second))
+		if err != nil || m.Subject() != "ballast.demo.meter.reading.feeder-a" {
+			t.Errorf("%s: %v, %v", matrixGrants[letter].Role, m, err)
+		}
+		if drift, err := r.CheckStreams(ctx); err != nil || len(drift) > 0 {
+			t.Errorf("%s: drift %v, %v", matrixGrants[letter].Role, drift, err)
+		}
+	}
+	d := joined(t, b, matrixGrants['D'])
+	if err := d.EnsureStreams(ctx); err != nil {
+		t.Errorf("dispatcher declares streams: %v", err)
+	}
+	store, err := d.SnapshotStore(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.PutBytes(ctx, "demo/dispatch/1-ab", []byte("state")); err != nil {
+		t.Errorf("dispatcher stores a snapshot: %v", err)
+	}
+	if got, err := store.GetBytes(ctx, "demo/dispatch/1-ab"); err != nil || string(got) != "state" {
+		t.Errorf("dispatcher reads a snapshot: %q, %v", got, err)
+	}
+	if err := store.Delete(ctx, "demo/dispatch/1-ab"); err != nil {
+		t.Errorf("dispatcher deletes a snapshot: %v", err)
+	}
+	if _, err := d.OpenEpoch(ctx, "demo", "host-1", "test", 0); err != nil {
+		t.Errorf("dispatcher opens an epoch: %v", err)
+	}
+}
