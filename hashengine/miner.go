@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hashengine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// Duty cycle bounds in permille.
+const (
+	// FullDuty hashes all the time.
+	FullDuty = 1000
+	// NoDuty does not hash.
+	NoDuty = 0
+)
+
+// MaxThreads is the most threads a [Miner] takes.
+const MaxThreads = 4096
+
+// Errors of a [Miner].
+var (
+	// ErrClosed: the miner has been closed.
+	ErrClosed = errors.New("miner is closed")
+	// ErrNoHitHandler: the configuration has no OnHit.
+	ErrNoHitHandler = errors.New("no OnHit given: hits would be lost")
+	// ErrThreads: the number of threads is negative or above [MaxThreads].
+	ErrThreads = errors.New("bad number of threads")
+	// ErrDuty: a duty cycle outside 0 to 1000 permille.
+	ErrDuty = errors.New("bad duty cycle")
+)
+
+// MinerConfig describes a [Miner].
+type MinerConfig struct {
+	// Threads is the number of hashing threads. 0 means one per processor
+	// that the process may use (runtime.NumCPU).
+	Threads int
+
+	// NewEngine makes the engine of each thread; it is called Threads times by
+	// NewMiner. nil means the [Fastest] kernel.
+	NewEngine func() (Engine, error)
+
+	// OnHit receives every hit, one at a time, on one goroutine of the
+	// miner's, each thread's in the order of finding. It must be given. It may
+	// take its time: hits wait in a queue, none is lost, and only when some
+	// thousand wait do the threads pause until it has caught up. Hits of work
+	// that has been replaced or stopped meanwhile still arrive; Tag tells
+	// them apart. It may call any method but Close.
+	OnHit func(Hit)
+
+	// Next is asked for new work, such as the same job under the next
+	// extranonce, when the space of the present work has been given out and a
+	// thread has nothing left to do. spent is the work that came last from
+	// SetWork or Next. Threads that still have something to do go on; the
+	// others wait for the answer, which is divided among all. It is called on
+	// a goroutine of its own, never twice at a time. ctx is cancelled, and the
+	// answer dropped, when SetWork or Close overtakes it. After an error, or
+	// work that is not valid, the threads run dry until SetWork, and
+	// [Stats.Err] tells why. It may call any method but Close. nil means that
+	// threads run dry at the end of the space.
+	Next func(ctx context.Context, spent Work) (Work, error)
+
+	// NormalPriority leaves the threads at the process's priority. Otherwise
+	// they are lowered as far as the system lets them, so that whatever else
+	// the machine does comes first.
+	NormalPriority bool
+}
+
+// Miner hashes on a number of operating system threads of its own.
+//
+// A new miner is stopped and has no work: it hashes once it has been given
+// both [Miner.SetWork] and [Miner.Resume], in either order. All methods may be
+// called from any goroutine at any time. Of calls that contradict each other
+// the later one holds, so a caller that must be sure of a stop makes sure that
+// nobody resumes behind its back.
+type Miner struct {
+	config  MinerConfig
+	threads []*thread
+	running sync.WaitGroup // threads and the feeder
+
+	// What threads look at between calls. epoch changes whenever anything
+	// that concerns them does; they look at the rest only then.
+	epoch   atomic.Uint64
+	stopped atomic.Bool
+	duty    atomic.Int64
+
+	hits delivery
+
+	closing sync.Once
+	life    context.Context // ends at the beginning of Close
+	end     context.CancelFunc
+	hungry  chan struct{} // wakes the feeder
+
+	mu         sync.Mutex
+	idle       sync.Cond // active became zero, stopped ended, or dry began
+	closed     bool
+	active     int // threads that hash or rest between calls
+	generation uint64
+	template   Work   // what the pieces are of
+	pieces     []Work // not yet given out
+	spaces     uint64
+	wanted     bool               // Next has to be asked, or is being asked
+	dry        bool               // there is no more work to be had
+	err        error              // why
+	cancelNext context.CancelFunc // of the call of Next under way
+	lowered    int
+	lowerErr   error
+}
+
+// NewMiner starts the threads of a miner, after checking every engine with
+// [Check]. The caller must Close it.
+//
+// While a miner exists, GOMAXPROCS is raised by its number of threads: a
+// hashing thread then never holds the last place on which other goroutines of
+// the process could run, and the operating system, which knows that hashing
+// has the lower priority, decides who gets the processor. Setting GOMAXPROCS
+// ends the runtime's own following of container limits. A program that sets
+// GOMAXPROCS itself should do so before.
+func NewMiner(config MinerConfig) (*Miner, error) {
+	if config.OnHit == nil {
+		return nil, fmt.Errorf("new miner: %w", ErrNoHitHandler)
+	}
+	if config.Threads < 0 || config.Threads > MaxThreads {
+		return nil, fmt.Errorf("new miner: %w: %d, want 1 to %d, or 0 for one per processor", ErrThreads, config.Threads, MaxThreads)
+	}
+	if config.Threads == 0 {
+		config.Threads = runtime.NumCPU()
+	}
+	if config.NewEngine == nil {
+		kernel, err := Fastest()
+		if err != nil {
+			return nil, fmt.Errorf("new miner: %w", err)
+		}
+		config.NewEngine = kernel.New
+	}
+	m := &Miner{
+		config: config,
+		hungry: make(chan struct{}, 1),
+	}
+	m.life, m.end = context.WithCancel(context.Background())
+	m.idle.L = &m.mu
+	m.stopped.Store(true)
+	m.duty.Store(FullDuty)
+	for i := range config.Threads {
+		engine, err := config.NewEngine()
+		if err == nil {
+			err = Check(engine)
+		}
+		if err != nil {
+			m.end()
+			return nil, fmt.Errorf("new miner: engine of thread %d: %w", i, err)
+		}
+		m.threads = append(m.threads, newThread(engine, i, config.Threads))
+	}
+
+	raiseProcs(config.Threads)
+	m.hits.start(config.Threads, config.OnHit, m.wake)
+	for _, t := range m.threads {
+		m.running.Go(func() { m.work(t) })
+	}
+	if config.Next != nil {
+		m.running.Go(m.feed)
+	}
+	return m, nil
+}
+
+// SetWork replaces the work. Every thread turns to it after the call of
+// [Engine.Scan] that it is in, in less than a millisecond while it gets the
+// processor; SetWork does not wait for that. The rest of the old space is
+// forgotten. The space is divided among the threads, disjointly. SetWork
+// neither resumes a stopped miner nor stops a running one. Work that is not
+// valid is refused with an error of [Work.Validate], and the old work goes on.
+func (m *Miner) SetWork(w Work) error {
+	if err := w.Validate(); err != nil {
+		return err
+	}
+	pieces := w.Split(len(m.threads))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return fmt.Errorf("set work: %w", ErrClosed)
+	}
+	m.generation++
+	m.install(w, pieces)
+	m.err = nil
+	m.wanted = false
+	if m.cancelNext != nil {
+		m.cancelNext()
+	}
+	m.announce()
+	return nil
+}
+
+// install makes w's pieces those to be given out. m.mu is held.
+func (m *Miner) install(w Work, pieces []Work) {
+	m.template, m.pieces = w, pieces
+	m.dry = false
+	m.spaces++
+}
+
+// Stop ends hashing and returns when the last thread has computed its last
+// hash, usually within a quarter of a millisecond: from then until Resume the
+// miner does not use the processor, and Stats().Hashes stands still. The
+// threads see the flag from the first instruction of Stop on. Work and place
+// are kept. If Resume overtakes it, Stop returns without the threads having
+// stopped.
+func (m *Miner) Stop() {
+	m.stopped.Store(true)
+	m.epoch.Add(1)
+	m.wake()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.active > 0 && m.stopped.Load() {
+		m.idle.Wait()
+	}
+}
+
+// Resume lets the threads hash from where they were. It does not wait for
+// them. After Close it does nothing.
+func (m *Miner) Resume() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
+	m.stopped.Store(false)
+	m.idle.Broadcast()
+	m.announce()
+}
+
+// Stopped reports whether Stop, and not Resume, was called last. A new miner
+// is stopped.
+func (m *Miner) Stopped() bool { return m.stopped.Load() }
+
+// SetDuty sets the part of the time that every thread hashes, in permille: 0
+// (not at all) to 1000 (all the time, which is what a new miner does). In
+// between, a thread hashes call by call and rests about a millisecond whenever
+// it owes that much, so that the mean is met within some milliseconds; threads
+// take turns. Time in which the operating system runs something else counts as
+// hashing only up to the length of a call. It is independent of Stop, Resume
+// and SetWork, and takes effect after the call that each thread is in.
+func (m *Miner) SetDuty(permille int) error {
+	if permille < NoDuty || permille > FullDuty {
+		return fmt.Errorf("set duty: %w: %d permille, want %d to %d", ErrDuty, permille, NoDuty, FullDuty)
+	}
+	m.duty.Store(int64(permille))
+	m.announce()
+	return nil
+}
+
+// Duty returns what SetDuty set, in permille.
+func (m *Miner) Duty() int { return int(m.duty.Load()) }
+
+// Threads returns the number of hashing threads.
+func (m *Miner) Threads() int { return len(m.threads) }
+
+// Close stops hashing, ends all threads and goroutines of the miner, hands out
+// the hits that are still waiting, gives back GOMAXPROCS, and returns when all
+// that is done. It waits for OnHit and Next to return. Later calls wait for
+// the first; all return nil.
+func (m *Miner) Close() error {
+	m.closing.Do(func() {
+		m.stopped.Store(true)
+		m.mu.Lock()
+		m.closed = true
+		m.mu.Unlock()
+		m.end()
+		m.announce()
+		m.running.Wait()
+		m.hits.close()
+		lowerProcs(len(m.threads))
+	})
+	return nil
+}
+
+// announce makes every thread look at the miner's state.
+func (m *Miner) announce() {
+	m.epoch.Add(1)
+	m.wake()
+}
+
+// wake ends the waiting and resting of all threads. It never blocks.
+func (m *Miner) wake() {
+	for _, t := range m.threads {
+		t.wake()
+	}
+}
