@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package siteview
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// Log is what a View reads: the bus.
+type Log = events.Log
+
+// Picture is the site at one moment, and the sums since the View began.
+type Picture struct {
+	// Site and its configuration; nil before one was seen.
+	Site   string
+	Config *events.SiteConfig
+	// Since is when the View began, Now when the picture was taken.
+	Since, Now time.Time
+
+	// AIWatts, HouseWatts and MiningWatts as metered (units without a meter
+	// by their own report).
+	AIWatts, HouseWatts, MiningWatts int64
+	// HashrateGHs of all units, ModelledGHs of it modelled.
+	HashrateGHs, ModelledGHs int64
+	// SetpointWatts of all units as they report, Units known, UnitsOn drawing
+	// by permit, Failsafe how many hold no permit after having lost one.
+	SetpointWatts            int64
+	Units, UnitsOn, Failsafe int
+	// Decided is the newest decision, nil before the first.
+	Decided *events.DispatchDecided
+	// Signals in force by id, and the newest price.
+	Signals             []string
+	PriceMicrousdPerMWh *int64
+
+	// Shares by verdict and basis.
+	Found, Accepted, Rejected, Unknown map[events.Basis]int64
+	// Millisats and Microusd accrued per basis.
+	Millisats, Microusd map[events.Basis]int64
+	// Alerts raised and not cleared, newest last.
+	Alerts []events.AlertRaised
+	// Recent lines worth a person's eye, newest last.
+	Recent []Line
+
+	// OverLimit is how long AI + house + mining exceeded the limit;
+	// OverByMining how long it did only because of mining.
+	OverLimit, OverByMining time.Duration
+	// OverMaxWatts is the largest excess that mining caused. W.
+	OverMaxWatts int64
+	// Energy since the View began.
+	Energy Balance
+	// MinedNanoWattSeconds over HeadroomNanoWattSeconds is the share of
+	// headroom used; both in W·ns, headroom = limit × factor − AI − house.
+	Mined, Headroom WattNanos
+	// Commands is how many curtail and ramp commands were seen.
+	Curtails, Ramps int64
+	// Decision is journal arrival of the cause → command stored; Applied is
+	// the same → first status of the agent that shows it.
+	Decision, Applied Latencies
+}
+
+// Line is one event of note.
+type Line struct {
+	At    time.Time
+	Event *events.Event
+}
+
+// View follows one site.
+type View struct {
+	site string
+	log  Log
+
+	mu       sync.Mutex
+	p        Picture
+	acct     account
+	units    map[string]unit
+	meters   map[string]int64
+	role     map[string]events.MeterConfig
+	signals  map[string]*events.GridSignal
+	pending  []pending
+	lastStep time.Time
+}
+
+type unit struct {
+	setpoint, power, ghs int64
+	modelled, metered    bool
+	state                events.PermitState
+}
+
+// pending is a command whose application has not been seen.
+type pending struct {
+	key   events.OrderKey
+	units map[string]bool // still to come
+	at    time.Time       // arrival of the cause
+}
+
+// maxRecent bounds the lines kept, maxPending the commands watched.
+const (
+	maxRecent  = 200
+	maxPending = 10_000
+)
+
+// New returns a View that has seen nothing.
+func New(site string, log Log) *View {
+	now := time.Now()
+	v := &View{site: site, log: log, units: map[string]unit{}, meters: map[string]int64{}, role: map[string]events.MeterConfig{}, signals: map[string]*events.GridSignal{}}
+	v.p = Picture{Site: site, Since: now, Now: now,
+		Found: map[events.Basis]int64{}, Accepted: map[events.Basis]int64{}, Rejected: map[events.Basis]int64{}, Unknown: map[events.Basis]int64{},
+		Millisats: map[events.Basis]int64{}, Microusd: map[events.Basis]int64{}}
+	return v
+}
+
+// Run follows the site until the context ends (nil), or the bus is lost.
+func (v *View) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Configuration and signals matter however old they are.
+	reads := []events.ReadRequest{
+		{Stream: events.StreamInputs, Site: v.site, Follow: true},
+		{Stream: events.StreamJournal, Site: v.site, Types: []events.Type{events.TypeMeterReading, events.TypeWorkerStatus, events.TypeClockTick}, NewOnly: true, Follow: true},
+		{Stream: events.StreamCommands, Site: v.site, Since: v.p.Since, Follow: true},
+		{Stream: events.StreamShares, Site: v.site, Since: v.p.Since, Follow: true},
+		{Stream: events.StreamRevenue, Site: v.site, Since: v.p.Since, Follow: true},
+	}
+	errs := make(chan error, len(reads))
+	for _, r := range reads {
+		go func() { errs <- v.follow(ctx, r) }()
+	}
+	var first error
+	for range reads {
+		if err := <-errs; err != nil && first == nil && ctx.Err() == nil {
+			first = err
+			cancel()
+		}
+	}
+	return first
+}
+
+func (v *View) follow(ctx context.Context, r events.ReadRequest) error {
+	for ev, err := range v.log.Events(ctx, r) {
+		if err != nil {
+			var d *events.DecodeError
+			if errors.As(err, &d) {
+				continue // the inspector reports it
+			}
+			return err
+		}
+		v.mu.Lock()
+		v.take(ev)
+		v.mu.Unlock()
+	}
+	return nil
+}
+
+// Picture is a copy of the present picture.
+func (v *View) Picture() Picture {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	p := v.p
+	p.Now = time.Now()
+	p.Found, p.Accepted, p.Rejected, p.Unknown = clone(p.Found), clone(p.Accepted), clone(p.Rejected), clone(p.Unknown)
+	p.Millisats, p.Microusd = clone(p.Millisats), clone(p.Microusd)
+	p.Alerts, p.Recent = slices.Clone(p.Alerts), slices.Clone(p.Recent)
+	p.Decision, p.Applied = p.Decision.clone(), p.Applied.clone()
+	p.Signals = nil
+	for id, s := range v.signals {
+		if s.DurationSeconds == 0 || s.StartsAt == nil || p.Now.Before(s.StartsAt.Add(time.Duration(s.DurationSeconds)*time.Second)) {
+			p.Signals = append(p.Signals, string(s.Kind)+" "+id)
+		}
+	}
+	slices.Sort(p.Signals)
+	p.Energy = v.acct.balance()
+	return p
+}
+
+func clone(m map[events.Basis]int64) map[events.Basis]int64 {
+	c := make(map[events.Basis]int64, len(m))
+	for k, n := range m {
+		c[k] = n
+	}
+	return c
+}
+
+// take folds one event into the picture.
+func (v *View) take(ev *events.Event) {
+	switch d := ev.Data.(type) {
+	case *events.SiteConfig:
+		v.p.Config = d
+		clear(v.role)
+		for _, m := range d.Meters {
+			v.role[m.Meter] = m
+		}
+	case *events.GridSignal:
+		v.takeSignal(ev, d)
+	case *events.MeterReading:
+		v.step(ev.Arrived)
+		if d.Quality != events.QualityBad {
+			v.meters[ev.Source] = d.PowerWatts
+		}
+		v.sum()
+	case *events.WorkerStatus:
+		v.step(ev.Arrived)
+		v.takeStatus(ev, d)
+		v.sum()
+	case *events.ClockTick:
+		v.step(ev.Arrived)
+	case *events.CommandCurtail:
+		v.p.Curtails++
+		v.watch(d.Key, d.Units, d.IssuedAt)
+		v.recent(ev)
+	case *events.CommandRamp:
+		v.p.Ramps++
+		v.watch(d.Key, d.Units, d.IssuedAt)
+		v.recent(ev)
+	case *events.DispatchDecided:
+		v.p.Decided = d
+	case *events.AlertRaised:
+		v.p.Alerts = append(v.p.Alerts, *d)
+		v.recent(ev)
+	case *events.AlertCleared:
+		v.p.Alerts = slices.DeleteFunc(v.p.Alerts, func(a events.AlertRaised) bool { return a.Alert == d.Alert })
+		v.recent(ev)
+	case *events.ShareFound:
+		basis := events.BasisPractice
+		if d.Modelled {
+			basis = events.BasisModelled
+		}
+		v.p.Found[basis]++
+	case *events.ShareAccepted:
+		v.p.Accepted[d.Payout.Basis]++
+	case *events.ShareRejected:
+		v.p.Rejected[d.Basis]++
+		v.recent(ev)
+	case *events.ShareUnknown:
+		v.p.Unknown[d.Basis]++
+		v.recent(ev)
+	case *events.RevenueAccrued:
+		v.p.Millisats[d.Payout.Basis] += d.ValueMillisats
+		v.p.Microusd[d.Payout.Basis] += d.ValueMicrousd
+		v.recent(ev)
+	case *events.RevenueSettled, *events.EnergySettled:
+		v.recent(ev)
+	}
+}
+
+func (v *View) recent(ev *events.Event) {
+	v.p.Recent = append(v.p.Recent, Line{At: ev.Arrived, Event: ev})
+	if n := len(v.p.Recent) - maxRecent; n > 0 {
+		v.p.Recent = slices.Delete(v.p.Recent, 0, n)
+	}
+}
+
+func (v *View) takeSignal(ev *events.Event, s *events.GridSignal) {
+	id := s.SignalID
+	if id == "" {
+		id = ev.ID
+	}
+	switch {
+	case s.Kind == events.SignalPrice:
+		v.p.PriceMicrousdPerMWh = s.PriceMicrousdPerMWh
+	case s.Kind == events.SignalRestore && s.Cancels != "":
+		delete(v.signals, s.Cancels)
+	case s.Kind == events.SignalRestore:
+		for k, o := range v.signals {
+			if o.Programme == s.Programme && o.Kind != events.SignalStop {
+				delete(v.signals, k)
+			}
+		}
+	case !s.Test:
+		c := *s
+		if c.StartsAt == nil {
+			at := ev.Arrived
+			c.StartsAt = &at
+		}
+		delete(v.signals, s.Supersedes)
+		v.signals[id] = &c
+	}
+	if ev.Arrived.After(v.p.Since) {
+		v.recent(ev)
+	}
+}
+
+func (v *View) takeStatus(ev *events.Event, d *events.WorkerStatus) {
+	for i := range d.Units {
+		u := &d.Units[i]
+		if d.Leaving {
+			delete(v.units, u.Unit)
+			continue
+		}
+		x := v.units[u.Unit]
+		if u.Capabilities != nil {
+			x.metered = u.Capabilities.Meter != ""
+		}
+		x.setpoint, x.power, x.ghs, x.modelled, x.state = u.SetpointWatts, u.PowerWatts, u.HashrateGHs, u.Modelled, u.State
+		v.units[u.Unit] = x
+		if u.Applied != nil {
+			v.applied(u.Unit, *u.Applied, ev.Arrived)
+		}
+	}
+}
+
+// watch remembers a command until every unit of it reports to have applied it.
+func (v *View) watch(key events.OrderKey, units []events.UnitSetpoint, cause time.Time) {
+	p := pending{key: key, at: cause, units: map[string]bool{}}
+	for _, u := range units {
+		p.units[u.Unit] = true
+	}
+	if len(units) == 0 { // a broadcast is for everybody
+		for id := range v.units {
+			p.units[id] = true
+		}
+	}
+	if len(p.units) > 0 {
+		v.pending = append(v.pending, p)
+	}
+	if n := len(v.pending) - maxPending; n > 0 {
+		v.pending = slices.Delete(v.pending, 0, n)
+	}
+}
+
+func (v *View) applied(unit string, key events.OrderKey, at time.Time) {
+	done := false
+	for i := range v.pending {
+		p := &v.pending[i]
+		if p.units[unit] && key.Compare(p.key) >= 0 {
+			delete(p.units, unit)
+			if len(p.units) == 0 {
+				v.p.Applied.add(at.Sub(p.at))
+				done = true
+			}
+		}
+	}
+	if done {
+		v.pending = slices.DeleteFunc(v.pending, func(p pending) bool { return len(p.units) == 0 })
+	}
+}
+
+// step accounts for the time since the previous event of the journal with the
+// values that held in it.
+func (v *View) step(at time.Time) {
+	d := at.Sub(v.lastStep)
+	first := v.lastStep.IsZero()
+	if !first && d <= 0 {
+		return
+	}
+	v.lastStep = at
+	if first || v.p.Config == nil {
+		return
+	}
+	d = min(d, events.MaxStep)
+	c := v.p.Config
+	v.acct.step(d, c.ContractedWatts, v.p.AIWatts, v.p.HouseWatts, v.p.MiningWatts)
+	rest := v.p.AIWatts + v.p.HouseWatts
+	if total := rest + v.p.MiningWatts; total > c.LimitWatts {
+		v.p.OverLimit += d
+		if rest <= c.LimitWatts {
+			v.p.OverByMining += d
+		}
+		v.p.OverMaxWatts = max(v.p.OverMaxWatts, min(total-c.LimitWatts, v.p.MiningWatts))
+	}
+	usable := c.LimitWatts / 1_000_000 * c.ContinuousFactorPPM
+	usable += c.LimitWatts % 1_000_000 * c.ContinuousFactorPPM / 1_000_000
+	v.p.Mined.add(v.p.MiningWatts, d)
+	v.p.Headroom.add(max(usable-rest, 0), d)
+}
+
+// sum brings the totals up to date.
+func (v *View) sum() {
+	p := &v.p
+	p.AIWatts, p.HouseWatts, p.MiningWatts = 0, 0, 0
+	if p.Config != nil {
+		p.HouseWatts = p.Config.HouseWatts
+	}
+	groups := map[string]int64{}
+	total, hasTotal := int64(0), false
+	for id, w := range v.meters {
+		m, known := v.role[id]
+		if !known {
+			continue
+		}
+		if m.Group != "" {
+			w = max(w-groups[m.Group], 0)
+			groups[m.Group] += w
+		}
+		switch m.Measures {
+		case events.MeasuresAI:
+			p.AIWatts += w
+		case events.MeasuresHouse:
+			p.HouseWatts += w
+		case events.MeasuresMining:
+			p.MiningWatts += w
+		case events.MeasuresTotal:
+			total, hasTotal = total+w, true
+		}
+	}
+	p.SetpointWatts, p.HashrateGHs, p.ModelledGHs, p.Units, p.UnitsOn, p.Failsafe = 0, 0, 0, len(v.units), 0, 0
+	for _, u := range v.units {
+		p.SetpointWatts += u.setpoint
+		p.HashrateGHs += u.ghs
+		if u.modelled {
+			p.ModelledGHs += u.ghs
+		}
+		if !u.metered {
+			p.MiningWatts += u.power
+		}
+		if u.setpoint > 0 {
+			p.UnitsOn++
+		}
+		if u.state == events.PermitFailsafe {
+			p.Failsafe++
+		}
+	}
+	if hasTotal {
+		p.AIWatts = max(p.AIWatts, total-p.MiningWatts-p.HouseWatts)
+	}
+}
