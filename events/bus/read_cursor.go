@@ -6,28 +6,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
+
+	"github.com/ballast-energy/ballast/events/internal/pull"
 )
 
 const (
 	// pullBatch messages are asked for at a time, and asked for again when
 	// half of them are in.
 	pullBatch = 1024
-	// pullBytes bounds what one request may put in flight.
-	pullBytes = 16 << 20
-	// pullExpiry ends an idle request; pullHeartbeat proves meanwhile that
-	// the server still has it, and pullSilence without one means that it has
-	// not.
-	pullExpiry    = 10 * time.Second
-	pullHeartbeat = 500 * time.Millisecond
-	pullSilence   = 3 * pullHeartbeat
 	// runLength is the most messages that one call of next returns.
 	runLength = 256
 	// cursorIdle is when the server forgets a reader that asks for nothing.
@@ -44,16 +36,11 @@ const (
 // reconnect, a missing delivery) a new one starts behind the last message
 // returned, provided that message is still the one that was read.
 type cursor struct {
-	b      *Bus
-	p      plan
-	ch     chan *nats.Msg
-	sub    *nats.Subscription
-	inbox  string
-	name   string // of the consumer; empty: none
-	pullAt string // subject that pull requests go to
-	pulls  uint64
-	want   int    // messages asked for and not yet in
-	dseq   uint64 // deliveries seen of this consumer
+	b    *Bus
+	p    plan
+	loop *pull.Loop
+	name string // of the consumer; empty: none
+	dseq uint64 // deliveries seen of this consumer
 
 	seq     uint64 // last message returned or skipped
 	arrived int64  // its arrival, Unix nanoseconds
@@ -134,47 +121,23 @@ func (c *cursor) attach(ctx context.Context) error {
 		c.done = true
 		return nil
 	}
-	c.ch = make(chan *nats.Msg, 2*pullBatch+256)
-	c.inbox = c.b.nc.NewInbox()
-	if c.sub, err = c.b.nc.ChanSubscribe(c.inbox+".*", c.ch); err != nil {
+	c.dseq = 0
+	if c.loop, err = pull.New(c.b.nc, pull.API(c.b.js), c.p.stream, c.name, 2*pullBatch); err != nil {
 		return fmt.Errorf("read %s: %w", c.p.stream, err)
 	}
-	c.pullAt = c.api() + "CONSUMER.MSG.NEXT." + c.p.stream + "." + c.name
-	c.want, c.dseq = 0, 0
-	return c.pull()
-}
-
-func (c *cursor) api() string {
-	o := c.b.js.Options()
-	switch {
-	case o.Domain != "":
-		return "$JS." + o.Domain + ".API."
-	case o.APIPrefix != "":
-		return strings.TrimSuffix(o.APIPrefix, ".") + "."
-	}
-	return jetstream.DefaultAPIPrefix
-}
-
-var pullBody = fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`,
-	pullBatch, pullBytes, pullExpiry.Nanoseconds(), pullHeartbeat.Nanoseconds())
-
-// pull asks for another batch.
-func (c *cursor) pull() error {
-	c.pulls++
-	c.want += pullBatch
-	return c.b.nc.PublishRequest(c.pullAt, c.inbox+"."+strconv.FormatUint(c.pulls, 36), pullBody)
+	return c.loop.Ask(pullBatch)
 }
 
 // detach drops the consumer and all that is still in flight from it.
 func (c *cursor) detach() {
-	if c.sub != nil {
-		_ = c.sub.Unsubscribe() // fails only when the connection is gone
-		c.sub, c.ch = nil, nil
+	if c.loop != nil {
+		c.loop.Stop()
+		c.loop = nil
 	}
 	if c.name != "" {
 		// Nobody waits for the answer; if it never arrives the server
 		// forgets the consumer by itself after cursorIdle.
-		_ = c.b.nc.PublishRequest(c.api()+"CONSUMER.DELETE."+c.p.stream+"."+c.name, c.b.nc.NewInbox(), nil)
+		_ = c.b.nc.PublishRequest(pull.API(c.b.js)+"CONSUMER.DELETE."+c.p.stream+"."+c.name, c.b.nc.NewInbox(), nil)
 		c.name = ""
 	}
 }
@@ -195,14 +158,18 @@ func (c *cursor) next(ctx context.Context) ([]Raw, error) {
 	}
 	for !c.done {
 		var m *nats.Msg
+		var ch <-chan *nats.Msg // nil without a consumer
+		if c.loop != nil {
+			ch = c.loop.C()
+		}
 		select {
-		case m = <-c.ch:
+		case m = <-ch:
 		default:
 			if len(c.run) > 0 {
 				return c.run, nil
 			}
 			var err error
-			if m, err = c.wait(ctx); err != nil {
+			if m, err = c.wait(ctx, ch); err != nil {
 				return nil, err
 			}
 		}
@@ -233,13 +200,13 @@ func (c *cursor) next(ctx context.Context) ([]Raw, error) {
 
 // wait blocks for the next message; nil means that the consumer must be
 // replaced.
-func (c *cursor) wait(ctx context.Context) (*nats.Msg, error) {
-	if c.ch == nil {
+func (c *cursor) wait(ctx context.Context, ch <-chan *nats.Msg) (*nats.Msg, error) {
+	if ch == nil {
 		return nil, ctx.Err()
 	}
-	c.timer.Reset(pullSilence)
+	c.timer.Reset(pull.Silence)
 	select {
-	case m := <-c.ch:
+	case m := <-ch:
 		return m, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -251,70 +218,55 @@ func (c *cursor) wait(ctx context.Context) (*nats.Msg, error) {
 // take handles one delivery: a stored message goes to the run, a status is
 // obeyed. False means that the consumer must be replaced.
 func (c *cursor) take(m *nats.Msg) (bool, error) {
-	pl, ok := parsePlace(m.Reply)
-	if !ok {
-		return c.status(m), nil
+	pl, verdict := c.loop.Take(m)
+	switch verdict {
+	case pull.Lost:
+		return false, nil
+	case pull.Idle:
+		return c.idle(m), nil
+	case pull.Ended:
+		return c.ask(), nil
 	}
-	if pl.delivery != c.dseq+1 {
+	if pl.Delivery != c.dseq+1 {
 		return false, nil // one was lost on the way
 	}
-	if pl.sequence <= c.seq {
-		return false, fmt.Errorf("read %s: %d came after %d: %w", c.p.stream, pl.sequence, c.seq, ErrJournalBroken)
+	if pl.Sequence <= c.seq {
+		return false, fmt.Errorf("read %s: %d came after %d: %w", c.p.stream, pl.Sequence, c.seq, ErrJournalBroken)
 	}
 	c.dseq++
-	if c.want--; c.want <= pullBatch/2 {
-		if err := c.pull(); err != nil && !c.p.follow {
-			return false, fmt.Errorf("read %s: %w", c.p.stream, err)
-		}
-	}
-	if c.stop > 0 && pl.sequence > c.stop || !c.p.until.IsZero() && pl.arrived >= c.p.until.UnixNano() {
+	if c.stop > 0 && pl.Sequence > c.stop || !c.p.until.IsZero() && pl.Arrived >= c.p.until.UnixNano() {
 		c.done = true
 		return true, nil
 	}
-	c.seq, c.arrived = pl.sequence, pl.arrived
+	c.seq, c.arrived = pl.Sequence, pl.Arrived
 	c.run = append(c.run, Raw{
-		Stream: c.p.stream, Sequence: pl.sequence, Arrived: time.Unix(0, pl.arrived).UTC(), Pending: pl.pending,
+		Stream: c.p.stream, Sequence: pl.Sequence, Arrived: time.Unix(0, pl.Arrived).UTC(), Pending: pl.Pending,
 		Subject: m.Subject, Header: m.Header, Data: m.Data,
 	})
-	if c.stop > 0 && (pl.sequence == c.stop || pl.pending == 0) {
+	if c.stop > 0 && (pl.Sequence == c.stop || pl.Pending == 0) {
 		c.done = true
+		return true, nil
 	}
-	return true, nil
+	return c.ask(), nil
 }
 
-// status obeys a message of the server about a pull request.
-func (c *cursor) status(m *nats.Msg) bool {
-	switch m.Header.Get("Status") {
-	case "100": // idle
-		if s := m.Header.Get("Nats-Last-Consumer"); s != "" {
-			if n, err := strconv.ParseUint(s, 10, 64); err == nil && n > c.dseq {
-				return false // deliveries were lost
-			}
-		}
-		if c.p.follow {
-			// The clock ends what no later message would.
-			if !c.p.until.IsZero() && time.Now().After(c.p.until.Add(2*pullSilence)) {
-				c.done = true
-			}
-			return true
-		}
+// ask keeps at least half a batch owed.
+func (c *cursor) ask() bool {
+	return c.loop.Owed() > pullBatch/2 || c.loop.Ask(pullBatch) == nil
+}
+
+// idle handles a heartbeat.
+func (c *cursor) idle(m *nats.Msg) bool {
+	if pull.Delivered(m) > c.dseq {
+		return false // deliveries were lost
+	}
+	if !c.p.follow {
 		// A read that ends waits for something that was purged meanwhile.
 		return false
-	case "404", "408":
-	case "409":
-		d := m.Header.Get("Description")
-		if !strings.Contains(d, "MaxBytes") && !strings.Contains(d, "Batch Completed") {
-			return false // consumer gone, leader changed, server going down
-		}
-	default:
-		return false
 	}
-	n, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
-	if err != nil {
-		return false
-	}
-	if c.want = max(c.want-n, 0); c.want <= pullBatch/2 {
-		return c.pull() == nil
+	// The clock ends what no later message would.
+	if !c.p.until.IsZero() && time.Now().After(c.p.until.Add(2*pull.Silence)) {
+		c.done = true
 	}
 	return true
 }
@@ -373,54 +325,4 @@ func (c *cursor) same(ctx context.Context) error {
 		return broken("another message has this sequence now")
 	}
 	return nil
-}
-
-// place is what the reply subject of a delivery says.
-type place struct {
-	sequence, delivery, pending uint64
-	arrived                     int64
-}
-
-// parsePlace reads $JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<delivery>.
-// <nanoseconds>.<pending>, or the longer form with domain and account before
-// the stream and a token behind. It allocates nothing.
-func parsePlace(reply string) (place, bool) {
-	const lead = "$JS.ACK."
-	if !strings.HasPrefix(reply, lead) {
-		return place{}, false
-	}
-	dots := strings.Count(reply, ".")
-	skip := 3 // stream, consumer, tries
-	if dots >= 10 {
-		skip += 2
-	} else if dots != 8 {
-		return place{}, false
-	}
-	rest := reply[len(lead):]
-	for range skip {
-		i := strings.IndexByte(rest, '.')
-		if i < 0 {
-			return place{}, false
-		}
-		rest = rest[i+1:]
-	}
-	var n [4]uint64
-	for k := range n {
-		i := 0
-		for i < len(rest) && rest[i] >= '0' && rest[i] <= '9' {
-			n[k] = n[k]*10 + uint64(rest[i]-'0')
-			i++
-		}
-		if i == 0 || i > 19 || i < len(rest) && rest[i] != '.' {
-			return place{}, false
-		}
-		if i == len(rest) {
-			if k < 3 {
-				return place{}, false
-			}
-			break
-		}
-		rest = rest[i+1:]
-	}
-	return place{sequence: n[0], delivery: n[1], arrived: int64(n[2]), pending: n[3]}, true
 }

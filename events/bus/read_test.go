@@ -330,30 +330,3 @@ func TestFollowNoticesAnotherJournal(t *testing.T) {
 		})
 	}
 }
-
-func TestPlaceOfDelivery(t *testing.T) {
-	want := place{sequence: 12, delivery: 7, arrived: 1763769600123456789, pending: 3}
-	for s, ok := range map[string]bool{
-		"$JS.ACK.JOURNAL.reader-x.1.12.7.1763769600123456789.3":                  true,
-		"$JS.ACK.hub.ACCHASH.JOURNAL.reader-x.1.12.7.1763769600123456789.3":      true,
-		"$JS.ACK.hub.ACCHASH.JOURNAL.reader-x.1.12.7.1763769600123456789.3.rand": true,
-		"$JS.ACK.JOURNAL.reader-x.1.12.7.1763769600123456789":                    false,
-		"$JS.ACK.JOURNAL.reader-x.1.12..1763769600123456789.3":                   false,
-		"_INBOX.abc": false,
-		"":           false,
-	} {
-		got, is := parsePlace(s)
-		if is != ok || ok && got != want {
-			t.Errorf("%s: %+v %v", s, got, is)
-		}
-	}
-	if n := testing.AllocsPerRun(100, func() { parsePlace("$JS.ACK.JOURNAL.reader-x.1.12.7.1763769600123456789.3") }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
-func FuzzPlaceOfDelivery(f *testing.F) {
-	f.Add("$JS.ACK.JOURNAL.reader-x.1.12.7.1763769600123456789.3")
-	f.Add("$JS.ACK.hub.ACCHASH.JOURNAL.reader-x.1.12.7.1763769600123456789.3.rand")
-	f.Fuzz(func(_ *testing.T, s string) { parsePlace(s) })
-}
