@@ -42,7 +42,13 @@ func Encode(prefix string, e *Event) (*nats.Msg, error) {
 	if err := CheckToken("source", e.Source); err != nil {
 		return nil, fmt.Errorf("encode %s: %w", t, err)
 	}
+	if err := checkEnvelope(&e.Meta); err != nil {
+		return nil, fmt.Errorf("encode %s of %s/%s: %w", t, e.Site, e.Source, err)
+	}
 	if err := e.Data.Validate(); err != nil {
+		return nil, fmt.Errorf("encode %s of %s/%s: %w", t, e.Site, e.Source, err)
+	}
+	if err := checkAddressee(e.Source, e.Data); err != nil {
 		return nil, fmt.Errorf("encode %s of %s/%s: %w", t, e.Site, e.Source, err)
 	}
 	data, err := AppendPayload(nil, e.Data)
@@ -81,8 +87,13 @@ func putEnvelope(h nats.Header, t Type, m *Meta) {
 	}
 }
 
-// AppendPayload appends the JSON of p to b.
+// AppendPayload appends the JSON of p to b, byte for byte what encoding/json
+// writes. It does not check Validate. On failure it returns nil and b is as it
+// was.
 func AppendPayload(b []byte, p Payload) ([]byte, error) {
+	if out, known, err := appendHot(b, p); known {
+		return out, err
+	}
 	j, err := json.Marshal(p)
 	if err != nil {
 		return nil, err

@@ -3,105 +3,190 @@
 package events
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"strconv"
-	"strings"
-	"time"
+	"reflect"
 
 	"github.com/nats-io/nats.go"
 )
 
-// Decode turns a message into an event. Headers are optional. It checks the
-// payload's Validate; any failure is a *DecodeError.
+// Decode turns a message into an event that is the caller's to keep. Headers
+// are optional. It checks the payload's Validate; any failure is a
+// *DecodeError. Safe for concurrent use.
 func Decode(subject string, h nats.Header, data []byte) (*Event, error) {
-	var d Decoder
-	return d.Decode(subject, h, data)
-}
-
-// Decoder decodes message after message. The zero value is ready to use and
-// not safe for concurrent use.
-type Decoder struct{}
-
-// Decode is like the function Decode; the event it returns is the caller's.
-func (d *Decoder) Decode(subject string, h nats.Header, data []byte) (*Event, error) {
-	a, err := ParseSubject(subject)
-	if err != nil {
-		return nil, &DecodeError{DeadSubject, subject, err}
+	e := new(Event)
+	if err := addressOf(subject, e); err != nil {
+		return nil, err
 	}
-	e := &Event{Meta: Meta{Type: a.Type, Site: a.Site, Source: a.Source}}
 	if err := readEnvelope(h, &e.Meta); err != nil {
 		return nil, &DecodeError{DeadInvalid, subject, err}
 	}
-	p := typeTable[typeIndex[a.Type]].New()
-	if err := UnmarshalPayload(data, p); err != nil {
-		return nil, &DecodeError{DeadUnreadable, subject, err}
+	p := typeTable[typeIndex[e.Type]].New()
+	if err := finish(&scanner{data: data}, e, p, nil); err != nil {
+		return nil, &DecodeError{err.reason, subject, err.cause}
 	}
-	if err := p.Validate(); err != nil {
-		return nil, &DecodeError{DeadInvalid, subject, err}
-	}
-	e.Data = p
 	return e, nil
 }
 
-// UnmarshalPayload reads the JSON of a payload; unknown fields are ignored so
-// that an older reader survives a newer writer, trailing bytes are refused.
+// UnmarshalPayload reads the JSON of a payload into p, whose old content is
+// lost. It takes what encoding/json takes, with the same result, except that
+//
+//   - a required field (one without omitempty) that is absent or null is
+//     refused: a reading that forgot power_watts must not count as 0 W;
+//   - a field that is there twice is refused, because readers of other
+//     languages would not agree on which one counts;
+//   - field names match exactly, not in any case;
+//   - times come out in UTC;
+//   - bytes after the first value are refused.
+//
+// Unknown fields are skipped, so that an older reader survives a newer writer;
+// a null in an optional field is the same as no field. Numbers with a fraction
+// or an exponent are refused, as encoding/json does for integer fields. It
+// does not check Validate.
 func UnmarshalPayload(data []byte, p Payload) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if err := dec.Decode(p); err != nil {
-		return fmt.Errorf("not the JSON of %s: %w", p.EventType(), err)
+	return unmarshal(&scanner{data: data}, p, nil)
+}
+
+func unmarshal(s *scanner, p Payload, room *hotRoom) error {
+	if !readHot(s, p, room) {
+		v := reflect.ValueOf(p).Elem()
+		v.SetZero()
+		planFor(v.Type()).read(s, v)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("not the JSON of %s: bytes after the first value", p.EventType())
+	s.end()
+	if s.err != nil {
+		return fmt.Errorf("not the JSON of %s: %w", p.EventType(), s.err)
 	}
 	return nil
 }
 
-func readEnvelope(h nats.Header, m *Meta) error {
-	if len(h) == 0 {
+// Decoder decodes message after message and reuses its memory: the event it
+// returns, with its payload and all that they point to, is valid until the
+// next call. Strings may be kept. The zero value is ready to use; not safe for
+// concurrent use.
+type Decoder struct {
+	event    Event
+	room     hotRoom
+	scan     scanner
+	interned internTable
+	// addresses remembers subjects, which come again and again.
+	addresses map[string]Address
+}
+
+// Decode is like the function Decode, but the event is valid only until the
+// next call.
+func (d *Decoder) Decode(subject string, h nats.Header, data []byte) (*Event, error) {
+	if err := d.begin(subject); err != nil {
+		return nil, err
+	}
+	if err := readEnvelope(h, &d.event.Meta); err != nil {
+		return nil, &DecodeError{DeadInvalid, subject, err}
+	}
+	return d.finish(subject, data)
+}
+
+// DecodeRaw is like Decode for the header block as it stands on the wire
+// ("NATS/1.0\r\n…\r\n\r\n", empty when there is none), which need not be made
+// into a map first.
+func (d *Decoder) DecodeRaw(subject string, header, data []byte) (*Event, error) {
+	if err := d.begin(subject); err != nil {
+		return nil, err
+	}
+	if err := readRawEnvelope(header, &d.event.Meta); err != nil {
+		return nil, &DecodeError{DeadInvalid, subject, err}
+	}
+	return d.finish(subject, data)
+}
+
+func (d *Decoder) begin(subject string) error {
+	d.event = Event{}
+	if a, ok := d.addresses[subject]; ok {
+		d.event.Type, d.event.Site, d.event.Source = a.Type, a.Site, a.Source
 		return nil
 	}
-	if m.ID = first(h, HeaderCEID); m.ID == "" {
-		m.ID = first(h, HeaderMsgID)
+	if err := addressOf(subject, &d.event); err != nil {
+		return err
 	}
-	if s := first(h, HeaderCETime); s != "" {
-		t, err := time.Parse(time.RFC3339Nano, s)
-		if err != nil {
-			return fmt.Errorf("header %s: %w", HeaderCETime, err)
-		}
-		m.Time = t.UTC()
+	if d.addresses == nil || len(d.addresses) >= maxInterned {
+		d.addresses = make(map[string]Address)
 	}
-	m.Causation = first(h, HeaderCausation)
-	m.Correlation = first(h, HeaderCorrelation)
-	if s := first(h, HeaderOrigin); s != "" {
-		stream, seq, ok := strings.Cut(s, "/")
-		n, err := strconv.ParseUint(seq, 10, 64)
-		if !ok || err != nil {
-			return fmt.Errorf("header %s: %q is not <stream>/<sequence>", HeaderOrigin, s)
-		}
-		m.OriginStream, m.OriginSequence = stream, n
-	}
-	if s := first(h, HeaderOriginTime); s != "" {
-		t, err := time.Parse(time.RFC3339Nano, s)
-		if err != nil {
-			return fmt.Errorf("header %s: %w", HeaderOriginTime, err)
-		}
-		m.OriginArrived = t.UTC()
-	}
+	d.addresses[subject] = Address{Type: d.event.Type, Site: d.event.Site, Source: d.event.Source}
 	return nil
 }
 
-func first(h nats.Header, key string) string {
-	if v := h[key]; len(v) > 0 {
-		return v[0]
+func (d *Decoder) finish(subject string, data []byte) (*Event, error) {
+	var p Payload
+	switch d.event.Type {
+	case TypeMeterReading:
+		p = &d.room.reading
+	case TypeWorkerStatus:
+		p = &d.room.status
+	case TypeClockTick:
+		p = &d.room.tick
+	case TypePermitRenewed:
+		p = &d.room.permit
+	case TypeShareFound:
+		p = &d.room.found
+	default:
+		p = typeTable[typeIndex[d.event.Type]].New()
 	}
-	return ""
+	d.scan = scanner{data: data, interned: &d.interned, scratch: d.scan.scratch}
+	if err := finish(&d.scan, &d.event, p, &d.room); err != nil {
+		return nil, &DecodeError{err.reason, subject, err.cause}
+	}
+	return &d.event, nil
 }
 
-// DefaultID is the id of an event whose publisher gave none.
-func DefaultID(stream string, epoch, sequence uint64) string {
-	return stream + ":" + strconv.FormatUint(epoch, 10) + ":" + strconv.FormatUint(sequence, 10)
+// fault is a DecodeError without its subject.
+type fault struct {
+	reason DeadReason
+	cause  error
+}
+
+// finish reads and checks the payload of e.
+func finish(s *scanner, e *Event, p Payload, room *hotRoom) *fault {
+	if err := unmarshal(s, p, room); err != nil {
+		return &fault{DeadUnreadable, err}
+	}
+	if err := p.Validate(); err != nil {
+		return &fault{DeadInvalid, err}
+	}
+	if err := checkAddressee(e.Source, p); err != nil {
+		return &fault{DeadInvalid, err}
+	}
+	e.Data = p
+	return nil
+}
+
+func addressOf(subject string, e *Event) error {
+	a, err := ParseSubject(subject)
+	if err != nil {
+		return &DecodeError{DeadSubject, subject, err}
+	}
+	e.Type, e.Site, e.Source = a.Type, a.Site, a.Source
+	return nil
+}
+
+// checkAddressee makes sure that a command says for whom it is where its
+// subject does: an agent obeys its own subject only.
+func checkAddressee(source string, p Payload) error {
+	var agent string
+	switch k := p.(type) {
+	case *CommandCurtail:
+		broadcast := k.AllUnitsWatts != nil
+		if broadcast != (source == BroadcastSource) {
+			return fmt.Errorf("all_units_watts: belongs to the broadcast subject, and only there")
+		}
+		if broadcast {
+			return nil
+		}
+		agent = k.Agent
+	case *CommandRamp:
+		agent = k.Agent
+	default:
+		return nil
+	}
+	if agent != source {
+		return fmt.Errorf("agent: %s is not the %s of the subject", quote(agent), quote(source))
+	}
+	return nil
 }
