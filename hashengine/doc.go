@@ -18,7 +18,7 @@
 //	err = miner.SetWork(work)
 //	miner.Resume()       // a new miner is stopped
 //	miner.SetDuty(250)   // a quarter of the time
-//	miner.Stop()         // returns after the last hash
+//	miner.Stop()         // returns after the last hash; Halt does not wait
 //
 // Three layers can be used by themselves:
 //
@@ -47,7 +47,7 @@
 //
 // # Concurrency properties
 //
-// Hashing threads are operating system threads of their own, at the lowest
+// Hashing threads are operating system threads of their own, at lowered
 // priority, beyond the number that GOMAXPROCS was before; so goroutines of the
 // process are scheduled as if there were no hashing, and other processes come
 // first. Threads look at one atomic counter between two calls of a quarter of
@@ -59,7 +59,7 @@
 // A thread in the middle of a call to which the system gives no processor ends
 // that call later, so on a machine that is overloaded by others the bounds
 // count the thread's own running time. [Miner.Stop] returns only when the last
-// call has ended, whatever that takes.
+// call has ended, whatever that takes; [MinerConfig.Nice] has figures.
 //
 // A miner needs real threads; where Go has a single one (js, wasip1), use an
 // engine and let others run between its calls.

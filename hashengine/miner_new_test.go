@@ -19,6 +19,8 @@ func TestNewMinerRefuses(t *testing.T) {
 		{"no handler", MinerConfig{Threads: 1}, ErrNoHitHandler},
 		{"negative threads", MinerConfig{Threads: -1, OnHit: func(Hit) {}}, ErrThreads},
 		{"too many threads", MinerConfig{Threads: MaxThreads + 1, OnHit: func(Hit) {}}, ErrThreads},
+		{"nice value that raises", MinerConfig{Threads: 1, OnHit: func(Hit) {}, Nice: -1}, ErrNice},
+		{"nice value beyond the system's", MinerConfig{Threads: 1, OnHit: func(Hit) {}, Nice: 20}, ErrNice},
 		{"no engine", MinerConfig{Threads: 1, OnHit: func(Hit) {}, NewEngine: func() (Engine, error) { return nil, errNone }}, errNone},
 		{"broken engine", MinerConfig{Threads: 1, OnHit: func(Hit) {}, NewEngine: func() (Engine, error) {
 			return newBroken(t, spoilers()["misses a hit"]), nil

@@ -162,7 +162,12 @@ func TestMinerUnderFire(t *testing.T) {
 	setWork(t, m, w)
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 300 {
-		switch r.IntN(4) {
+		switch r.IntN(5) {
+		case 4:
+			m.Halt()
+			if !m.Stopped() {
+				t.Fatal("running after Halt")
+			}
 		case 0:
 			m.Stop()
 			s := m.Stats()

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lowThreads counts the threads of this process at the lowest priority.
-func lowThreads(t *testing.T) (low, all int) {
+// lowThreads counts the threads of this process with the nice value.
+func lowThreads(t *testing.T, nice int) (low, all int) {
 	t.Helper()
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -22,12 +22,12 @@ func lowThreads(t *testing.T) (low, all int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		nice, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
+		priority, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
 		if err != nil {
 			continue // the thread has ended
 		}
 		all++
-		if nice == 20-lowestNice { // the system call returns 20−nice
+		if priority == 20-nice { // as the system call returns it
 			low++
 		}
 	}
@@ -37,21 +37,21 @@ func lowThreads(t *testing.T) (low, all int) {
 // TestOnlyHashingThreadsAreLowered: neither the runtime's threads nor any
 // that it starts later may inherit the priority.
 func TestOnlyHashingThreadsAreLowered(t *testing.T) {
-	if low, _ := lowThreads(t); low != 0 {
-		t.Skipf("%d threads have the lowest priority already", low)
-	}
 	const threads = 3
-	m := newTestMiner(t, MinerConfig{Threads: threads, OnHit: func(Hit) {}})
-	m.Resume()
-	setWork(t, m, smallWork(3, 20000))
-	waitDry(m)
-	if s := m.Stats(); s.Lowered != threads || s.LowerErr != nil {
-		t.Errorf("%d of %d threads lowered: %v", s.Lowered, threads, s.LowerErr)
+	for _, c := range []struct{ nice, want int }{{0, DefaultNice}, {17, 17}} {
+		before, _ := lowThreads(t, c.want) // as the tests may be run niced themselves
+		m := newTestMiner(t, MinerConfig{Threads: threads, OnHit: func(Hit) {}, Nice: c.nice})
+		m.Resume()
+		setWork(t, m, smallWork(3, 20000))
+		waitDry(m)
+		if s := m.Stats(); s.Lowered != threads || s.LowerErr != nil {
+			t.Errorf("%d of %d threads lowered: %v", s.Lowered, threads, s.LowerErr)
+		}
+		if low, all := lowThreads(t, c.want); low-before != threads && before == 0 {
+			t.Errorf("%d of %d threads at nice %d, want %d", low, all, c.want, threads)
+		}
+		_ = m.Close()
 	}
-	if low, all := lowThreads(t); low != threads {
-		t.Errorf("%d of %d threads have the lowest priority, want %d", low, all, threads)
-	}
-	_ = m.Close()
 
 	normal := newTestMiner(t, MinerConfig{Threads: threads, OnHit: func(Hit) {}, NormalPriority: true})
 	if s := normal.Stats(); s.Lowered != 0 || s.LowerErr != nil {

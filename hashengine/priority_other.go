@@ -12,6 +12,6 @@ import (
 // lowerThreadPriority reports that it cannot: outside Linux a nice value is
 // that of the whole process, whose other goroutines are not to be slowed down.
 // Start the process at a lower priority instead.
-func lowerThreadPriority() error {
+func lowerThreadPriority(int) error {
 	return fmt.Errorf("lowering the priority of a single thread: %w", errors.ErrUnsupported)
 }

@@ -64,7 +64,7 @@ func (m *Miner) work(t *thread) {
 	// again, so it must not go back to the runtime's pool.
 	runtime.LockOSThread()
 	if !m.config.NormalPriority {
-		err := lowerThreadPriority()
+		err := lowerThreadPriority(m.config.Nice)
 		m.mu.Lock()
 		if err == nil {
 			m.lowered++
