@@ -148,6 +148,8 @@ func readUnit(s *scanner, u *UnitStatus, r *statusRoom) {
 var capabilityFields = [...]string{"class", "nameplate_watts", "levels_watts", "min_watts", "failsafe_watts",
 	"millijoules_per_terahash", "fall_milliseconds", "boot_milliseconds", "meter"}
 
+const capabilityRequired = (1<<8 - 1) &^ (1 << 2)
+
 func readCapabilities(s *scanner, k *Capabilities, levels []int64) {
 	*k = Capabilities{}
 	if !s.open('{', "an object") {
@@ -196,7 +198,7 @@ func readCapabilities(s *scanner, k *Capabilities, levels []int64) {
 			s.skip(0)
 		}
 	}
-	f.need(s, 1<<8-1&^(1<<2), func(i int) string { return capabilityFields[i] })
+	f.need(s, capabilityRequired, func(i int) string { return capabilityFields[i] })
 }
 
 func readLevels(s *scanner, levels []int64) []int64 {
