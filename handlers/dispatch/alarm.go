@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"github.com/ballast-energy/ballast/events"
+)
+
+// Alert ids begin with the kind, then the meter, agent or unit.
+const (
+	alarmMeter   = "meter-stale"
+	alarmSilent  = "agent-silent"
+	alarmFollow  = "unit-not-following"
+	alarmMetered = "metered-above-permit"
+	alarmFlood   = "signal-flood"
+	alarmCrowd   = "too-many-workers"
+	alarmClock   = "clock-skew"
+)
+
+// maxOpenAlerts of one kind that are raised one by one; the rest share one.
+const maxOpenAlerts = 20
+
+// alarm counts the open alerts of one kind.
+type alarm struct {
+	// Open alerts raised one by one.
+	Open int64 `json:"open,omitempty"`
+	// Many: the shared alert for all beyond them is raised.
+	Many bool `json:"many,omitempty"`
+}
+
+// alarms of every kind.
+type alarms struct {
+	Meter   alarm `json:"meter"`
+	Silent  alarm `json:"silent"`
+	Follow  alarm `json:"follow"`
+	Metered alarm `json:"metered"`
+	Flood   alarm `json:"flood"`
+	Crowd   alarm `json:"crowd"`
+	Clock   alarm `json:"clock"`
+}
+
+func (a *alarms) hash() uint64 {
+	h := uint64(0)
+	for _, k := range [...]*alarm{&a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
+		v := uint64(k.Open) << 1
+		if k.Many {
+			v |= 1
+		}
+		h = h*1_000_003 + v
+	}
+	return h
+}
+
+// raiseAlert raises an alert unless flag says that it is raised; beyond
+// maxOpenAlerts of the kind one shared alert stands for the rest.
+func (d *Dispatch) raiseAlert(k *alarm, flag *bool, kind, what string, sev events.Severity, message, remedy string) {
+	if *flag {
+		return
+	}
+	if k.Open >= maxOpenAlerts {
+		if !k.Many {
+			k.Many = true
+			d.notes = append(d.notes, &events.AlertRaised{Alert: kind + "/many", Severity: sev,
+				Message: "more than twenty alerts " + kind + " are open: further ones are not listed one by one", Remedy: remedy})
+		}
+		return
+	}
+	*flag = true
+	k.Open++
+	d.notes = append(d.notes, &events.AlertRaised{Alert: kind + "/" + what, Severity: sev, Message: message, Remedy: remedy})
+}
+
+// clearAlert clears an alert that was raised one by one.
+func (d *Dispatch) clearAlert(k *alarm, flag *bool, kind, what, message string) {
+	if !*flag {
+		return
+	}
+	*flag = false
+	k.Open--
+	d.notes = append(d.notes, &events.AlertCleared{Alert: kind + "/" + what, Message: message})
+	if k.Many && k.Open < maxOpenAlerts {
+		k.Many = false
+		d.notes = append(d.notes, &events.AlertCleared{Alert: kind + "/many", Message: "fewer than twenty alerts " + kind + " are open"})
+	}
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dispatch is the decider that turns unused power into permits to mine
+// and takes it back the moment the AI load or the grid wants it. It knows one
+// power node, the point of connection of a site:
+//
+//	headroom = limit × continuous factor − AI load − house load − reserve
+//
+// and one list of units in merit order (millijoules per terahash rising, then
+// id). It is a pure fold over the journal (see handlers/decider): the same
+// journal gives the same commands, byte for byte.
+//
+// # When it acts
+//
+//   - Reductions leave with the very event that causes them: a higher reading,
+//     a grid signal, the start of a window, a meter that has been silent too
+//     long, a jump of the clock. They know no minimum times and no budget.
+//   - Increases are decided on clock.tick, and within 100 ms of a unit
+//     joining, and only with fresh good meters, a fresh tick, the reserve
+//     kept, tokens in the ramp bucket, and a unit that is ready.
+//   - Permits are renewed on clock.tick, every agent every three seconds and
+//     every agent with an unapplied reduction on each tick.
+//
+// # What it believes
+//
+// A reading of bad quality, out of range, older than the last one, or dated too
+// far from its arrival is no reading. A suspect one can only lower power. A
+// meter silent for more than two periods is replaced by the peak of the recent
+// AI load, beyond its stale time by the AI nameplate, beyond the dead time
+// mining gets only what is guaranteed to it. Where a total meter and mining
+// meters allow a second estimate of the AI load, the higher one counts.
+//
+// # What bounds it
+//
+// State is bounded whatever arrives: at most MaxSignals instructions (the rest
+// of a flood is merged into ceilings that are at least as low), MaxAgents and
+// MaxUnits workers, and twenty open alerts of a kind.
+//
+// # Usage
+//
+//	d, err := dispatch.New(dispatch.Config{})
+//	out := &decider.Outbox{}
+//	out.Begin(event); d.Fold(event, out); for _, o := range out.Outputs() { … }
+//
+// # Concurrency
+//
+// One goroutine per Dispatch. Values share nothing.
+package dispatch

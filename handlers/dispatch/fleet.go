@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// Bounds on the fleet of one site.
+const (
+	// MaxAgents and MaxUnits are how many workers are known at once; further
+	// ones get no permit, and an alert says so.
+	MaxAgents = 20_000
+	MaxUnits  = 50_000
+	// MaxMeters of one site.
+	MaxMeters = 4_096
+)
+
+// agent is one speaker for units.
+type agent struct {
+	id     string
+	idHash uint64
+	boot   string
+	// counter of the newest status folded, when that was in elapsed time, and
+	// the discontinuity count then.
+	counter uint64
+	heard   int64
+	gen     uint64
+	// renewed is the counter that the last renewal answered, renewedAt when.
+	renewed   uint64
+	renewedAt int64
+	// leaving: it has said goodbye, at leftAt. lost: silent for so long that
+	// its units are in failsafe.
+	leaving, lost bool
+	leftAt        int64
+	silentAlert   bool
+
+	units []*unit // by id
+	// Derived.
+	lowering int64
+	cursor   int
+	phase    int64
+	index    map[string]*unit
+	h        uint64
+}
+
+func newAgent(id string) *agent {
+	a := &agent{id: id, idHash: xxhash.Sum64String(id), renewedAt: -never / 2}
+	a.phase = int64(a.idHash % renewEvery)
+	return a
+}
+
+func (a *agent) hash() uint64 {
+	var g digest
+	g.uint(a.idHash)
+	g.text(a.boot)
+	g.uint(a.counter)
+	g.int(a.heard)
+	g.uint(a.gen)
+	g.uint(a.renewed)
+	g.int(a.renewedAt)
+	g.int(a.leftAt)
+	g.bool(a.leaving)
+	g.bool(a.lost)
+	g.bool(a.silentAlert)
+	return g.sum()
+}
+
+func (d *Dispatch) touchAgent(a *agent) {
+	h := a.hash()
+	d.entries += h - a.h
+	a.h = h
+}
+
+// find returns the unit of that id. Agents list their units in the same order
+// in every status, so the one behind the last found is tried first.
+func (a *agent) find(id string) *unit {
+	if a.cursor < len(a.units) && a.units[a.cursor].id == id {
+		a.cursor++
+		return a.units[a.cursor-1]
+	}
+	if len(a.units) > 0 && a.units[0].id == id {
+		a.cursor = 1
+		return a.units[0]
+	}
+	if a.index == nil {
+		a.reindex()
+	}
+	return a.index[id]
+}
+
+func (a *agent) reindex() {
+	a.index = make(map[string]*unit, len(a.units))
+	for _, u := range a.units {
+		a.index[u.id] = u
+	}
+}
+
+// onStatus folds what an agent says. It reports whether units must be looked
+// at again.
+func (d *Dispatch) onStatus(source string, s *events.WorkerStatus) bool {
+	a := d.agents[source]
+	if a == nil {
+		if !s.Announce || s.Leaving || len(s.Units) == 0 {
+			return false
+		}
+		if len(d.roster) >= MaxAgents {
+			d.crowded()
+			return false
+		}
+		a = newAgent(strings.Clone(source))
+		d.agents[a.id] = a
+		i, _ := slices.BinarySearchFunc(d.roster, a.id, func(x *agent, id string) int { return strings.Compare(x.id, id) })
+		d.roster = slices.Insert(d.roster, i, a)
+	}
+	again := false
+	switch {
+	case a.boot != s.BootID:
+		d.reboot(a, strings.Clone(s.BootID))
+		again = true
+	case s.Counter <= a.counter:
+		return false // late or repeated: it says nothing new
+	}
+	a.counter, a.heard, a.gen = s.Counter, d.now, d.gen
+	if a.leaving != s.Leaving {
+		a.leaving, a.leftAt = s.Leaving, d.now
+		again = true
+	}
+	if a.lost || a.leaving || again {
+		a.lost = false
+		for _, u := range a.units {
+			d.fix(u, a.leaving)
+		}
+	}
+	for i := range s.Units {
+		st := &s.Units[i]
+		u := a.find(st.Unit)
+		if u == nil {
+			if st.Capabilities == nil || a.leaving {
+				continue
+			}
+			if u = d.join(a, st); u == nil {
+				continue
+			}
+			again = true
+		} else if st.Capabilities != nil && !u.sameCaps(st.Capabilities) {
+			d.relearn(u, st.Capabilities)
+			again = true
+		}
+		if d.report(u, st) {
+			again = true
+		}
+	}
+	if a.silentAlert {
+		d.clearAlert(&d.alarms.Silent, &a.silentAlert, alarmSilent, a.id, "the agent is heard again")
+	}
+	d.touchAgent(a)
+	return again
+}
+
+// reboot takes a new process behind the same id: whatever the old one was
+// permitted is gone.
+func (d *Dispatch) reboot(a *agent, boot string) {
+	a.boot, a.counter, a.renewed = boot, 0, 0
+	for _, u := range a.units {
+		d.drop(u)
+		u.lowering, u.hasApplied, u.applied = false, false, events.OrderKey{}
+		u.state = events.PermitBoot
+		d.book(u)
+		d.touchUnit(u)
+	}
+}
+
+// join makes a unit known, at its failsafe setpoint.
+func (d *Dispatch) join(a *agent, st *events.UnitStatus) *unit {
+	if len(d.order) >= MaxUnits {
+		d.crowded()
+		return nil
+	}
+	u := &unit{id: strings.Clone(st.Unit), agent: a, local: -1, unhealthyAt: -1, onSince: -1, offSince: -1, state: events.PermitBoot}
+	u.learn(st.Capabilities)
+	d.place(u, u.caps.FailsafeWatts)
+	u.fallBy = d.now + u.fall + answerGrace
+	u.changedAt = d.now
+	i, _ := slices.BinarySearchFunc(a.units, u.id, func(x *unit, id string) int { return strings.Compare(x.id, id) })
+	a.units = slices.Insert(a.units, i, u)
+	a.index, a.cursor = nil, i+1
+	d.rank(u)
+	d.meet(u, 1)
+	d.joining = true
+	return u
+}
+
+func (d *Dispatch) crowded() {
+	d.raiseAlert(&d.alarms.Crowd, &d.crowd, alarmCrowd, "site", events.SeverityWarning,
+		"more workers announce themselves than one site can hold: the rest get no permit",
+		"find the source of the announcements, or split the site")
+}
+
+// rank inserts u into the merit order.
+func (d *Dispatch) rank(u *unit) {
+	i, _ := slices.BinarySearchFunc(d.order, u, byMerit)
+	d.order = slices.Insert(d.order, i, u)
+	d.stepsChanged = true
+}
+
+func (d *Dispatch) unrank(u *unit) {
+	if i, ok := slices.BinarySearchFunc(d.order, u, byMerit); ok {
+		d.order = slices.Delete(d.order, i, i+1)
+	}
+	d.stepsChanged = true
+}
+
+// meet counts u at the meter that sees it, or no more with n = −1.
+func (d *Dispatch) meet(u *unit, n int) {
+	if m := d.site.byID[u.caps.Meter]; m != nil {
+		m.units += n
+		m.booked += int64(n) * u.raiseBook
+	}
+}
+
+func (u *unit) sameCaps(c *events.Capabilities) bool {
+	o := &u.caps
+	return o.Class == c.Class && o.NameplateWatts == c.NameplateWatts && o.MinWatts == c.MinWatts &&
+		o.FailsafeWatts == c.FailsafeWatts && o.MillijoulesPerTerahash == c.MillijoulesPerTerahash &&
+		o.FallMilliseconds == c.FallMilliseconds && o.BootMilliseconds == c.BootMilliseconds &&
+		o.Meter == c.Meter && slices.Equal(o.LevelsWatts, c.LevelsWatts)
+}
+
+func (d *Dispatch) relearn(u *unit, c *events.Capabilities) {
+	d.meet(u, -1)
+	i, ok := slices.BinarySearchFunc(d.order, u, byMerit)
+	if ok {
+		d.order = slices.Delete(d.order, i, i+1)
+	}
+	u.learn(c)
+	d.rank(u)
+	d.meet(u, 1)
+	u.fallBy = max(u.fallBy, d.now+u.fall+answerGrace)
+	d.joining = true
+}
+
+// report folds one unit's condition. It reports whether the unit may have to
+// be lowered for a reason of its own.
+func (d *Dispatch) report(u *unit, st *events.UnitStatus) bool {
+	again := false
+	most := 2 * u.caps.NameplateWatts // nobody draws more; a lie stays small
+	was := u.state
+	u.heard = d.now
+	u.state = knownState(st.State)
+	u.setpoint = clamp(st.SetpointWatts, 0, most)
+	u.power = clamp(st.PowerWatts, 0, most)
+	if st.Applied != nil {
+		u.applied, u.hasApplied = *st.Applied, true
+	} else {
+		u.applied, u.hasApplied = events.OrderKey{}, false
+	}
+	local := int64(-1)
+	if st.LocalLimitWatts != nil {
+		local = watts(*st.LocalLimitWatts)
+	}
+	if local != u.local {
+		u.local, again = local, true
+	}
+	switch {
+	case st.Healthy:
+		if !u.healthy {
+			d.joining = true
+		}
+		u.healthy, u.unhealthyAt = true, -1
+	case u.unhealthyAt < 0:
+		u.healthy, u.unhealthyAt = false, d.now
+	}
+	if u.state == events.PermitFailsafe && was != events.PermitFailsafe {
+		// Its lease ran out after everything that was sent so far: only a
+		// ramp that answers this status can raise it again.
+		d.drop(u)
+		u.notBefore = max(u.notBefore, d.now+d.site.restart)
+		again = true
+	}
+	d.confirm(u)
+	overdue := u.overdue
+	d.book(u)
+	if u.overdue != overdue {
+		d.judge(u)
+	}
+	d.touchUnit(u)
+	return again
+}
+
+// confirm notes what the newest status proves about the last change.
+func (d *Dispatch) confirm(u *unit) {
+	if u.agent.counter <= u.counter {
+		return
+	}
+	obeyed := u.hasApplied && u.applied.Compare(u.key) >= 0
+	if u.lowering && u.setpoint <= u.set && (obeyed || d.now >= u.fallBy) {
+		u.lowering, u.inflight = false, 0
+	}
+	if u.raising && u.setpoint >= min(u.set, u.limit()) {
+		u.raising, u.tries = false, 0
+		if u.followAlert && !u.overdue {
+			d.judge(u)
+		}
+	}
+}
+
+// judge raises or clears the alert about a unit that draws more than it may
+// long after it should have fallen.
+func (d *Dispatch) judge(u *unit) {
+	what := u.agent.id + "/" + u.id
+	if u.overdue {
+		d.raiseAlert(&d.alarms.Follow, &u.followAlert, alarmFollow, what, events.SeverityCritical,
+			"the unit draws more than its setpoint although its time to fall is over; its draw is booked and others are lowered for it",
+			"cut the outlet or the breaker of the unit, then look at its agent")
+	} else {
+		d.clearAlert(&d.alarms.Follow, &u.followAlert, alarmFollow, what, "the unit follows its setpoint again")
+	}
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"github.com/ballast-energy/ballast/events"
+)
+
+// rung of the ladder down which a silent meter falls.
+type rung uint8
+
+const (
+	rungFresh    rung = iota // believed
+	rungEnvelope             // silent for two periods: the recent peak stands in
+	rungStale                // not believed: nameplate
+	rungDead                 // gone, or never heard: only what is guaranteed
+)
+
+// meter is what is known of one configured meter.
+type meter struct {
+	cfg           events.MeterConfig
+	period, stale int64 // ns
+
+	// has: a reading has been believed; watts is the newest.
+	has   bool
+	watts int64
+	// heard is the elapsed time at which the newest good reading was true,
+	// and gap how much of the silence since then is the clock's own jumps.
+	heard, gap int64
+	// gen is the discontinuity count at that reading.
+	gen uint64
+	// sampled is the newest device time accepted, Unix ns.
+	sampled int64
+	// round: a reading since the last balance of total and mining.
+	round bool
+	// over is since when it reads more than its units admit, elapsed ns, −1
+	// while it does not.
+	over int64
+	// units that name it as their meter: what they are booked with, derived.
+	booked int64
+	units  int
+
+	staleAlert, overAlert bool
+	h                     uint64
+}
+
+func (m *meter) use(c events.MeterConfig) {
+	if !m.has {
+		m.over = -1
+	}
+	m.cfg = c
+	m.period = millis(c.PeriodMilliseconds, 1_000)
+	m.stale = millis(c.StaleMilliseconds, 5_000)
+	if m.has && (m.watts < c.MinWatts || m.watts > c.MaxWatts) {
+		m.has = false // the new range says that it was no reading
+	}
+}
+
+func (m *meter) hash() uint64 {
+	var g digest
+	g.text(m.cfg.Meter)
+	g.bool(m.has)
+	g.int(m.watts)
+	g.int(m.heard)
+	g.int(m.gap)
+	g.uint(m.gen)
+	g.int(m.sampled)
+	g.bool(m.round)
+	g.int(m.over)
+	g.bool(m.staleAlert)
+	g.bool(m.overAlert)
+	return g.sum()
+}
+
+// touch brings the digest up to date after a change of m.
+func (d *Dispatch) touchMeter(m *meter) {
+	h := m.hash()
+	d.entries += h - m.h
+	m.h = h
+}
+
+// rung of m by its own silence.
+func (d *Dispatch) rung(m *meter) rung {
+	silent := d.now - m.heard
+	switch {
+	case !m.has, silent > d.site.dead && silent > m.stale:
+		return rungDead
+	case silent > m.stale, m.gen != d.gen:
+		return rungStale
+	case silent > 2*m.period:
+		return rungEnvelope
+	}
+	return rungFresh
+}
+
+// deadline is the next instant at which the rung of m can change by itself.
+func (d *Dispatch) deadline(m *meter) int64 {
+	next := never
+	if m.has {
+		for _, t := range [...]int64{2 * m.period, m.stale, max(d.site.dead, m.stale)} {
+			if at := m.heard + t + 1; at > d.now {
+				next = min(next, at)
+			}
+		}
+	}
+	return next
+}
+
+// read is the value of a group and its best rung: the highest of the meters
+// that are believed, or the lowest when lowest is set.
+func (d *Dispatch) read(g *group, lowest bool) (int64, rung) {
+	best := rungDead
+	w, any := int64(0), false
+	for _, m := range g.meters {
+		r := d.rung(m)
+		best = min(best, r)
+		if r > rungEnvelope {
+			continue
+		}
+		if !any || !lowest && m.watts > w || lowest && m.watts < w {
+			w, any = m.watts, true
+		}
+	}
+	return w, best
+}
+
+// sum adds groups up: the worst rung counts.
+func (d *Dispatch) sum(gs []group, lowest bool) (int64, rung) {
+	total, worst := int64(0), rungFresh
+	for i := range gs {
+		w, r := d.read(&gs[i], lowest)
+		total += w
+		worst = max(worst, r)
+	}
+	return total, worst
+}
+
+// onReading folds one sample. It reports whether anything believed changed.
+func (d *Dispatch) onReading(source string, arrived int64, r *events.MeterReading) bool {
+	m := d.site.byID[source]
+	if m == nil || r.Quality != events.QualityGood && r.Quality != events.QualitySuspect {
+		return false
+	}
+	w := r.PowerWatts
+	if w < m.cfg.MinWatts || w > m.cfg.MaxWatts || w > maxWatts || w < -maxWatts {
+		return false
+	}
+	unix := r.SampledAt.Unix()
+	if unix < 0 || unix > maxUnix {
+		return false
+	}
+	sampled := r.SampledAt.UnixNano()
+	age := arrived - sampled
+	if age > m.stale || age < -m.stale {
+		return false
+	}
+	// At the sampled instant of the last reading only more is believed, and
+	// nothing older at all: late data never raises power.
+	late := m.sampled != 0 && sampled <= m.sampled && m.has
+	if late && (sampled < m.sampled || w <= m.watts) {
+		return false
+	}
+	if late || r.Quality == events.QualitySuspect {
+		if m.has && w > m.watts {
+			m.watts, m.sampled, m.round = w, sampled, true
+			d.rebalance(m)
+			d.touchMeter(m)
+			return true
+		}
+		return false
+	}
+	if m.has && d.now-m.heard-m.gap > m.stale && d.lone(m) {
+		// The quantity comes back after it was lost, not only after a jump.
+		d.restartUntil = max(d.restartUntil, d.now+d.site.restart)
+	}
+	m.has, m.watts, m.sampled, m.gen, m.gap = true, w, sampled, d.gen, 0
+	m.heard = d.now - max(age, 0)
+	m.round = true
+	d.rebalance(m)
+	d.touchMeter(m)
+	return true
+}
+
+// lone reports whether no other meter of the group of m is believed.
+func (d *Dispatch) lone(m *meter) bool {
+	if m.cfg.Group == "" {
+		return true
+	}
+	for _, o := range d.site.meters {
+		if o != m && o.cfg.Group == m.cfg.Group && o.cfg.Measures == m.cfg.Measures && d.rung(o) <= rungEnvelope {
+			return false
+		}
+	}
+	return true
+}
+
+// rebalance estimates the non-mining load as total − mining once every total
+// and mining quantity has a reading newer than the last estimate: half a round
+// would take mining that ramps for AI load.
+func (d *Dispatch) rebalance(m *meter) {
+	s := &d.site
+	if m.cfg.Measures != events.MeasuresTotal && m.cfg.Measures != events.MeasuresMining {
+		return
+	}
+	if len(s.totals) == 0 || len(s.minings) == 0 || !complete(s.totals) || !complete(s.minings) {
+		return
+	}
+	total, _ := d.sum(s.totals, false)
+	mining, _ := d.sum(s.minings, true)
+	d.balance, d.balanced = max(total-mining, 0), true
+	for _, o := range s.meters {
+		if o.round {
+			o.round = false
+			d.touchMeter(o)
+		}
+	}
+}
+
+func complete(gs []group) bool {
+	for i := range gs {
+		any := false
+		for _, m := range gs[i].meters {
+			any = any || m.round
+		}
+		if !any {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/decider"
+)
+
+// snapshot is the whole state as JSON. Sums and indices are worked out anew.
+type snapshot struct {
+	Version      string             `json:"version"`
+	ConfigHash   string             `json:"config_hash"`
+	Clock        decider.StepClock  `json:"clock"`
+	Generation   uint64             `json:"generation"`
+	Epoch        uint64             `json:"epoch"`
+	TickGen      uint64             `json:"tick_generation"`
+	TickSecond   int64              `json:"tick_second"`
+	TickAt       int64              `json:"tick_at"`
+	Site         *events.SiteConfig `json:"site,omitempty"`
+	Meters       []meterState       `json:"meters,omitempty"`
+	Envelope     envelope           `json:"envelope"`
+	Balance      int64              `json:"balance"`
+	Balanced     bool               `json:"balanced"`
+	Load         load               `json:"load"`
+	RestartUntil int64              `json:"restart_until"`
+	SettleAt     int64              `json:"settle_at"`
+	Signals      []*signal          `json:"signals,omitempty"`
+	Folded       uint64             `json:"signals_folded"`
+	Quote        quote              `json:"quote"`
+	Agents       []agentState       `json:"agents,omitempty"`
+	Tokens       int64              `json:"tokens"`
+	TokenCarry   uint64             `json:"token_carry"`
+	RefilledAt   int64              `json:"refilled_at"`
+	Joining      bool               `json:"joining"`
+	RaisedAt     int64              `json:"raised_at"`
+	Alarms       alarms             `json:"alarms"`
+	Flooded      bool               `json:"flooded"`
+	Crowd        bool               `json:"crowd"`
+	Skewed       bool               `json:"skewed"`
+}
+
+type meterState struct {
+	Has        bool   `json:"has"`
+	Watts      int64  `json:"watts"`
+	Heard      int64  `json:"heard"`
+	Gap        int64  `json:"gap"`
+	Generation uint64 `json:"generation"`
+	Sampled    int64  `json:"sampled"`
+	Round      bool   `json:"round"`
+	Over       int64  `json:"over"`
+	Stale      bool   `json:"stale_alert"`
+	OverAlert  bool   `json:"over_alert"`
+}
+
+type agentState struct {
+	ID          string      `json:"id"`
+	Boot        string      `json:"boot"`
+	Counter     uint64      `json:"counter"`
+	Heard       int64       `json:"heard"`
+	Generation  uint64      `json:"generation"`
+	Renewed     uint64      `json:"renewed"`
+	RenewedAt   int64       `json:"renewed_at"`
+	Leaving     bool        `json:"leaving"`
+	Lost        bool        `json:"lost"`
+	LeftAt      int64       `json:"left_at"`
+	SilentAlert bool        `json:"silent_alert"`
+	Units       []unitState `json:"units"`
+}
+
+type unitState struct {
+	ID          string              `json:"id"`
+	Caps        events.Capabilities `json:"capabilities"`
+	Set         int64               `json:"set"`
+	Key         events.OrderKey     `json:"key"`
+	ChangedAt   int64               `json:"changed_at"`
+	Counter     uint64              `json:"counter"`
+	Lowering    bool                `json:"lowering"`
+	Raising     bool                `json:"raising"`
+	Tries       int64               `json:"tries"`
+	Inflight    int64               `json:"inflight"`
+	FallBy      int64               `json:"fall_by"`
+	OnSince     int64               `json:"on_since"`
+	OffSince    int64               `json:"off_since"`
+	NotBefore   int64               `json:"not_before"`
+	State       events.PermitState  `json:"state"`
+	Setpoint    int64               `json:"setpoint"`
+	Power       int64               `json:"power"`
+	Applied     events.OrderKey     `json:"applied"`
+	HasApplied  bool                `json:"has_applied"`
+	Local       int64               `json:"local"`
+	Healthy     bool                `json:"healthy"`
+	UnhealthyAt int64               `json:"unhealthy_at"`
+	Heard       int64               `json:"heard"`
+	FollowAlert bool                `json:"follow_alert"`
+	Overdue     bool                `json:"overdue"`
+	Fixed       bool                `json:"fixed"`
+}
+
+// Snapshot implements decider.Decider.
+func (d *Dispatch) Snapshot() ([]byte, error) {
+	s := snapshot{
+		Version: d.who.Version, ConfigHash: d.who.ConfigHash,
+		Clock: d.clk, Generation: d.gen, Epoch: d.epoch,
+		TickGen: d.tickGen, TickSecond: d.tickSecond, TickAt: d.tickAt,
+		Envelope: d.env, Balance: d.balance, Balanced: d.balanced, Load: d.load,
+		RestartUntil: d.restartUntil, SettleAt: d.settleAt,
+		Signals: d.signals.live, Folded: d.signals.folded, Quote: d.quote,
+		Tokens: d.tokens, TokenCarry: d.tokenCarry, RefilledAt: d.refilledAt,
+		Joining: d.joining, RaisedAt: d.raisedAt,
+		Alarms: d.alarms, Flooded: d.flooded, Crowd: d.crowd, Skewed: d.skewed,
+	}
+	if d.site.known {
+		s.Site = &d.site.raw
+	}
+	for _, m := range d.site.meters {
+		s.Meters = append(s.Meters, meterState{m.has, m.watts, m.heard, m.gap, m.gen, m.sampled, m.round, m.over, m.staleAlert, m.overAlert})
+	}
+	for _, a := range d.roster {
+		as := agentState{ID: a.id, Boot: a.boot, Counter: a.counter, Heard: a.heard, Generation: a.gen,
+			Renewed: a.renewed, RenewedAt: a.renewedAt, Leaving: a.leaving, Lost: a.lost, LeftAt: a.leftAt,
+			SilentAlert: a.silentAlert, Units: make([]unitState, 0, len(a.units))}
+		for _, u := range a.units {
+			as.Units = append(as.Units, unitState{u.id, u.caps, u.set, u.key, u.changedAt, u.counter, u.lowering, u.raising,
+				u.tries, u.inflight, u.fallBy, u.onSince, u.offSince, u.notBefore, u.state, u.setpoint, u.power, u.applied,
+				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed})
+		}
+		s.Agents = append(s.Agents, as)
+	}
+	b, err := json.Marshal(&s)
+	if err != nil {
+		return nil, fmt.Errorf("dispatch snapshot: %w", err)
+	}
+	return b, nil
+}
+
+// Restore implements decider.Decider.
+func (d *Dispatch) Restore(b []byte) error {
+	var s snapshot
+	if err := json.Unmarshal(b, &s); err != nil {
+		return fmt.Errorf("dispatch snapshot is unreadable, fold the journal from its start instead: %w", err)
+	}
+	if s.Version != d.who.Version || s.ConfigHash != d.who.ConfigHash {
+		return fmt.Errorf("dispatch snapshot is of version %s/%s, not %s/%s: fold the journal instead",
+			s.Version, s.ConfigHash, d.who.Version, d.who.ConfigHash)
+	}
+	*d = *New(Config{NoReductions: d.unsafe})
+	d.clk, d.now, d.wall = s.Clock, s.Clock.ElapsedNanos, s.Clock.LastUnixNano
+	d.gen, d.epoch = s.Generation, s.Epoch
+	d.tickGen, d.tickSecond, d.tickAt = s.TickGen, s.TickSecond, s.TickAt
+	d.env = s.Envelope
+	d.env.rehash()
+	d.balance, d.balanced = s.Balance, s.Balanced
+	d.restartUntil, d.settleAt = s.RestartUntil, s.SettleAt
+	d.quote = s.Quote
+	d.tokens, d.tokenCarry, d.refilledAt = s.Tokens, s.TokenCarry, s.RefilledAt
+	d.raisedAt, d.alarms = s.RaisedAt, s.Alarms
+	d.flooded, d.crowd, d.skewed = s.Flooded, s.Crowd, s.Skewed
+	if s.Site != nil {
+		d.site = newSettings(s.Site, nil)
+		if len(d.site.meters) != len(s.Meters) {
+			return fmt.Errorf("dispatch snapshot holds %d meters for a configuration of %d: fold the journal instead", len(s.Meters), len(d.site.meters))
+		}
+	}
+	for i, m := range d.site.meters {
+		t := s.Meters[i]
+		m.has, m.watts, m.heard, m.gap, m.gen = t.Has, t.Watts, t.Heard, t.Gap, t.Generation
+		m.sampled, m.round, m.over, m.staleAlert, m.overAlert = t.Sampled, t.Round, t.Over, t.Stale, t.OverAlert
+		d.touchMeter(m)
+	}
+	for _, g := range s.Signals {
+		d.keepSignal(g)
+	}
+	d.signals.folded = s.Folded
+	d.scheduleSignals()
+	d.weighSignals()
+	for i := range s.Agents {
+		d.restoreAgent(&s.Agents[i])
+	}
+	if d.site.known || d.quote.Known {
+		d.hashMisc()
+	}
+	d.load, d.joining = s.Load, s.Joining
+	return nil
+}
+
+func (d *Dispatch) restoreAgent(s *agentState) {
+	a := newAgent(s.ID)
+	a.boot, a.counter, a.heard, a.gen = s.Boot, s.Counter, s.Heard, s.Generation
+	a.renewed, a.renewedAt = s.Renewed, s.RenewedAt
+	a.leaving, a.lost, a.leftAt, a.silentAlert = s.Leaving, s.Lost, s.LeftAt, s.SilentAlert
+	d.agents[a.id] = a
+	d.roster = append(d.roster, a)
+	for _, t := range s.Units {
+		u := &unit{id: t.ID, agent: a}
+		u.learn(&t.Caps)
+		d.place(u, t.Set)
+		u.key, u.changedAt, u.counter = t.Key, t.ChangedAt, t.Counter
+		u.lowering, u.raising, u.tries, u.inflight = t.Lowering, t.Raising, t.Tries, t.Inflight
+		u.fallBy, u.onSince, u.offSince, u.notBefore = t.FallBy, t.OnSince, t.OffSince, t.NotBefore
+		u.state, u.setpoint, u.power = t.State, t.Setpoint, t.Power
+		u.applied, u.hasApplied, u.local = t.Applied, t.HasApplied, t.Local
+		u.healthy, u.unhealthyAt, u.heard = t.Healthy, t.UnhealthyAt, t.Heard
+		u.followAlert = t.FollowAlert
+		a.units = append(a.units, u)
+		d.rank(u)
+		d.meet(u, 1)
+		d.bookAs(u, t.Overdue)
+		d.fix(u, t.Fixed)
+		d.touchUnit(u)
+	}
+	d.touchAgent(a)
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// Times by which things are expected, ns.
+const (
+	// answerGrace is how long a command and the status that answers it may
+	// travel, over and above the unit's own fall time.
+	answerGrace = 5 * second
+	// reissueAfter is when a raise that has not been applied is sent again.
+	reissueAfter = 4 * second
+	// maxTries of a raise before the unit is taken to be unable.
+	maxTries = 3
+	// unablePause is how long such a unit is left alone.
+	unablePause = 60 * second
+	// unhealthyGrace is how long a unit may be unhealthy before its power is
+	// given to others.
+	unhealthyGrace = 10 * second
+	// forgetUnit is when a unit that its living agent no longer mentions is
+	// forgotten, and forgetAgent when a silent agent is.
+	forgetUnit  = 60 * second
+	forgetAgent = 3600 * second
+)
+
+// unit is what is known of one controllable unit, and what it may draw.
+type unit struct {
+	id    string
+	agent *agent
+	caps  events.Capabilities
+	fall  int64 // ns
+	merit int64
+	// capsHash stands for caps in the digest.
+	capsHash uint64
+
+	// set is the setpoint permitted, key the command that gave it, changedAt
+	// and counter when that was in elapsed time and in the agent's statuses.
+	set       int64
+	key       events.OrderKey
+	changedAt int64
+	counter   uint64
+	// lowering and raising: the last change is not confirmed yet.
+	lowering, raising bool
+	tries             int64
+	// inflight is the highest setpoint that the unit may still obey.
+	inflight int64
+	// fallBy is when its draw must be down to set.
+	fallBy int64
+	// onSince and offSince, −1 for not; notBefore bars a start.
+	onSince, offSince, notBefore int64
+
+	// As reported.
+	state       events.PermitState
+	setpoint    int64
+	power       int64
+	applied     events.OrderKey
+	hasApplied  bool
+	local       int64 // −1 for none
+	healthy     bool
+	unhealthyAt int64
+	heard       int64
+	followAlert bool
+	overdue     bool
+	// Derived: what it is booked with while others want to rise, and what it
+	// draws beyond set after its time to fall.
+	raiseBook, extra int64
+	fixed            bool
+	counted          bool
+	// reason for which it was lowered within the present fold, and before
+	// that its setpoint.
+	reason events.Reason
+	before int64
+	h      uint64
+}
+
+func (u *unit) hash() uint64 {
+	var g digest
+	g.uint(u.agent.idHash)
+	g.text(u.id)
+	g.uint(u.capsHash)
+	g.int(u.set)
+	g.key(u.key)
+	g.int(u.changedAt)
+	g.uint(u.counter)
+	g.int(u.tries)
+	g.int(u.inflight)
+	g.int(u.fallBy)
+	g.int(u.onSince)
+	g.int(u.offSince)
+	g.int(u.notBefore)
+	g.int(u.setpoint)
+	g.int(u.power)
+	g.key(u.applied)
+	g.int(u.local)
+	g.int(u.unhealthyAt)
+	g.int(u.heard)
+	var flags uint64
+	for i, f := range [...]bool{u.lowering, u.raising, u.hasApplied, u.healthy, u.followAlert, u.overdue} {
+		if f {
+			flags |= 1 << i
+		}
+	}
+	g.uint(flags | uint64(stateCode(u.state))<<8)
+	return g.sum()
+}
+
+func stateCode(s events.PermitState) int {
+	switch s {
+	case events.PermitBoot:
+		return 1
+	case events.PermitLimited:
+		return 2
+	case events.PermitRunning:
+		return 3
+	case events.PermitFailsafe:
+		return 4
+	case events.PermitLocal:
+		return 5
+	}
+	return 0
+}
+
+// knownState returns the constant of a state, so that no memory of the event
+// is kept; an unknown one counts as failsafe.
+func knownState(s events.PermitState) events.PermitState {
+	switch stateCode(s) {
+	case 1:
+		return events.PermitBoot
+	case 2:
+		return events.PermitLimited
+	case 3:
+		return events.PermitRunning
+	case 5:
+		return events.PermitLocal
+	}
+	return events.PermitFailsafe
+}
+
+// touchUnit brings the digest up to date after a change of u.
+func (d *Dispatch) touchUnit(u *unit) {
+	h := u.hash()
+	d.entries += h - u.h
+	u.h = h
+}
+
+// learn takes over capabilities, made safe to calculate with.
+func (u *unit) learn(c *events.Capabilities) {
+	u.caps = events.Capabilities{
+		Class:                  strings.Clone(c.Class),
+		NameplateWatts:         watts(c.NameplateWatts),
+		MinWatts:               watts(c.MinWatts),
+		MillijoulesPerTerahash: max(c.MillijoulesPerTerahash, 0),
+		FallMilliseconds:       clamp(c.FallMilliseconds, 0, 600_000),
+		BootMilliseconds:       clamp(c.BootMilliseconds, 0, 3_600_000),
+		Meter:                  strings.Clone(c.Meter),
+	}
+	u.caps.FailsafeWatts = clamp(c.FailsafeWatts, 0, u.caps.NameplateWatts)
+	for _, l := range c.LevelsWatts[:min(len(c.LevelsWatts), 64)] {
+		if l > 0 && l <= u.caps.NameplateWatts {
+			u.caps.LevelsWatts = append(u.caps.LevelsWatts, l)
+		}
+	}
+	slices.Sort(u.caps.LevelsWatts)
+	u.capsHash = hashJSON(&u.caps)
+	u.fall = u.caps.FallMilliseconds * milli
+	u.merit = u.caps.MillijoulesPerTerahash
+	if u.merit == 0 {
+		u.merit = math.MaxInt64 // unknown efficiency comes last
+	}
+}
+
+// fit is the highest setpoint of u that is not above w.
+func (u *unit) fit(w int64) int64 {
+	w = min(w, u.caps.NameplateWatts)
+	if w <= 0 {
+		return 0
+	}
+	if len(u.caps.LevelsWatts) == 0 {
+		if w < u.caps.MinWatts {
+			return 0
+		}
+		return w
+	}
+	best := int64(0)
+	for _, l := range u.caps.LevelsWatts {
+		if l > w {
+			break
+		}
+		best = l
+	}
+	return best
+}
+
+// step is the largest rise that u can only make at once.
+func (u *unit) step() int64 {
+	if len(u.caps.LevelsWatts) == 0 {
+		return max(u.caps.MinWatts, 1)
+	}
+	s, last := int64(0), int64(0)
+	for _, l := range u.caps.LevelsWatts {
+		s, last = max(s, l-last), l
+	}
+	return s
+}
+
+// limit is the most that u may be set to by its own nature.
+func (u *unit) limit() int64 {
+	w := u.caps.NameplateWatts
+	if u.local >= 0 {
+		w = min(w, u.local)
+	}
+	return w
+}
+
+// tolerance of a draw above the setpoint that is no disobedience.
+func (u *unit) tolerance() int64 { return max(u.caps.NameplateWatts/20, 20) }
+
+// book brings the sums up to date after a change of u.
+func (d *Dispatch) book(u *unit) {
+	d.bookAs(u, d.now >= u.fallBy && u.power > u.set+u.tolerance())
+}
+
+func (d *Dispatch) bookAs(u *unit, overdue bool) {
+	extra := int64(0)
+	if overdue {
+		extra = u.power - u.set
+	}
+	raise := max(u.set, u.power, u.setpoint, u.inflight)
+	u.overdue = overdue
+	d.extraSum += extra - u.extra
+	d.raiseSum += raise - u.raiseBook
+	if u.caps.Meter != "" {
+		if m := d.site.byID[u.caps.Meter]; m != nil {
+			m.booked += raise - u.raiseBook
+		}
+	}
+	u.extra, u.raiseBook = extra, raise
+	if low := u.lowering; low != u.counted {
+		if u.counted = low; low {
+			u.agent.lowering++
+		} else {
+			u.agent.lowering--
+		}
+	}
+}
+
+// place sets the setpoint of u in the books.
+func (d *Dispatch) place(u *unit, w int64) {
+	d.setSum += w - u.set
+	if u.fixed {
+		d.fixedSum += w - u.set
+	}
+	switch {
+	case w == 0 && u.set > 0:
+		u.offSince, u.onSince = d.now, -1
+	case w > 0 && u.set == 0:
+		u.onSince, u.offSince = d.now, -1
+	}
+	u.set = w
+}
+
+// fix says whether u is beyond command (leaving, lost).
+func (d *Dispatch) fix(u *unit, fixed bool) {
+	if u.fixed == fixed {
+		return
+	}
+	u.fixed = fixed
+	if fixed {
+		d.fixedSum += u.set
+	} else {
+		d.fixedSum -= u.set
+	}
+}
+
+// drop forgets the permit of u: it is taken to be at its failsafe setpoint,
+// which no command is needed for.
+func (d *Dispatch) drop(u *unit) {
+	if u.set > u.caps.FailsafeWatts {
+		d.place(u, u.caps.FailsafeWatts)
+	}
+	u.raising, u.tries, u.inflight = false, 0, 0
+	u.fallBy = max(u.fallBy, d.now+u.fall+answerGrace)
+}
+
+// byMerit orders units best first, totally.
+func byMerit(a, b *unit) int {
+	if a.merit != b.merit {
+		if a.merit < b.merit {
+			return -1
+		}
+		return 1
+	}
+	if c := strings.Compare(a.id, b.id); c != 0 {
+		return c
+	}
+	return strings.Compare(a.agent.id, b.agent.id)
+}

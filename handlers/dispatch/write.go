@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/decider"
+)
+
+// validFor is how long after its cause a command may be obeyed as a raise.
+const validFor = 5 * time.Second
+
+// writeCurtails writes the reductions of this fold: one broadcast if one
+// ceiling for every unit says it all, else one message per agent and reason.
+func (d *Dispatch) writeCurtails(e *events.Event, out *decider.Outbox) {
+	if len(d.lowered) == 0 {
+		return
+	}
+	arrived := e.Arrived.UTC()
+	if w, ok := d.common(); ok {
+		key := out.Key()
+		why := d.lowered[0].reason
+		for _, u := range d.lowered {
+			u.key = key
+			d.touchUnit(u)
+		}
+		out.Put(events.BroadcastSource, &events.CommandCurtail{Decider: Name, Key: key, AllUnitsWatts: &w, Reason: why,
+			SignalID: d.signalFor(why), IssuedAt: arrived, ValidUntil: arrived.Add(validFor)})
+		return
+	}
+	slices.SortFunc(d.lowered, func(a, b *unit) int {
+		if c := strings.Compare(a.agent.id, b.agent.id); c != 0 {
+			return c
+		}
+		if c := strings.Compare(string(a.reason), string(b.reason)); c != 0 {
+			return c
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	for from := 0; from < len(d.lowered); {
+		first, to := d.lowered[from], from+1
+		for to < len(d.lowered) && to-from < maxUnitsPerMessage && d.lowered[to].agent == first.agent && d.lowered[to].reason == first.reason {
+			to++
+		}
+		c := &events.CommandCurtail{Decider: Name, Key: out.Key(), Agent: first.agent.id, Reason: first.reason,
+			SignalID: d.signalFor(first.reason), IssuedAt: arrived, ValidUntil: arrived.Add(validFor),
+			Units: d.points(d.lowered[from:to], out.Key())}
+		out.Put(first.agent.id, c)
+		from = to
+	}
+}
+
+// common reports whether one ceiling for every unit of the site carries out
+// all reductions of this fold, and nothing else.
+func (d *Dispatch) common() (int64, bool) {
+	if len(d.lowered) < 2 {
+		return 0, false
+	}
+	w, why := d.lowered[0].set, d.lowered[0].reason
+	for _, u := range d.lowered {
+		if u.set != w || u.reason != why {
+			return 0, false
+		}
+	}
+	for _, u := range d.order {
+		if u.set > w {
+			return 0, false
+		}
+	}
+	return w, true
+}
+
+// points lists the setpoints of units and marks them with the command's key.
+func (d *Dispatch) points(units []*unit, key events.OrderKey) []events.UnitSetpoint {
+	ps := make([]events.UnitSetpoint, len(units))
+	for i, u := range units {
+		u.key = key
+		d.touchUnit(u)
+		ps[i] = events.UnitSetpoint{Unit: u.id, SetpointWatts: u.set}
+	}
+	return ps
+}
+
+func (d *Dispatch) signalFor(why events.Reason) string {
+	if why == d.load.Reason {
+		return d.load.SignalID
+	}
+	return ""
+}
+
+// writeRamps writes the raises of this fold, one message per agent.
+func (d *Dispatch) writeRamps(e *events.Event, out *decider.Outbox) {
+	if len(d.raised) == 0 {
+		return
+	}
+	slices.SortFunc(d.raised, func(a, b *unit) int {
+		if c := strings.Compare(a.agent.id, b.agent.id); c != 0 {
+			return c
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	arrived := e.Arrived.UTC()
+	for from := 0; from < len(d.raised); {
+		a, to := d.raised[from].agent, from+1
+		for to < len(d.raised) && to-from < maxUnitsPerMessage && d.raised[to].agent == a {
+			to++
+		}
+		r := &events.CommandRamp{Decider: Name, Key: out.Key(), Agent: a.id, BootID: a.boot, Counter: a.counter,
+			LeaseMilliseconds: d.site.lease / milli, Reason: events.ReasonAvailable,
+			IssuedAt: arrived, ValidUntil: arrived.Add(validFor), Units: d.points(d.raised[from:to], out.Key())}
+		out.Put(a.id, r)
+		from = to
+	}
+}
+
+// writeDecision writes down why: the last output of its cause.
+func (d *Dispatch) writeDecision(e *events.Event, out *decider.Outbox, before int64) {
+	l := &d.load
+	w := &events.DispatchDecided{
+		CauseID: strings.Clone(e.ID), CauseType: e.Data.EventType(),
+		Version: d.who.Version, ConfigHash: d.who.ConfigHash, Binding: events.ReasonAvailable,
+		LimitWatts: l.Limit, UsableWatts: l.Usable, AIWatts: l.AI, HouseWatts: l.House,
+		ReserveWatts: l.Reserve, HeadroomWatts: l.Headroom, MeterFresh: l.Fresh,
+		PermittedBeforeWatts: before, PermittedAfterWatts: d.setSum,
+		UnitsKnown: int64(len(d.order)), TokensWatts: d.tokens,
+	}
+	if l.Ceiling >= 0 {
+		c := l.Ceiling
+		w.CeilingWatts = &c
+		w.SignalID = d.signals.now.ceilingID
+	}
+	for _, u := range d.lowered {
+		if u.set < u.before {
+			w.UnitsLowered++
+		}
+		if w.UnitsLowered <= 1 || u.reason == l.Reason {
+			w.Binding = u.reason
+		}
+		u.reason = ""
+	}
+	if len(d.lowered) > 0 && w.Binding == l.Reason && l.SignalID != "" {
+		w.SignalID = l.SignalID
+	}
+	for _, u := range d.raised {
+		if u.set > u.before {
+			w.UnitsRaised++
+		}
+	}
+	if d.site.economics && d.quote.Known && len(d.order) > 0 {
+		price, strike := d.energyPrice(), d.quote.revenue(d.order[0].caps.MillijoulesPerTerahash)
+		w.PriceMicrousdPerMWh, w.StrikeMicrousdPerMWh = &price, &strike
+	}
+	w.Key = out.Key()
+	out.Put(Name, w)
+}
