@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package settlement
+
+import (
+	"errors"
+	"math/big"
+	"time"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/settlement/work"
+)
+
+var errTooManyPools = errors.New("more than 1024 pools and bases")
+
+// credit turns a sum into whole millisatoshi and publishes it.
+func (d *Decider) credit(iv *interval, p *pending) {
+	basis, _ := basisIndex(p.Payout.Basis)
+	t := &iv.Totals[basis]
+	from := p.From
+	if iv.ID > 0 && iv.Start < p.Until {
+		from = max(from, iv.Start)
+	}
+	ev := &events.RevenueAccrued{
+		From:             stamp(from),
+		Until:            stamp(min(p.Until, iv.End, d.Now)),
+		Payout:           p.Payout,
+		SharesAccepted:   p.Sum.Shares,
+		DifficultySum:    work.FormatDifficulty(&p.Sum.Difficulty),
+		CarryDenominator: work.DenominatorText,
+		BTCPriceMicrousd: d.btcPrice(basis),
+		Key:              d.out.Key(),
+	}
+	purse, err := d.purse(p.Payout.Pool, basis)
+	switch {
+	case err != nil:
+		d.unvalued(&p.Payout, err)
+		ev.CarryNumerator = "0"
+	case p.Worth:
+		msat, rest := p.epoch.Credit(&p.Sum, &purse.Carry, events.MaxInteger-t.Millisats)
+		purse.Carry.Set(rest)
+		ev.ValueMillisats = msat
+		fallthrough
+	default:
+		ev.CarryNumerator = purse.Carry.String()
+	}
+	ev.ValueMicrousd = work.Microusd(ev.ValueMillisats, ev.BTCPriceMicrousd, events.MaxInteger-t.Microusd)
+	t.Millisats += ev.ValueMillisats
+	t.Microusd += ev.ValueMicrousd
+	d.mix(uint64(t.Millisats))
+	for _, w := range carryWords(purse) {
+		d.mix(uint64(w))
+	}
+	d.out.Put(events.SiteSource, ev)
+}
+
+func carryWords(p *purse) []big.Word {
+	if p == nil {
+		return nil
+	}
+	return p.Carry.Bits()
+}
+
+// purse finds the remainder kept for a pool and basis.
+func (d *Decider) purse(pool string, basis int) (*purse, error) {
+	k := purseKey{pool, basis}
+	if i, ok := d.purseOf[k]; ok {
+		return &d.Accounts[i], nil
+	}
+	if len(d.Accounts) >= maxPurses {
+		return nil, errTooManyPools
+	}
+	d.purseOf[k] = int32(len(d.Accounts))
+	d.Accounts = append(d.Accounts, purse{Pool: pool, Basis: basis})
+	return &d.Accounts[len(d.Accounts)-1], nil
+}
+
+func stamp(ns int64) time.Time { return time.Unix(0, ns).UTC() }
+
+// tick credits windows that ended, closes intervals whose grace is over and
+// corrects those that later facts have changed.
+func (d *Decider) tick() {
+	if d.Config == nil {
+		return
+	}
+	accruing := d.Now >= d.NextAccrual
+	if accruing {
+		for _, iv := range d.Intervals {
+			d.accrue(iv)
+		}
+		d.NextAccrual = after(d.Now, d.Config.Accrual)
+	}
+	for _, iv := range d.Intervals {
+		switch {
+		case !iv.Closed && iv.End+d.Config.Grace <= d.Now && iv != d.current():
+			d.accrue(iv)
+			d.close(iv)
+		case iv.Closed && iv.Dirty && accruing:
+			d.correct(iv)
+		}
+	}
+	d.drop()
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package settlement
+
+import (
+	"time"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// Bounds that keep every product within range whatever a configuration says.
+const (
+	maxWatts = 100_000_000_000       // 100 GW
+	maxPrice = 1_000_000_000_000_000 // a billion dollars per MWh
+)
+
+// units go on drawing what they last said for the life of a permit and a fall.
+const fallAllowance = 5 * time.Second
+
+func termsOf(c *events.SiteConfig) *terms {
+	t := c.Tariff
+	seconds := func(s, low, high int64) int64 { return min(max(s, low), high) * int64(time.Second) }
+	lease := time.Duration(min(max(c.Policy.LeaseMilliseconds, 0), 3_600_000)) * time.Millisecond
+	if lease == 0 {
+		lease = events.DefaultLease
+	}
+	n := &terms{
+		Limit:      bound(c.LimitWatts, 0, maxWatts),
+		Contracted: bound(c.ContractedWatts, 0, maxWatts),
+		Nameplate:  bound(c.AINameplateWatts, 0, maxWatts),
+		House:      bound(c.HouseWatts, 0, maxWatts),
+		Interval:   seconds(t.IntervalSeconds, 1, 86_400),
+		Grace:      seconds(t.GraceSeconds, 0, 86_400),
+		Accrual:    seconds(t.AccrualSeconds, 1, 86_400),
+		AgentHold:  int64(lease + fallAllowance),
+		Price:      bound(t.EnergyPriceMicrousdPerMWh, -maxPrice, maxPrice),
+		Indexed:    t.Indexed,
+		Resale:     t.ResaleAllowed,
+		FeePPM:     t.PoolFeePPM,
+		Scheme:     t.Scheme,
+	}
+	n.Accrual = min(n.Accrual, n.Interval)
+	return n
+}
+
+func bound(v, low, high int64) int64 { return min(max(v, low), high) }
+
+func kindOf(m events.Measures) (kind, bool) {
+	switch m {
+	case events.MeasuresMining:
+		return kindMining, true
+	case events.MeasuresAI:
+		return kindAI, true
+	case events.MeasuresHouse:
+		return kindHouse, true
+	case events.MeasuresTotal:
+		return kindTotal, true
+	}
+	return 0, false
+}
+
+// configure replaces the configuration whole. The interval goes on unless its
+// length changes.
+func (d *Decider) configure(c *events.SiteConfig) {
+	first := d.Config == nil
+	var recut bool
+	if !first {
+		d.flushAll()
+		recut = d.Config.Interval != int64(min(max(c.Tariff.IntervalSeconds, 1), 86_400))*int64(time.Second)
+	}
+	d.Config = termsOf(c)
+	d.lay(c.Meters)
+	switch {
+	case first:
+		d.openInterval(d.Now)
+		d.NextAccrual = after(d.Now, d.Config.Accrual)
+	case recut:
+		d.cutPeriod()
+		d.openInterval(d.Now)
+	default:
+		d.cutPeriod()
+		d.openPeriod()
+	}
+	d.NextAccrual = min(d.NextAccrual, after(d.Now, d.Config.Accrual))
+	d.rebuild()
+	d.refreshPrice()
+	d.restage()
+	d.mix(uint64(len(d.Meters)))
+	d.mix(uint64(d.Config.Interval))
+}
+
+// lay makes the accounts for a set of meters. Meters that stay keep what they
+// know.
+func (d *Decider) lay(configs []events.MeterConfig) {
+	l := &layout{Slots: []slot{{Kind: kindMining}, {Kind: kindMining}}}
+	if n := len(d.Layouts); n > 0 {
+		l.ID = d.Layouts[n-1].ID + 1
+	}
+	type place struct {
+		cfg   events.MeterConfig
+		kind  kind
+		group int
+	}
+	var places []place
+	sizes := map[int]int{}
+	for _, c := range configs {
+		k, ok := kindOf(c.Measures)
+		if !ok {
+			continue
+		}
+		at := -1
+		if c.Group != "" {
+			for _, p := range places {
+				if p.cfg.Group == c.Group && p.kind == k {
+					at = p.group
+				}
+			}
+		}
+		if at < 0 {
+			at = len(l.Slots)
+			l.Slots = append(l.Slots, slot{Kind: k})
+		}
+		sizes[at]++
+		places = append(places, place{c, k, at})
+		l.HasAI = l.HasAI || k == kindAI
+		l.HasTotal = l.HasTotal || k == kindTotal
+	}
+	l.Groups = len(l.Slots)
+
+	old := d.Meters
+	d.Meters = make([]meter, 0, len(places))
+	for _, p := range places {
+		m := meter{ID: p.cfg.Meter}
+		for i := range old {
+			if old[i].ID == m.ID && old[i].Kind == p.kind {
+				m = old[i]
+			}
+		}
+		m.Kind, m.Group, m.Account = p.kind, int32(p.group), int32(p.group)
+		m.Min, m.Max = bound(p.cfg.MinWatts, -maxWatts, maxWatts), bound(p.cfg.MaxWatts, -maxWatts, maxWatts)
+		m.Modulus = p.cfg.CounterModulusMilliwattHours
+		m.Stale = min(max(p.cfg.StaleMilliseconds, 0), 86_400_000) * int64(time.Millisecond)
+		if m.Stale == 0 {
+			m.Stale = int64(5 * time.Second)
+		}
+		if sizes[p.group] > 1 {
+			m.Account = int32(len(l.Slots))
+			l.Slots[p.group].Members = append(l.Slots[p.group].Members, m.Account)
+			l.Slots = append(l.Slots, slot{Kind: p.kind})
+		}
+		d.Meters = append(d.Meters, m)
+	}
+	d.Layouts = append(d.Layouts, l)
+	d.Flows = make([]flow, len(l.Slots))
+	for i := range d.Flows {
+		d.Flows[i].Since = d.Now
+	}
+}
+
+// restage sets every flow afresh after the layout changed.
+func (d *Decider) restage() {
+	d.Kinds = [kinds]int64{kindHouse: d.Config.House}
+	d.Use.Since = d.Now
+	d.StaleGroups, d.StaleAI, d.StaleTotal = 0, 0, 0
+	d.UnitWatts = make([]int64, len(d.Flows))
+	d.Flows[accountUnits].Estimated = true
+	d.Flows[accountUnitsModelled].Estimated = true
+	d.Flows[accountUnitsModelled].Modelled = true
+	for i := range d.Units {
+		d.place(&d.Units[i])
+	}
+	for g := firstGroup; g < d.curLayout.Groups; g++ {
+		d.Flows[g].Estimated = true
+		d.setStale(g, true)
+	}
+	for i := range d.Meters {
+		d.Meters[i].Fresh = d.Meters[i].Fresh && d.Meters[i].Arrived+d.Meters[i].Stale > d.Now
+		d.showMeter(&d.Meters[i])
+	}
+	for a := range accountUnitsModelled + 1 {
+		d.setFlow(a, d.UnitWatts[a], true, a == accountUnitsModelled)
+	}
+	d.estimate()
+	d.nextStale = d.Now
+	d.nextSilent = d.Now
+	d.setBreak()
+}
+
+// after is the first multiple of step later than t.
+func after(t, step int64) int64 {
+	q := t / step
+	if t%step < 0 {
+		q--
+	}
+	return (q + 1) * step
+}

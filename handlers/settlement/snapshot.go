@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package settlement
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/ballast-energy/ballast/handlers/settlement/work"
+)
+
+// snapshot is the state and what it belongs to.
+type snapshot struct {
+	Decider, Version, ConfigHash string
+	State                        *state
+}
+
+// Snapshot returns the whole state. Equal states give equal bytes.
+func (d *Decider) Snapshot() ([]byte, error) {
+	b, err := json.Marshal(snapshot{d.identity.Name, d.identity.Version, d.identity.ConfigHash, &d.state})
+	if err != nil {
+		return nil, fmt.Errorf("settlement: encode snapshot: %w", err)
+	}
+	return b, nil
+}
+
+// Restore takes a snapshot back. After an error the decider is unusable.
+func (d *Decider) Restore(b []byte) error {
+	d.state, d.index = state{}, index{}
+	s := snapshot{State: &d.state}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return fmt.Errorf("settlement: decode snapshot: %w", err)
+	}
+	if id := d.identity; s.Decider != id.Name || s.Version != id.Version || s.ConfigHash != id.ConfigHash {
+		return fmt.Errorf("settlement: snapshot is of %s version %s configuration %s, this is %s version %s configuration %s",
+			s.Decider, s.Version, s.ConfigHash, id.Name, id.Version, id.ConfigHash)
+	}
+	for _, iv := range append(d.Intervals, d.Early) {
+		if iv == nil {
+			continue
+		}
+		for i := range iv.Pending {
+			p := &iv.Pending[i]
+			epoch, err := work.NewEpoch(p.Payout.NBits, p.Payout.RewardSats, p.Payout.FeePPM)
+			if err != nil {
+				return fmt.Errorf("settlement: snapshot holds an impossible payout: %w", err)
+			}
+			p.epoch = epoch
+		}
+	}
+	d.rebuild()
+	if d.Config != nil {
+		d.nextStale, d.nextSilent, d.nextPrice = d.Now, d.Now, d.Now
+		d.setBreak()
+	}
+	return nil
+}
+
+// rebuild makes the index from the state.
+func (d *Decider) rebuild() {
+	d.meterOf = make(map[string]int32, len(d.Meters))
+	d.meterAt = make([]int32, len(d.Flows))
+	d.members = make([][]int32, len(d.Flows))
+	for i := range d.meterAt {
+		d.meterAt[i] = -1
+	}
+	for i := range d.Meters {
+		m := &d.Meters[i]
+		d.meterOf[m.ID] = int32(i)
+		d.meterAt[m.Account] = int32(i)
+		d.members[m.Group] = append(d.members[m.Group], int32(i))
+	}
+	d.unitOf = make(map[string]int32, len(d.Units))
+	for i := range d.Units {
+		d.unitOf[d.Units[i].ID] = int32(i)
+	}
+	d.agentOf = make(map[string]int32, len(d.Agents))
+	for i := range d.Agents {
+		d.agentOf[d.Agents[i].ID] = int32(i)
+	}
+	d.purseOf = make(map[purseKey]int32, len(d.Accounts))
+	for i, p := range d.Accounts {
+		d.purseOf[purseKey{p.Pool, p.Basis}] = int32(i)
+	}
+	const size = len(shareKey{})
+	d.seenAt = make(map[shareKey]struct{}, len(d.Seen.Ring)/size)
+	for i := 0; i < len(d.Seen.Ring); i += size {
+		d.seenAt[shareKey(d.Seen.Ring[i:])] = struct{}{}
+	}
+	if n := len(d.Periods); n > 0 {
+		d.cur = d.Periods[n-1]
+	}
+	if n := len(d.Layouts); n > 0 {
+		d.curLayout = d.Layouts[n-1]
+	}
+}
