@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/decider"
+)
+
+// checkpoint compares the state with the first stored checkpoint of this place,
+// or stores it as the first, and takes a snapshot where one is due.
+func (x *session) checkpoint(ctx context.Context, st *decider.Step, now time.Time) error {
+	mine := x.r.Checkpoint()
+	var snap *snapshot
+	if x.r.Counts().Folded%x.h.cfg.SnapshotEvery == 0 {
+		a, _ := x.anchorBefore(x.r.Sequence() + 1)
+		data, err := x.r.Snapshot(maps.Clone(a.outputs))
+		if err != nil {
+			return err
+		}
+		snap = &snapshot{at: place{mine.Epoch, mine.Sequence}, data: data}
+	}
+	if err := x.lookFirst(ctx, st.Event, now); err != nil {
+		return err
+	}
+	if first, known := x.l.checkpoints[[2]uint64{mine.Epoch, mine.Sequence}]; known {
+		delete(x.l.checkpoints, [2]uint64{mine.Epoch, mine.Sequence})
+		if !agree(mine, first) {
+			return x.differ(mine)
+		}
+		if x.muted && mine.Sequence >= x.distant {
+			return errAgrees
+		}
+		x.keep(snap, true)
+		return nil
+	}
+	if x.muted {
+		return nil
+	}
+	if !st.Speaks {
+		x.keep(snap, true)
+		return nil
+	}
+	x.keep(snap, false)
+	msg, err := x.checkpointMessage(st.Event, mine)
+	if err != nil {
+		return err
+	}
+	c := &cause{epoch: mine.Epoch, sequence: mine.Sequence}
+	o := &outgoing{cause: c, Batch: decider.Batch{Stream: events.StreamCommands, Messages: []*nats.Msg{msg}}}
+	o.answered = func(at stored) {
+		if !at.Duplicate {
+			x.approve(snap)
+			return
+		}
+		// The callback holds the pipeline: look at the other one elsewhere.
+		x.wg.Go(func() { x.compare(ctx, mine, at, snap) })
+	}
+	c.batches = []*outgoing{o}
+	return x.pipe.submit(ctx, c)
+}
+
+// agree reports whether two replicas have folded the same into the same.
+func agree(a, b *events.DeciderCheckpoint) bool {
+	return a.StateHash == b.StateHash && a.ChainHash == b.ChainHash && a.Folded == b.Folded
+}
+
+func (x *session) differ(mine *events.DeciderCheckpoint) error {
+	x.distant = max(x.distant, mine.Sequence)
+	return fmt.Errorf("%w: %s at %d/%d", errDiverged, x.id.Name, mine.Epoch, mine.Sequence)
+}
+
+func (x *session) checkpointMessage(cause *events.Event, c *events.DeciderCheckpoint) (*nats.Msg, error) {
+	e := events.New(x.h.cfg.Site, x.id.Name, c).CausedBy(cause).At(cause.Arrived).WithID(decider.CheckpointID(x.h.cfg.Site, c))
+	return events.Encode(x.h.cfg.Bus.Prefix(), e)
+}
+
+// compare reads the checkpoint that another replica stored first.
+func (x *session) compare(ctx context.Context, mine *events.DeciderCheckpoint, at stored, snap *snapshot) {
+	m, ok, err := message(ctx, x.h.cfg.Bus, at.Stream, at.Sequence)
+	if err != nil || !ok {
+		if ctx.Err() == nil {
+			x.log.Warn("the first checkpoint could not be read", "stream", at.Stream, "sequence", at.Sequence, "error", err)
+		}
+		return
+	}
+	e, err := events.Decode(m.Subject, m.Header, m.Data)
+	if err != nil {
+		x.log.Warn("the first checkpoint could not be read", "stream", at.Stream, "sequence", at.Sequence, "error", err)
+		return
+	}
+	first, ok := e.Data.(*events.DeciderCheckpoint)
+	if !ok || !agree(mine, first) {
+		x.fail(&divergence{sequence: mine.Sequence})
+		return
+	}
+	// Whoever was first stores the snapshot.
+	x.mu.Lock()
+	if snap != nil {
+		snap.dropped = true
+	}
+	x.mu.Unlock()
+	x.wake()
+}
+
+// divergence is errDiverged noticed by another goroutine than the fold's.
+type divergence struct{ sequence uint64 }
+
+func (d *divergence) Error() string { return fmt.Sprintf("%v: at %d", errDiverged, d.sequence) }
+func (d *divergence) Unwrap() error { return errDiverged }
+
+// keep holds a snapshot until it may be stored.
+func (x *session) keep(s *snapshot, approved bool) {
+	if s == nil {
+		return
+	}
+	x.mu.Lock()
+	s.approved = approved
+	x.pending = append(x.pending, s)
+	x.mu.Unlock()
+	x.wake()
+}
+
+func (x *session) approve(s *snapshot) {
+	if s == nil {
+		return
+	}
+	x.mu.Lock()
+	s.approved = true
+	x.mu.Unlock()
+	x.wake()
+}
+
+// wake makes keepSnapshots look.
+func (x *session) wake() {
+	select {
+	case x.store <- struct{}{}:
+	default:
+	}
+}
+
+// keepSnapshots stores the newest snapshot whose causes are all confirmed.
+func (x *session) keepSnapshots(ctx context.Context) {
+	for {
+		select {
+		case <-x.store:
+		case <-ctx.Done():
+			return
+		}
+		s := x.due()
+		if s == nil {
+			continue
+		}
+		err := storeSnapshot(ctx, x.h.cfg.Bus, SnapshotKey(x.h.cfg.Site, x.id), s.at, s.data)
+		switch {
+		case err == nil:
+			x.log.Info("snapshot stored", "epoch", s.at.epoch, "sequence", s.at.sequence, "bytes", len(s.data))
+		case ctx.Err() == nil:
+			x.log.Warn("a snapshot could not be stored; the next one is tried when it is due", "error", err)
+		}
+	}
+}
+
+// due takes out the newest snapshot that may be stored and drops older ones.
+func (x *session) due() *snapshot {
+	first, open := x.pipe.unconfirmed()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var out *snapshot
+	rest := x.pending[:0]
+	for _, s := range x.pending {
+		switch {
+		case s.dropped:
+		case s.approved && (!open || s.at.sequence < first):
+			out = s
+		default:
+			rest = append(rest, s)
+		}
+	}
+	clear(x.pending[len(rest):])
+	x.pending = rest
+	return out
+}
+
+// keepAnchors notes positions for snapshots and looks.
+func (x *session) keepAnchors(ctx context.Context) {
+	t := time.NewTicker(min(anchorEvery, max(x.half/4, 10*time.Millisecond)))
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := x.note(ctx); err != nil && ctx.Err() == nil {
+			x.log.Debug("positions could not be noted", "error", err)
+		}
+	}
+}
+
+// note adds an anchor. The output streams are asked first: an output of a
+// message that arrives after that is stored behind what they answer.
+func (x *session) note(ctx context.Context) error {
+	a := anchor{outputs: make(map[string]uint64, len(outputStreams))}
+	for _, name := range outputStreams {
+		st, err := streamState(ctx, x.h.cfg.Bus, name, x.h.cfg.hooks.now)
+		if err != nil {
+			return err
+		}
+		a.outputs[name] = st.last
+	}
+	st, err := streamState(ctx, x.h.cfg.Bus, events.StreamJournal, x.h.cfg.hooks.now)
+	if err != nil {
+		return err
+	}
+	a.journal = st.last
+	x.ahead.Store(int64(st.ahead))
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if n := len(x.anchors); x.anchors[n-1].journal == a.journal && n > 1 {
+		return nil // nothing new: the older positions are as true
+	}
+	x.anchors = append(x.anchors, a)
+	if len(x.anchors) > maxAnchors {
+		// Thin out the middle: the first is needed by what is unconfirmed, the
+		// last by the next snapshot.
+		kept := x.anchors[:1]
+		for i := 1; i < len(x.anchors); i++ {
+			if i%2 == 1 || i == len(x.anchors)-1 {
+				kept = append(kept, x.anchors[i])
+			}
+		}
+		x.anchors = kept
+	}
+	return nil
+}
+
+// maxAnchors kept at a time.
+const maxAnchors = 256
+
+// anchorBefore is the newest anchor whose journal position is before sequence.
+// Older ones are forgotten: causes only rise.
+func (x *session) anchorBefore(sequence uint64) (anchor, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	at := -1
+	for i := range x.anchors {
+		if x.anchors[i].journal >= sequence {
+			break
+		}
+		at = i
+	}
+	if at < 0 {
+		return anchor{}, false
+	}
+	x.anchors = x.anchors[at:]
+	return x.anchors[0], true
+}

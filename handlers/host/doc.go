@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package host runs deciders on the bus: it reads the journal of one site in
+// order, folds it, and publishes what the folds decide, each decision once
+// however many hosts run.
+//
+// # Usage
+//
+//	h, err := host.New(host.Config{
+//		Bus: b, Site: "tx1", Name: "host-a", ActivateIfNone: true,
+//		Deciders: []host.Factory{func() (decider.Decider, error) { return dispatch.New(cfg) }},
+//	})
+//	err = h.Run(ctx)
+//
+// Start as many as you like, in one process or on many machines: no leader is
+// elected. Equal replicas give equal message ids and the server keeps one
+// copy. Which version speaks is written in INPUTS (Activate); a host of
+// another version folds silently.
+//
+// A host also relays INPUTS and share verdicts of its site into JOURNAL, offers
+// the tick, and purges JOURNAL behind the stored snapshots.
+//
+// # What goes on the wire, and when
+//
+// The outputs of one cause are one atomic batch per stream. Up to 16 batches
+// are unconfirmed at a time; those behind them wait, except reductions, which
+// leave at once, past everything. After an error other than "already stored"
+// the host goes back to the first unconfirmed cause.
+//
+// Before it repeats anything whose id the server may have forgotten, a host
+// looks into the output streams: at its start, after a pause of its own longer
+// than half the duplicate window by either clock, and for causes older than
+// that.
+//
+// # Concurrency
+//
+// Host is safe for concurrent use; Run may be called once. Each decider is
+// folded by one goroutine.
+package host

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/handlers/decider"
+)
+
+// relayWait bounds one publish of the relay.
+const relayWait = 5 * time.Second
+
+// errRelayAgain makes the relay find its place in the journal anew.
+var errRelayAgain = errors.New("the journal may have lost its end")
+
+// relay copies the facts of the site that other streams keep into JOURNAL, for
+// as long as ctx lives. Any number of hosts do the same; ids make one copy of
+// it.
+//
+// Facts of one stream go one at a time, each only when the one before is in
+// the journal: deciders skip an origin sequence below the highest they have
+// folded, so a fact overtaken by a later one would be lost. For the same reason
+// the relay looks for its place again after every outage: what an earlier
+// acknowledgement said may have been cut off.
+func (h *Host) relay(ctx context.Context) {
+	bo := backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
+		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := h.relayRound(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > 10*time.Second || errors.Is(err, errRelayAgain) {
+			bo.Reset()
+		}
+		wait := bo.NextBackOff()
+		h.cfg.Logger.Info("relay looks for its place again", "site", h.cfg.Site, "reason", err, "in", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// relayRound relays every stream until one of them must begin anew, and
+// returns the reason.
+func (h *Host) relayRound(ctx context.Context) error {
+	known, err := openings(ctx, h.cfg.Bus, h.cfg.Site)
+	if err != nil {
+		return err
+	}
+	var epochs decider.Epochs // touched by the relay of INPUTS only
+	for _, o := range known {
+		epochs.Add(o)
+		h.epochs.add(o)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, stream := range relayedStreams() {
+		wg.Go(func() { cancel(h.relayStream(ctx, stream, &epochs)) })
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// relayedStreams keep facts that deciders read.
+func relayedStreams() []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, t := range events.Types() {
+		if t.Relayed && !seen[t.Stream] {
+			seen[t.Stream] = true
+			out = append(out, t.Stream)
+		}
+	}
+	return out
+}
+
+// relayedTypes of one stream.
+func relayedTypes(stream string) []events.Type {
+	var out []events.Type
+	for _, t := range events.Types() {
+		if t.Relayed && t.Stream == stream {
+			out = append(out, t.Type)
+		}
+	}
+	return out
+}
+
+func (h *Host) relayStream(ctx context.Context, stream string, epochs *decider.Epochs) error {
+	nc := h.cfg.Bus.Conn()
+	// Before the place is looked up: a reconnect after this counts.
+	connection := nc.Stats().Reconnects
+	at, err := h.relayedUpTo(ctx, stream)
+	if err != nil {
+		return err
+	}
+	r := events.ReadRequest{Stream: stream, Site: h.cfg.Site, Types: relayedTypes(stream), FromSequence: at + 1, Follow: true}
+	for m, err := range h.cfg.Bus.RawEvents(ctx, r) {
+		if err != nil {
+			return fmt.Errorf("relay of %s behind %d: %w", stream, at, err)
+		}
+		if o, ok := openingOf(m); ok && epochs.Add(o) {
+			// The seats hear of it before its copy can be in the journal. And
+			// whoever relays it first must have brought back before it
+			// whatever the journal lost.
+			h.epochs.add(o)
+			return fmt.Errorf("epoch %d was opened: %w", o.Epoch, errRelayAgain)
+		}
+		msg, err := h.copyOf(ctx, stream, m)
+		if err != nil {
+			return err
+		}
+		if nc.Stats().Reconnects != connection {
+			return fmt.Errorf("the connection broke: %w", errRelayAgain)
+		}
+		pctx, cancel := context.WithTimeout(ctx, relayWait)
+		_, err = h.cfg.Bus.JetStream().PublishMsg(pctx, msg)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("relay %s/%d: %w", stream, m.Sequence, err)
+		}
+		at = m.Sequence
+		h.m.relayed.WithLabelValues(h.cfg.Site, stream).Inc()
+	}
+	return ctx.Err()
+}
+
+// relayedUpTo is the highest sequence of stream that the journal has a copy
+// of.
+func (h *Host) relayedUpTo(ctx context.Context, stream string) (uint64, error) {
+	s, err := h.cfg.Bus.JetStream().Stream(ctx, events.StreamJournal)
+	if err != nil {
+		return 0, fmt.Errorf("relay of %s: stream %s: %w", stream, events.StreamJournal, err)
+	}
+	var highest uint64
+	for _, t := range relayedTypes(stream) {
+		m, err := s.GetLastMsgForSubject(ctx, events.JournalSubject(h.cfg.Bus.Prefix(), h.cfg.Site, t, "*"))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("relay of %s: newest %s in %s: %w", stream, t, events.StreamJournal, err)
+		}
+		if seq, ok := originOf(m.Header, stream); ok {
+			highest = max(highest, seq)
+		}
+	}
+	return highest, nil
+}
+
+// originOf reads the origin of a relayed copy.
+func originOf(h nats.Header, stream string) (uint64, bool) {
+	s := h.Get(events.HeaderOrigin)
+	if len(s) <= len(stream)+1 || s[:len(stream)] != stream || s[len(stream)] != '/' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[len(stream)+1:], 10, 64)
+	return n, err == nil
+}
+
+// openingOf decodes m if it opens an epoch.
+func openingOf(m *bus.Raw) (decider.Opening, bool) {
+	a, err := events.ParseSubject(m.Subject)
+	if err != nil || a.Type != events.TypeJournalOpened {
+		return decider.Opening{}, false
+	}
+	e, err := events.Decode(m.Subject, m.Header, m.Data)
+	if err != nil {
+		return decider.Opening{}, false
+	}
+	p, ok := e.Data.(*events.JournalOpened)
+	if !ok {
+		return decider.Opening{}, false
+	}
+	return decider.Opening{Epoch: p.Epoch, After: p.LastSequence}, true
+}
+
+// copyOf is the copy of a fact for the journal: payload and CloudEvents headers
+// as they are, with its origin, and an id in every case.
+func (h *Host) copyOf(ctx context.Context, stream string, m *bus.Raw) (*nats.Msg, error) {
+	a, err := events.ParseSubject(m.Subject)
+	if err != nil {
+		return nil, fmt.Errorf("relay %s/%d: %w", stream, m.Sequence, err)
+	}
+	origin := stream + "/" + strconv.FormatUint(m.Sequence, 10)
+	c := &nats.Msg{
+		Subject: events.JournalSubject(a.Prefix, a.Site, a.Type, a.Source),
+		Header:  make(nats.Header, len(m.Header)+4), Data: m.Data,
+	}
+	for k, v := range m.Header {
+		// The server's own headers were about the original.
+		if len(k) < 5 || k[:5] != "Nats-" {
+			c.Header[k] = v
+		}
+	}
+	if c.Header.Get(events.HeaderCEID) == "" {
+		id := m.Header.Get(events.HeaderMsgID)
+		if id == "" {
+			epoch, err := h.epochAt(ctx, m)
+			if err != nil {
+				return nil, err
+			}
+			id = events.DefaultID(stream, epoch, m.Sequence)
+		}
+		c.Header[events.HeaderCEID] = []string{id}
+	}
+	c.Header[events.HeaderMsgID] = []string{origin}
+	c.Header[events.HeaderOrigin] = []string{origin}
+	c.Header[events.HeaderOriginTime] = []string{m.Arrived.UTC().Format(time.RFC3339Nano)}
+	return c, nil
+}
+
+// epochAt is the epoch in force when m was stored, for the id of a fact whose
+// publisher gave none.
+func (h *Host) epochAt(ctx context.Context, m *bus.Raw) (uint64, error) {
+	var epoch uint64
+	r := events.ReadRequest{Stream: events.StreamInputs, Site: h.cfg.Site, Types: []events.Type{events.TypeJournalOpened}}
+	for o, err := range h.cfg.Bus.RawEvents(ctx, r) {
+		if err != nil {
+			return 0, fmt.Errorf("epoch of %s/%d: %w", m.Stream, m.Sequence, err)
+		}
+		if o.Arrived.After(m.Arrived) {
+			break
+		}
+		if p, ok := openingOf(o); ok {
+			epoch = max(epoch, p.Epoch)
+		}
+	}
+	return epoch, nil
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/handlers/decider"
+)
+
+const (
+	// sendHorizon is the age of a cause beyond which its unstored outputs are
+	// not sent: no lease lives that long.
+	sendHorizon = 15 * time.Second
+	// anchorEvery the positions of the output streams are noted.
+	anchorEvery = 5 * time.Second
+)
+
+// session is one run of a seat from a known state on.
+type session struct {
+	*seat
+	r    *decider.Runner
+	l    *looker
+	pipe *pipeline
+	fail context.CancelCauseFunc
+
+	half       time.Duration // of the duplicate window
+	ahead      atomic.Int64  // the server's clock before ours, nanoseconds
+	alive      time.Time     // when the loop turned last
+	paused     bool          // look before the next word
+	generation uint64        // of the openings known
+	watch      tickWatch
+	wg         sync.WaitGroup
+
+	mu      sync.Mutex
+	anchors []anchor
+	pending []*snapshot
+	store   chan struct{}
+}
+
+// anchor: every output of a journal message behind journal is stored behind
+// outputs.
+type anchor struct {
+	journal uint64
+	outputs map[string]uint64
+}
+
+// snapshot taken, waiting until everything up to it is confirmed.
+type snapshot struct {
+	at       place
+	data     []byte
+	approved bool // its checkpoint is the first stored, or nobody speaks
+	dropped  bool // another replica stored the checkpoint first: its to store
+}
+
+func (s *seat) session(ctx context.Context) error {
+	_, generation := s.h.epochs.all()
+	r, l, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	x := &session{seat: s, r: r, l: l, generation: generation, store: make(chan struct{}, 1), alive: s.h.cfg.hooks.now()}
+	if x.half, err = x.duplicateWindow(ctx); err != nil {
+		return err
+	}
+	x.half /= 2
+	x.anchors = []anchor{{journal: r.Sequence(), outputs: positions(l)}}
+	if err := x.note(ctx); err != nil {
+		return err
+	}
+	ctx, x.fail = context.WithCancelCause(ctx)
+	x.pipe, err = newPipeline(s.h.cfg.Bus.Conn(), s.log, s.h.cfg.hooks.now, x.half, x.fail, s.m)
+	if err != nil {
+		x.fail(err)
+		return err
+	}
+	x.pipe.confirmed = x.wake
+	x.wg.Go(func() { x.keepAnchors(ctx) })
+	x.wg.Go(func() { x.keepSnapshots(ctx) })
+	x.log.Info("folding", "from", r.Sequence()+1, "epoch", r.Epoch(), "muted", s.muted, "stored_outputs", len(l.keys))
+	err = x.follow(ctx)
+	x.fail(err)
+	x.pipe.close()
+	x.wg.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// positions from which the looker has read everything.
+func positions(l *looker) map[string]uint64 {
+	out := make(map[string]uint64, len(l.next))
+	for stream, next := range l.next {
+		out[stream] = next - 1
+	}
+	return out
+}
+
+// duplicateWindow is the shortest of the output streams, as the server has it.
+func (x *session) duplicateWindow(ctx context.Context) (time.Duration, error) {
+	var shortest time.Duration
+	for _, name := range outputStreams {
+		st, err := streamState(ctx, x.h.cfg.Bus, name, x.h.cfg.hooks.now)
+		if err != nil {
+			return 0, err
+		}
+		if shortest == 0 || st.duplicates < shortest {
+			shortest = st.duplicates
+		}
+	}
+	return shortest, nil
+}
+
+// follow folds the journal until the context ends or something breaks.
+func (x *session) follow(ctx context.Context) error {
+	r := events.ReadRequest{Stream: events.StreamJournal, Site: x.h.cfg.Site, FromSequence: x.r.Sequence() + 1, Follow: true}
+	for batch, err := range x.h.cfg.Bus.RawBatches(ctx, r) {
+		if err != nil {
+			return err
+		}
+		for i := range batch {
+			if err := x.step(ctx, &batch[i]); err != nil {
+				return err
+			}
+		}
+		x.rest(&batch[len(batch)-1])
+	}
+	return context.Cause(ctx)
+}
+
+// rest notes where the seat stands whenever the journal pauses.
+func (x *session) rest(last *bus.Raw) {
+	x.m.sequence.Set(float64(x.r.Sequence()))
+	x.m.lag.Set(float64(last.Pending))
+	speaks := x.r.Speaks() && !x.muted
+	if speaks {
+		x.m.speaks.Set(1)
+	} else {
+		x.m.speaks.Set(0)
+	}
+	confirmed := x.r.Sequence()
+	if first, open := x.pipe.unconfirmed(); open {
+		confirmed = first - 1
+	}
+	x.setStanding(func(st *Standing) {
+		st.Epoch, st.Sequence, st.Folded = x.r.Epoch(), x.r.Sequence(), x.r.Counts().Folded
+		st.Speaks, st.Confirmed = speaks, confirmed
+		if last.Pending == 0 {
+			st.CaughtUp = true
+			st.StateHash = x.r.StateHash()
+		}
+	})
+}
+
+// step folds one message and says what follows from it.
+func (x *session) step(ctx context.Context, m *bus.Raw) error {
+	if f := x.h.cfg.hooks.folding; f != nil {
+		f(x.id.Name, m.Sequence)
+	}
+	now := x.h.cfg.hooks.now()
+	if elapsed(x.alive, now) > x.half {
+		x.paused = true
+	}
+	x.alive = now
+	if x.h.epochs.generation.Load() != x.generation {
+		if err := x.learnEpochs(); err != nil {
+			return err
+		}
+	}
+	raw := rawOf(m)
+	st, err := x.r.Feed(&raw)
+	switch {
+	case errors.Is(err, decider.ErrEpoch):
+		return fmt.Errorf("%w: %w", errRebuild, err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", bus.ErrJournalBroken, err)
+	}
+	x.m.folded.Inc()
+	if st.Outcome == decider.Unusable {
+		x.m.unusable.Inc()
+	}
+	if st.Outcome != decider.Folded {
+		return nil
+	}
+	if len(st.Outputs) > 0 {
+		x.m.decided.Inc()
+		if st.Speaks && !x.muted {
+			if err := x.speak(ctx, &st, now); err != nil {
+				return err
+			}
+		}
+	}
+	if t, ok := st.Event.Data.(*events.ClockTick); ok && x.seat == x.h.seats[0] && x.age(st.Event.Arrived, now) < x.half {
+		x.watch.tick(ctx, x.h, t.Second)
+	}
+	if x.r.Counts().Folded%x.h.cfg.CheckpointEvery == 0 {
+		return x.checkpoint(ctx, &st, now)
+	}
+	return nil
+}
+
+// learnEpochs takes over the epochs that the relay has seen.
+func (x *session) learnEpochs() error {
+	list, generation := x.h.epochs.all()
+	for _, o := range list {
+		if !x.r.Opened(o) {
+			return fmt.Errorf("%w: epoch %d began after %d, folded %d", errRebuild, o.Epoch, o.After, x.r.Sequence())
+		}
+	}
+	x.generation = generation
+	return nil
+}
+
+// age of something stored at t, by the server's clock.
+func (x *session) age(t time.Time, now time.Time) time.Duration {
+	return now.Add(time.Duration(x.ahead.Load())).Sub(t)
+}
+
+// speak publishes the outputs of a step that are not stored yet.
+func (x *session) speak(ctx context.Context, st *decider.Step, now time.Time) error {
+	batches, sends, err := x.r.Batches(st)
+	if err != nil {
+		x.log.Error("an output of the decider is no valid event and is left out", "epoch", st.Event.Epoch, "cause", st.Event.Sequence, "error", err)
+	}
+	if len(batches) > 0 {
+		if err := x.lookFirst(ctx, st.Event, now); err != nil {
+			return err
+		}
+		if c := x.unsaid(st, batches); len(c.batches) > 0 {
+			if err := x.pipe.submit(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	if x.age(st.Event.Arrived, now) > sendHorizon {
+		return nil
+	}
+	for _, m := range sends {
+		if err := x.h.cfg.Bus.Conn().PublishMsg(m); err != nil {
+			// Nobody hears it while the connection is down, and by the time it
+			// is back another tick renews.
+			x.log.Debug("not sent", "subject", m.Subject, "error", err)
+			return nil
+		}
+		x.m.sends.Inc()
+	}
+	return nil
+}
+
+// lookFirst reads what the output streams hold if the server may have
+// forgotten the ids of what is about to be said. What a replica stored less
+// than half a window ago the server still knows; what was stored before the
+// last look the looker knows.
+func (x *session) lookFirst(ctx context.Context, cause *events.Event, now time.Time) error {
+	old := x.age(cause.Arrived, now) > x.half
+	if !x.paused && (!old || elapsed(x.l.at, now) <= x.half) {
+		return nil
+	}
+	x.m.looks.Inc()
+	if a, ok := x.anchorBefore(cause.Sequence); ok {
+		for stream, at := range a.outputs {
+			x.l.next[stream] = max(x.l.next[stream], at+1)
+		}
+	}
+	if err := x.l.look(ctx); err != nil {
+		return err
+	}
+	x.paused = false
+	return nil
+}
+
+// unsaid is what of a cause is not stored, as far as was looked.
+func (x *session) unsaid(st *decider.Step, batches []decider.Batch) *cause {
+	c := &cause{epoch: st.Event.Epoch, sequence: st.Event.Sequence, urgent: st.Reduces()}
+	for _, b := range batches {
+		if !x.l.holds(b.First) {
+			c.batches = append(c.batches, &outgoing{cause: c, Batch: b})
+		}
+	}
+	x.l.forget(events.OrderKey{Epoch: c.epoch, Sequence: c.sequence, Ordinal: ^uint32(0)})
+	return c
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+const (
+	// tickGap seconds without a tick raise an alert; tickCalm ticks in a row
+	// clear it.
+	tickGap  = 3
+	tickCalm = 10
+)
+
+// ticker offers one clock.tick per second. Every host does; the id keeps one
+// per second, so there is no clock process that could die.
+func (h *Host) ticker(ctx context.Context) {
+	for {
+		now := time.Now()
+		next := now.Truncate(events.TickPeriod).Add(events.TickPeriod)
+		timer := time.NewTimer(next.Sub(now))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		second := time.Now().Unix()
+		e := events.New(h.cfg.Site, events.SiteSource, &events.ClockTick{Second: second}).
+			WithID(h.cfg.Site + "/tick/" + strconv.FormatInt(second, 10))
+		pctx, cancel := context.WithTimeout(ctx, events.TickPeriod*9/10)
+		err := h.cfg.Bus.Publish(pctx, e)
+		cancel()
+		switch {
+		case err == nil:
+			h.m.ticks.WithLabelValues(h.cfg.Site).Inc()
+		case ctx.Err() == nil:
+			h.cfg.Logger.Warn("tick could not be offered", "site", h.cfg.Site, "second", second, "error", err)
+		}
+	}
+}
+
+// tickWatch finds gaps between the ticks of the journal. All of it follows
+// from the journal, so every host names a gap alike and one alert is stored.
+type tickWatch struct {
+	newest int64
+	calm   int
+	gap    string // the open one
+}
+
+// tick is called with every clock.tick of a journal that is being followed.
+func (w *tickWatch) tick(ctx context.Context, h *Host, second int64) {
+	last := w.newest
+	if second <= last {
+		return
+	}
+	w.newest = second
+	alert := "tick-gap/" + h.cfg.Site
+	switch {
+	case last == 0:
+	case second-last > tickGap:
+		w.gap, w.calm = strconv.FormatInt(last, 10), 0
+		h.raise(ctx, w.gap, &events.AlertRaised{
+			Alert: alert, Severity: events.SeverityWarning,
+			Message: fmt.Sprintf("no clock.tick for %d s after second %d: no permit was renewed meanwhile", second-last-1, last),
+			Remedy:  "Check that a dispatcher host runs and reaches the bus, and its clock.",
+		})
+	case w.gap != "":
+		if w.calm++; w.calm >= tickCalm {
+			h.lower(ctx, w.gap, &events.AlertCleared{Alert: alert, Message: "clock.tick is regular again"})
+			w.gap = ""
+		}
+	}
+}
