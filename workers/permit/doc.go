@@ -26,10 +26,10 @@
 //     grant answers, never from receipt. A counter that was not sent by this
 //     boot, or is too old to be remembered, gives no lease.
 //   - Only a ramp raises, and only as stored, within a live lease, before its
-//     valid_until, with a key newer than the newest command of that decider
+//     valid_until, with a key newer than that of any command of that decider
 //     for the unit.
-//   - A curtail is obeyed at once and however late, unless a higher key of the
-//     same decider has commanded the unit already. An equal key is a copy.
+//   - A curtail is obeyed at once and however late, unless the unit has obeyed
+//     a higher key of the same decider already. An equal key is a copy.
 //   - A renewal prolongs a lease that lives and lowers; it never raises and
 //     never revives.
 //   - When the lease ends the unit goes to failsafe, which is left only by a
@@ -43,8 +43,8 @@
 // while the ramp of the same cause waits for the disk, so a renewal does not
 // outrank commands: a ramp that arrives after a renewal of a later cause is
 // obeyed up to what that renewal said, and a renewal of the same cause says
-// nothing against it. And a raise that is refused still counts as the newest
-// command: nothing older is obeyed after it.
+// nothing against it. And after a raise that was refused no older raise is
+// obeyed, while an older reduction still is.
 //
 // # Concurrency
 //

@@ -95,9 +95,12 @@ type Grant struct {
 // origin is what one decider has said about the unit.
 type origin struct {
 	decider string
-	// command is the key of its newest curtail or ramp, if any.
+	// command is the key of its newest command obeyed, if any; ramp that of
+	// its newest ramp heard, obeyed or not.
 	command   events.OrderKey
 	commanded bool
+	ramp      events.OrderKey
+	ramped    bool
 	// renewal is the key of its newest renewal and what it said, if any.
 	renewal      events.OrderKey
 	renewalWatts int64
@@ -165,7 +168,7 @@ func (m *Machine) Tick(now Instant) Effect {
 	if !m.expire(now) {
 		return Effect{}
 	}
-	return m.effect(Obeyed, false)
+	return m.effect(Obeyed, true)
 }
 
 // Curtail lowers the unit to watts at most.
@@ -181,7 +184,7 @@ func (m *Machine) Curtail(now Instant, decider string, key events.OrderKey, watt
 		}
 		return m.effect(Obeyed, true)
 	}
-	if r := o.order(key); r != Obeyed {
+	if r := order(key, o.command, o.commanded); r != Obeyed {
 		return m.effect(r, lapsed)
 	}
 	o.command, o.commanded = key, true
@@ -202,21 +205,26 @@ func (m *Machine) Ramp(now Instant, g Grant) Effect {
 	if o == nil {
 		return m.effect(RefusedDecider, lapsed)
 	}
-	if r := o.order(g.Key); r != Obeyed {
+	if r := order(g.Key, o.command, o.commanded); r != Obeyed {
 		return m.effect(r, lapsed)
 	}
 	watts := min(max(g.Watts, 0), m.full)
 	if o.renewed && causes(o.renewal, g.Key) > 0 {
 		watts = min(watts, o.renewalWatts)
 	}
-	o.command, o.commanded = g.Key, true
-	refused := m.mayRaise(now, g)
+	refused := order(g.Key, o.ramp, o.ramped)
+	if refused == Obeyed {
+		o.ramp, o.ramped = g.Key, true
+		refused = m.mayRaise(now, g)
+	}
 	switch {
 	case refused == Obeyed:
 		o.limit = watts
 		o.lease = max(o.lease, g.Expires)
 		o.granted, o.lapsed = true, false
+		o.command, o.commanded = g.Key, true
 	case watts < o.limit:
+		// Its raise was refused, so reductions before it still count.
 		o.limit = watts
 	default:
 		return m.effect(refused, lapsed)
@@ -357,12 +365,12 @@ func (m *Machine) origin(decider string) *origin {
 	return &m.origins[len(m.origins)-1]
 }
 
-// order judges the key of a command against the newest one of its decider.
-func (o *origin) order(key events.OrderKey) Refusal {
-	if !o.commanded {
+// order judges a key against the newest one, if there is any.
+func order(key, newest events.OrderKey, any bool) Refusal {
+	if !any {
 		return Obeyed
 	}
-	switch key.Compare(o.command) {
+	switch key.Compare(newest) {
 	case -1:
 		return RefusedOld
 	case 0:

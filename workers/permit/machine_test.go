@@ -109,9 +109,10 @@ func TestMachineRules(t *testing.T) {
 			{0, bent(key(7), func(g *Grant) { g.Stored = false }), failsafe, boot, RefusedWire},
 			{0, ramp(key(7), full, 10, 1), full, running, Obeyed},
 		},
-		"a refused raise still outranks older ones": {
+		"a refused raise outranks older raises, not older reductions": {
 			{0, bent(key(9), func(g *Grant) { g.Expires = 0; g.Watts = 500 }), failsafe, boot, RefusedNoLease},
 			{0, ramp(key(8), full, 10, 1), failsafe, boot, RefusedOld},
+			{0, curtail(key(7), 60), 60, boot, Obeyed},
 		},
 		"a ramp that lowers needs no lease": {
 			{0, ramp(key(1), full, 10, 1), full, running, Obeyed},
