@@ -232,15 +232,12 @@ func (g Grant) check() error {
 		if g.Role != RoleSource && g.Role != RoleIssuer {
 			return fmt.Errorf("bus: join token: a %s speaks under its own id only: leave the sources out", g.Role)
 		}
-		if s == events.OperatorSource && g.Role == RoleIssuer {
-			return fmt.Errorf("bus: join token: source %q is the operator's: mint an operator token", s)
-		}
 		if err := events.CheckToken("source", s); err != nil {
 			return fmt.Errorf("bus: join token: %w", err)
 		}
 	}
-	if g.Role == RoleIssuer && g.ID == events.OperatorSource {
-		return fmt.Errorf("bus: join token: id %q is the operator's: mint an operator token", g.ID)
+	if slices.Contains(g.sources(), events.OperatorSource) && g.Role != RoleOperator && g.Role != RoleInternal {
+		return fmt.Errorf("bus: join token: a %s cannot speak as %q: only an operator token can", g.Role, events.OperatorSource)
 	}
 	return nil
 }

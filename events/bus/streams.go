@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,18 @@ const replaySuffix = "-replay"
 
 // ReplayPrefix is the first token of subjects in StreamReplay.
 func ReplayPrefix(prefix string) string { return prefix + replaySuffix }
+
+// metaSync is written into every stream by the process that embeds the server,
+// so that others can tell when acknowledged events are on the disk.
+const metaSync = "ballast.sync"
+
+// sync is how the embedded server syncs under d.
+func (d Durability) sync() string {
+	if d == ProcessCrash {
+		return "every second"
+	}
+	return "always"
+}
 
 // snapshotStream is the stream behind the object store of snapshots.
 const snapshotStream = "OBJ_" + events.SnapshotBucket
@@ -94,6 +107,9 @@ func Streams(c Config) []jetstream.StreamConfig {
 
 	out := []jetstream.StreamConfig{inputs, journal, commands, jobs, shares, revenue, dead, replay}
 	for i := range out {
+		if c.Embedded() {
+			out[i].Metadata = map[string]string{metaSync: c.Durability.sync()}
+		}
 		// The server refuses ids remembered for longer than messages live.
 		if age := out[i].MaxAge; age > 0 {
 			out[i].Duplicates = min(out[i].Duplicates, age)
@@ -184,7 +200,12 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 // merge puts the declared fields into the present configuration.
 func merge(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	m := want
-	m.Metadata, m.Placement, m.Sources = have.Metadata, have.Placement, have.Sources
+	m.Placement, m.Sources = have.Placement, have.Sources
+	m.Metadata = maps.Clone(have.Metadata)
+	if m.Metadata == nil {
+		m.Metadata = make(map[string]string)
+	}
+	maps.Copy(m.Metadata, want.Metadata)
 	m.Compression, m.MaxConsumers, m.FirstSeq = have.Compression, have.MaxConsumers, have.FirstSeq
 	return m
 }
@@ -249,6 +270,9 @@ func differences(have, want jetstream.StreamConfig) []string {
 	diff("persist_mode", have.PersistMode.String(), want.PersistMode.String())
 	diff("republish", republish(have.RePublish), republish(want.RePublish))
 	diff("sealed", have.Sealed, want.Sealed)
+	for _, k := range slices.Sorted(maps.Keys(want.Metadata)) {
+		diff("metadata "+k, have.Metadata[k], want.Metadata[k])
+	}
 	return out
 }
 
