@@ -35,7 +35,7 @@ func Decode(subject string, h nats.Header, data []byte) (*Event, error) {
 //   - a field that is there twice is refused, because readers of other
 //     languages would not agree on which one counts;
 //   - field names match exactly, not in any case;
-//   - times come out in UTC;
+//   - times come out in UTC, and bytes are base64, never an array of numbers;
 //   - bytes after the first value are refused.
 //
 // Unknown fields are skipped, so that an older reader survives a newer writer;
