@@ -211,10 +211,12 @@ func (v *View) take(ev *events.Event) {
 		v.step(ev.Arrived)
 	case *events.CommandCurtail:
 		v.p.Curtails++
+		v.p.Decision.add(ev.Arrived.Sub(d.IssuedAt))
 		v.watch(d.Key, d.Units, d.IssuedAt)
 		v.recent(ev)
 	case *events.CommandRamp:
 		v.p.Ramps++
+		v.p.Decision.add(ev.Arrived.Sub(d.IssuedAt))
 		v.watch(d.Key, d.Units, d.IssuedAt)
 		v.recent(ev)
 	case *events.DispatchDecided:
