@@ -129,7 +129,11 @@ func (a *Agent) receive(m *nats.Msg) {
 		a.acknowledged(m)
 		return
 	}
-	e, err := a.decoder.Decode(m.Subject, m.Header, m.Data)
+	decode := a.decoder.Decode
+	if m.Subject == a.workSubject {
+		decode = events.Decode // the driver keeps the job
+	}
+	e, err := decode(m.Subject, m.Header, m.Data)
 	if err != nil {
 		a.complain("message ignored", err)
 		return
