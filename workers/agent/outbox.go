@@ -89,8 +89,7 @@ func (o *Outbox) Add(e *events.Event) error {
 	return nil
 }
 
-// Waiting is the number of events not yet known to be stored, and Dropped the
-// number lost because it was full.
+// Waiting is the number of events not yet known to be stored.
 func (o *Outbox) Waiting() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -123,7 +122,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	bo := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
 		backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
 	for {
-		batch := o.next()
+		batch := o.Next(outboxBatch)
 		if len(batch) == 0 {
 			select {
 			case <-o.more:
@@ -153,11 +152,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 	}
 }
 
-// next returns a copy of the events at the front.
-func (o *Outbox) next() []*events.Event {
+// Next lists at most n of the events that wait, the oldest first.
+func (o *Outbox) Next(n int) []*events.Event {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return append([]*events.Event(nil), o.waiting[:min(len(o.waiting), outboxBatch)]...)
+	return append([]*events.Event(nil), o.waiting[:min(len(o.waiting), n)]...)
 }
 
 // settle removes what is stored of the n events at the front.
