@@ -35,7 +35,7 @@ func BenchmarkDecode(b *testing.B) {
 	} {
 		data, raw, headers := []byte(c.data), []byte(benchHeader), benchHeaders()
 		b.Run(c.name+"/raw-header", func(b *testing.B) {
-			var d Decoder
+			d := Decoder{Reuse: true}
 			b.ReportAllocs()
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {
@@ -45,7 +45,7 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		})
 		b.Run(c.name+"/header-map", func(b *testing.B) {
-			var d Decoder
+			d := Decoder{Reuse: true}
 			b.ReportAllocs()
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {

@@ -59,11 +59,16 @@ func unmarshal(s *scanner, p Payload, room *hotRoom) error {
 	return nil
 }
 
-// Decoder decodes message after message and reuses its memory: the event it
-// returns, with its payload and all that they point to, is valid until the
-// next call. Strings may be kept. The zero value is ready to use; not safe for
-// concurrent use.
+// Decoder decodes message after message: what comes again and again (subjects,
+// unit ids) costs less the second time. The zero value is ready to use; not
+// safe for concurrent use.
 type Decoder struct {
+	// Reuse lends the event instead of giving it away: it and all that its
+	// payload points to are valid until the next call only, strings may be
+	// kept. For folds over millions of events; readings, statuses, ticks,
+	// renewals and found shares are then decoded without allocating.
+	Reuse bool
+
 	event    Event
 	room     hotRoom
 	scan     scanner
@@ -72,68 +77,70 @@ type Decoder struct {
 	addresses map[string]Address
 }
 
-// Decode is like the function Decode, but the event is valid only until the
-// next call.
+// Decode is like the function Decode. The event is the caller's unless Reuse
+// is set.
 func (d *Decoder) Decode(subject string, h nats.Header, data []byte) (*Event, error) {
-	if err := d.begin(subject); err != nil {
+	e, err := d.begin(subject)
+	if err != nil {
 		return nil, err
 	}
-	if err := readEnvelope(h, &d.event.Meta); err != nil {
+	if err := readEnvelope(h, &e.Meta); err != nil {
 		return nil, &DecodeError{DeadInvalid, subject, err}
 	}
-	return d.finish(subject, data)
+	return d.finish(e, subject, data)
 }
 
 // DecodeRaw is like Decode for the header block as it stands on the wire
 // ("NATS/1.0\r\n…\r\n\r\n", empty when there is none), which need not be made
 // into a map first.
 func (d *Decoder) DecodeRaw(subject string, header, data []byte) (*Event, error) {
-	if err := d.begin(subject); err != nil {
+	e, err := d.begin(subject)
+	if err != nil {
 		return nil, err
 	}
-	if err := readRawEnvelope(header, &d.event.Meta); err != nil {
+	if err := readRawEnvelope(header, &e.Meta); err != nil {
 		return nil, &DecodeError{DeadInvalid, subject, err}
 	}
-	return d.finish(subject, data)
+	return d.finish(e, subject, data)
 }
 
-func (d *Decoder) begin(subject string) error {
-	d.event = Event{}
-	if a, ok := d.addresses[subject]; ok {
-		d.event.Type, d.event.Site, d.event.Source = a.Type, a.Site, a.Source
-		return nil
+// begin prepares an event with what its subject says.
+func (d *Decoder) begin(subject string) (*Event, error) {
+	e := &d.event
+	if d.Reuse {
+		*e = Event{}
+	} else {
+		e = new(Event)
 	}
-	if err := addressOf(subject, &d.event); err != nil {
-		return err
+	if a, ok := d.addresses[subject]; ok {
+		e.Type, e.Site, e.Source = a.Type, a.Site, a.Source
+		return e, nil
+	}
+	if err := addressOf(subject, e); err != nil {
+		return nil, err
 	}
 	if d.addresses == nil || len(d.addresses) >= maxInterned {
 		d.addresses = make(map[string]Address)
 	}
-	d.addresses[subject] = Address{Type: d.event.Type, Site: d.event.Site, Source: d.event.Source}
-	return nil
+	d.addresses[subject] = Address{Type: e.Type, Site: e.Site, Source: e.Source}
+	return e, nil
 }
 
-func (d *Decoder) finish(subject string, data []byte) (*Event, error) {
+func (d *Decoder) finish(e *Event, subject string, data []byte) (*Event, error) {
 	var p Payload
-	switch d.event.Type {
-	case TypeMeterReading:
-		p = &d.room.reading
-	case TypeWorkerStatus:
-		p = &d.room.status
-	case TypeClockTick:
-		p = &d.room.tick
-	case TypePermitRenewed:
-		p = &d.room.permit
-	case TypeShareFound:
-		p = &d.room.found
-	default:
-		p = typeTable[typeIndex[d.event.Type]].New()
+	var room *hotRoom
+	if d.Reuse {
+		room = &d.room
+		p = room.payload(e.Type)
+	}
+	if p == nil {
+		p = typeTable[typeIndex[e.Type]].New()
 	}
 	d.scan = scanner{data: data, interned: &d.interned, scratch: d.scan.scratch}
-	if err := finish(&d.scan, &d.event, p, &d.room); err != nil {
+	if err := finish(&d.scan, e, p, room); err != nil {
 		return nil, &DecodeError{err.reason, subject, err.cause}
 	}
-	return &d.event, nil
+	return e, nil
 }
 
 // fault is a DecodeError without its subject.

@@ -39,5 +39,6 @@
 //
 // Event and the payload types are plain values without locks: share them only
 // after the last write. Encode and Decode are safe for concurrent use; a
-// Decoder is not, and the Event it returns is valid until its next call.
+// Decoder is not, and with Reuse the Event it returns is valid until its next
+// call.
 package events

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -64,10 +63,8 @@ func takeHeader(m *Meta, name, value string) (err error) {
 		m.Causation, err = value, CheckEventID(value)
 	case HeaderCorrelation:
 		m.Correlation, err = value, CheckEventID(value)
-	case HeaderCETime:
-		m.Time, err = parseHeaderTime(value)
-	case HeaderOriginTime:
-		m.OriginArrived, err = parseHeaderTime(value)
+	case HeaderCETime, HeaderOriginTime:
+		return takeHeaderTime(m, name, []byte(value))
 	case HeaderOrigin:
 		stream, seq, ok := strings.Cut(value, "/")
 		n, bad := strconv.ParseUint(seq, 10, 64)
@@ -82,12 +79,17 @@ func takeHeader(m *Meta, name, value string) (err error) {
 	return nil
 }
 
-func parseHeaderTime(s string) (time.Time, error) {
-	var room [40]byte
-	if len(s) > len(room) {
-		return time.Time{}, fmt.Errorf("%s is no RFC 3339 time", quote(s))
+func takeHeaderTime(m *Meta, name string, value []byte) error {
+	t, err := parseTime(value)
+	if err != nil {
+		return fmt.Errorf("header %s: %w", name, err)
 	}
-	return parseTime(room[:copy(room[:], s)])
+	if name == HeaderCETime {
+		m.Time = t
+	} else {
+		m.OriginArrived = t
+	}
+	return nil
 }
 
 var (
@@ -123,6 +125,12 @@ func readRawEnvelope(block []byte, m *Meta) error {
 		seen[slot] = true
 		value := bytes.Trim(line[i+1:], " \t")
 		if len(value) == 0 {
+			continue
+		}
+		if name == HeaderCETime || name == HeaderOriginTime {
+			if err := takeHeaderTime(m, name, value); err != nil {
+				return err
+			}
 			continue
 		}
 		if name == HeaderMsgID {

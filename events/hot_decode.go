@@ -26,6 +26,23 @@ type hotRoom struct {
 	found   ShareFound
 }
 
+// payload is the reused payload of a type, nil when it has none.
+func (r *hotRoom) payload(t Type) Payload {
+	switch t {
+	case TypeMeterReading:
+		return &r.reading
+	case TypeWorkerStatus:
+		return &r.status
+	case TypeClockTick:
+		return &r.tick
+	case TypePermitRenewed:
+		return &r.permit
+	case TypeShareFound:
+		return &r.found
+	}
+	return nil
+}
+
 // readHot reads p by hand if its type has a reader, reusing the memory of room
 // unless it is nil.
 func readHot(s *scanner, p Payload, room *hotRoom) bool {

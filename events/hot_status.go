@@ -103,8 +103,10 @@ func readUnit(s *scanner, u *UnitStatus, r *statusRoom) {
 			}
 		case "applied":
 			if f.take(s, 6) {
-				if u.Applied = new(OrderKey); r != nil {
+				if r != nil {
 					u.Applied = &r.applied
+				} else {
+					u.Applied = new(OrderKey)
 				}
 				readOrderKey(s, u.Applied)
 			}
@@ -114,8 +116,10 @@ func readUnit(s *scanner, u *UnitStatus, r *statusRoom) {
 			}
 		case "local_limit_watts":
 			if f.take(s, 8) {
-				if u.LocalLimitWatts = new(int64); r != nil {
+				if r != nil {
 					u.LocalLimitWatts = &r.limit
+				} else {
+					u.LocalLimitWatts = new(int64)
 				}
 				*u.LocalLimitWatts = s.int64()
 			}
@@ -130,8 +134,10 @@ func readUnit(s *scanner, u *UnitStatus, r *statusRoom) {
 		case "capabilities":
 			if f.take(s, 11) {
 				var levels []int64
-				if u.Capabilities = new(Capabilities); r != nil {
+				if r != nil {
 					u.Capabilities, levels = &r.caps, r.levels
+				} else {
+					u.Capabilities = new(Capabilities)
 				}
 				readCapabilities(s, u.Capabilities, levels)
 				if r != nil && u.Capabilities.LevelsWatts != nil {
