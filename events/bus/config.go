@@ -190,7 +190,11 @@ func (c Config) Validate() error {
 		bad("durability %q: use %s or %s", c.Durability, PowerLoss, ProcessCrash)
 	}
 	switch c.Replicas {
-	case 1, 3, 5:
+	case 1:
+	case 3, 5:
+		if c.Embedded() {
+			bad("replicas %d: the embedded server is one server; give the URL of a cluster", c.Replicas)
+		}
 	default:
 		bad("replicas %d: use 1, 3 or 5", c.Replicas)
 	}
@@ -231,9 +235,6 @@ func (c Config) Validate() error {
 	}
 	if c.DataDir == "" {
 		bad("no url and no data_dir: give the URL of a NATS server, or a directory for the embedded one")
-	}
-	if c.Replicas > 1 {
-		bad("replicas %d: the embedded server is one server; give the URL of a cluster", c.Replicas)
 	}
 	if c.Listen != "" {
 		if _, err := parseListen(c.Listen); err != nil {

@@ -7,8 +7,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
@@ -160,7 +162,15 @@ func (c Config) credentials(e *embedded) (presented, []nats.Option, error) {
 		}
 		return presented{t.Identity, t.serverList(), t.CA}, t.options(), nil
 	case cr.CredsFile != "":
-		return presented{}, []nats.Option{nats.UserCredentials(cr.CredsFile)}, nil
+		id, err := identityIn(cr.CredsFile)
+		if err != nil {
+			return presented{}, nil, err
+		}
+		opts := []nats.Option{nats.UserCredentials(cr.CredsFile)}
+		if id.User != "" {
+			opts = append(opts, nats.CustomInboxPrefix(inboxPrefix(id.User)))
+		}
+		return presented{Identity: id}, opts, nil
 	case cr.NKeyFile != "":
 		o, err := nats.NkeyOptionFromSeed(cr.NKeyFile)
 		if err != nil {
@@ -177,6 +187,29 @@ func (c Config) credentials(e *embedded) (presented, []nats.Option, error) {
 		return presented{}, nil, err
 	}
 	return presented{Identity: t.Identity}, t.options(), nil
+}
+
+// identityIn reads whom a credentials file speaks for; zero when it was not
+// signed by an authority of Ballast, whose users hear replies on inboxes of
+// their own.
+func identityIn(credsFile string) (Identity, error) {
+	raw, err := os.ReadFile(credsFile)
+	if err != nil {
+		return Identity{}, fmt.Errorf("bus: creds_file: %w", err)
+	}
+	text, err := jwt.ParseDecoratedJWT(raw)
+	if err != nil {
+		return Identity{}, fmt.Errorf("bus: creds_file %s: %w", credsFile, err)
+	}
+	claims, err := jwt.DecodeUserClaims(text)
+	if err != nil {
+		return Identity{}, fmt.Errorf("bus: creds_file %s: %w", credsFile, err)
+	}
+	id, err := identityOf(claims)
+	if err != nil {
+		return Identity{}, nil // somebody else's user: not ours to name
+	}
+	return id, nil
 }
 
 // options present the token.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -93,6 +95,10 @@ var readAPI = join(api(
 	"CONSUMER.MSG.NEXT.>", "CONSUMER.DELETE.>", "CONSUMER.UNPIN.>",
 ), []string{"$JS.ACK.>", "$JS.FC.>"})
 
+// plainInbox is where tools that know nothing of inboxes of one's own, such as
+// the nats CLI, hear replies. Those who may hear it may read everything anyway.
+var plainInbox = []string{nats.InboxPrefix + ">"}
+
 // roleTable is the permission matrix.
 var roleTable = map[Role]roleInfo{
 	RoleIssuer: {
@@ -116,7 +122,7 @@ var roleTable = map[Role]roleInfo{
 	RoleViewer: {
 		reach: allSite,
 		pub:   readAPI,
-		sub:   everything(),
+		sub:   join(everything(), plainInbox),
 	},
 	RoleOperator: {
 		reach: allSite,
@@ -127,7 +133,7 @@ var roleTable = map[Role]roleInfo{
 			anybody(events.TypeDeciderActivated),
 			"P" + replaySuffix + ".>",
 		}),
-		sub: everything(),
+		sub: join(everything(), plainInbox),
 	},
 	RoleDispatcher: {
 		reach: allSite,

@@ -156,7 +156,7 @@ var mayHear = map[string]string{
 	"$O.SNAPSHOTS.>":                             "D",
 	"$JS.API.>":                                  "",
 	"$SYS.>":                                     "",
-	"_INBOX.>":                                   "",
+	"_INBOX.>":                                   "VO",
 	"_INBOX_somebody.>":                          "",
 	"*.>":                                        "",
 	">":                                          "",
