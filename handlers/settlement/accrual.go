@@ -40,11 +40,16 @@ func (d *Decider) credit(iv *interval, p *pending) {
 		msat, rest := p.epoch.Credit(&p.Sum, &purse.Carry, events.MaxInteger-t.Millisats)
 		purse.Carry.Set(rest)
 		ev.ValueMillisats = msat
+		if work.HoldsBack(rest) {
+			d.raise("settlement-ceiling/"+p.Payout.Pool, events.SeverityWarning,
+				"shares of pool "+p.Payout.Pool+" are worth more in one interval than an event can carry; the rest is booked in the next ones",
+				"check the network target that the pool names: against a test chain's own target every share is worth a block")
+		}
 		fallthrough
 	default:
-		ev.CarryNumerator = purse.Carry.String()
+		ev.CarryNumerator = work.Remainder(&purse.Carry)
 	}
-	ev.ValueMicrousd = work.Microusd(ev.ValueMillisats, ev.BTCPriceMicrousd, events.MaxInteger-t.Microusd)
+	ev.ValueMicrousd = work.Microusd(ev.ValueMillisats, ev.BTCPriceMicrousd, maxMicrousd-t.Microusd)
 	t.Millisats += ev.ValueMillisats
 	t.Microusd += ev.ValueMicrousd
 	d.mix(uint64(t.Millisats))

@@ -5,9 +5,9 @@ package settlement
 import (
 	"fmt"
 	"math/big"
-	"strconv"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/settlement/energy"
 	"github.com/ballast-energy/ballast/handlers/settlement/work"
 )
@@ -146,7 +146,7 @@ func (d *Decider) figure(iv *interval) {
 	f.Resale = toInt(floor(resale))
 	if nanos > 0 {
 		w := priceTime.WattNanos()
-		f.MeanPrice = toInt(new(big.Int).Div(w, big.NewInt(nanos)))
+		f.MeanPrice = new(big.Int).Div(w, big.NewInt(nanos)).Int64()
 	}
 	iv.Booked = f
 }
@@ -159,7 +159,7 @@ func book(carry *energy.Amount, exact energy.Amount) int64 {
 
 func bookAtLeast(carry *energy.Amount, exact energy.Amount, least int64) int64 {
 	sum := carry.Add(exact)
-	n := max(sum.Floor(), least, 0)
+	n := max(min(sum.Floor(), maxBooked), least, 0)
 	*carry = sum.Sub(energy.Milliwatthours(n))
 	return n
 }
@@ -219,9 +219,9 @@ func ceil(r *big.Rat) *big.Int {
 // toInt keeps money within what every reader of JSON holds exactly.
 func toInt(n *big.Int) int64 {
 	if !n.IsInt64() {
-		return int64(n.Sign()) * events.MaxInteger
+		return int64(n.Sign()) * maxMoney
 	}
-	return bound(n.Int64(), -events.MaxInteger, events.MaxInteger)
+	return bound(n.Int64(), -maxMoney, maxMoney)
 }
 
 // close books an interval for the first time.
@@ -290,7 +290,7 @@ func (d *Decider) publish(iv *interval) {
 			RevenueMillisats: t.Millisats, RevenueMicrousd: t.Microusd,
 		})
 	}
-	r.MarginMicrousd = bound(margin, -events.MaxInteger, events.MaxInteger)
+	r.MarginMicrousd = margin
 	iv.RevenueID = d.eventID(r.Key)
 	d.out.Put(events.SiteSource, r)
 	d.mix(uint64(f.Mining))
@@ -299,8 +299,7 @@ func (d *Decider) publish(iv *interval) {
 
 // eventID is the id that the host gives to the output with this key.
 func (d *Decider) eventID(k events.OrderKey) string {
-	return d.Site + "/" + Name + "/" + strconv.FormatUint(k.Epoch, 10) + "/" +
-		strconv.FormatUint(k.Sequence, 10) + "/" + strconv.FormatUint(uint64(k.Ordinal), 10)
+	return decider.MessageID(d.Site, Name, k)
 }
 
 // drop forgets closed intervals that are too old to be corrected.

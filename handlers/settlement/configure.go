@@ -8,10 +8,14 @@ import (
 	"github.com/ballast-energy/ballast/events"
 )
 
-// Bounds that keep every product within range whatever a configuration says.
+// Bounds that keep every product and every event within range whatever a
+// configuration, a unit or a market says.
 const (
-	maxWatts = 100_000_000_000       // 100 GW
-	maxPrice = 1_000_000_000_000_000 // a billion dollars per MWh
+	maxWatts    = 10_000_000_000        // 10 GW per account
+	maxPrice    = events.MaxEnergyPrice // µ$/MWh
+	maxBooked   = 2_000_000_000_000_000 // mWh of one use in one interval, 2 TWh
+	maxMoney    = events.MaxInteger / 8 // µ$ of energy in one interval
+	maxMicrousd = events.MaxInteger / 4 // µ$ of shares of one basis in one interval
 )
 
 // units go on drawing what they last said for the life of a permit and a fall.
@@ -74,6 +78,10 @@ func (d *Decider) configure(c *events.SiteConfig) {
 	case first:
 		d.openInterval(d.Now)
 		d.NextAccrual = after(d.Now, d.Config.Accrual)
+	case recut && d.current().Start == d.Now:
+		d.current().End = after(d.Now, d.Config.Interval)
+		d.cutPeriod()
+		d.openPeriod()
 	case recut:
 		d.cutPeriod()
 		d.openInterval(d.Now)

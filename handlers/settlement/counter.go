@@ -25,6 +25,9 @@ type segment struct {
 	Gone bool
 }
 
+// longestCount bounds the time that a counter can prove.
+const longestCount = int64(366 * 24 * time.Hour)
+
 // counterWindow is how long a counter may disagree with its meter's power.
 const counterWindow = int64(time.Minute)
 
@@ -71,7 +74,7 @@ func (d *Decider) count(m *meter, c int64) {
 	}
 	// The last reading may have been as old as the meter may be stale, so
 	// the counter may hold that much more than the span.
-	limit := energy.Of(max(m.Max, 0), d.Now-m.CounterAt+m.Stale).Floor() + 1
+	limit := energy.Of(max(m.Max, 0), min(d.Now-m.CounterAt+m.Stale, longestCount)).Floor() + 1
 	switch wrapped := delta + m.Modulus; {
 	case delta > 0 && delta <= limit:
 	case delta < 0 && m.Modulus > 0 && wrapped >= 0 && wrapped <= limit:
@@ -135,77 +138,101 @@ func (d *Decider) judge(m *meter) {
 }
 
 // prove replaces what was booked for a meter since its counter last moved by
-// what the counter shows. Energy that rested on readings in a closed interval
-// stays as it is if the rest can take the difference; estimates never stay.
+// what the counter shows. While some of it was estimated, the measured part
+// stays and the estimates take the difference. Otherwise intervals that are
+// closed stay as they are and the open one takes it. Where neither can be, a
+// counter below what would have to stay, everything is scaled.
 func (d *Decider) prove(m *meter, count, power energy.Amount) {
 	if len(m.Segments) == 1 && !m.Segments[0].Gone {
 		d.adjust(&m.Segments[0], count)
 		return
 	}
-	var fixed energy.Amount
+	var guess, closed energy.Amount
+	var guessNanos int64
 	for i := range m.Segments {
-		if s := &m.Segments[i]; d.isFixed(s) {
-			fixed = fixed.Add(s.Energy)
+		s := &m.Segments[i]
+		guess = guess.Add(s.Estimated)
+		guessNanos += s.EstimatedNanos
+		if d.isClosed(s) {
+			closed = closed.Add(s.Energy)
 		}
 	}
-	all := fixed.Cmp(count) > 0
-	if all {
-		fixed = energy.Amount{}
+	measured := power.Sub(guess)
+	switch {
+	case guessNanos > 0 && measured.Cmp(count) <= 0:
+		d.distribute(m, count.Sub(measured), func(s *segment) (energy.Amount, energy.Amount, int64) {
+			return s.Energy.Sub(s.Estimated), s.Estimated, s.EstimatedNanos
+		})
+	case guessNanos == 0 && closed.Cmp(count) <= 0 && closed != power:
+		d.distribute(m, count.Sub(closed), func(s *segment) (energy.Amount, energy.Amount, int64) {
+			if d.isClosed(s) {
+				return s.Energy, energy.Amount{}, 0
+			}
+			return energy.Amount{}, s.Energy, s.Nanos
+		})
+	case guessNanos == 0 && closed.Cmp(count) <= 0:
+		// Nothing but closed intervals, at rest since: the present one takes
+		// the difference.
+		a := &d.cur.Accounts[m.Account]
+		a.Energy = a.Energy.Add(count.Sub(closed))
+		if m.Modelled {
+			a.Modelled = a.Modelled.Add(count.Sub(closed))
+		}
+		d.mixAmount(a.Energy)
+	default:
+		d.distribute(m, count, func(s *segment) (energy.Amount, energy.Amount, int64) {
+			return energy.Amount{}, s.Energy, s.Nanos
+		})
 	}
-	left, base := count.Sub(fixed), power.Sub(fixed)
-	var nanos int64
-	last := -1
+}
+
+// distribute gives every segment what it keeps and its share of left, in
+// proportion to weight or, where nothing weighs anything, to nanos. Shares are
+// cumulative and rounded down, so that they add up exactly.
+func (d *Decider) distribute(m *meter, left energy.Amount, parts func(*segment) (keeps, weight energy.Amount, nanos int64)) {
+	var weights energy.Amount
+	var allNanos int64
+	last := 0
 	for i := range m.Segments {
-		if s := &m.Segments[i]; all || !d.isFixed(s) {
-			nanos += s.Nanos
+		_, weight, nanos := parts(&m.Segments[i])
+		weights = weights.Add(weight)
+		allNanos += nanos
+		if weight.Sign() > 0 || nanos > 0 {
 			last = i
 		}
 	}
-	if last < 0 {
-		// Nothing was booked that is still open: a boundary fell on this very
-		// instant. The present period takes it.
-		a := &d.cur.Accounts[m.Account]
-		a.Energy = a.Energy.Add(left)
-		if m.Modelled {
-			a.Modelled = a.Modelled.Add(left)
-		}
-		d.mixAmount(a.Energy)
-		return
-	}
-	// Cumulative shares, each rounded down, so that they add up exactly.
 	var before, done energy.Amount
 	var beforeNanos int64
 	for i := range m.Segments {
 		s := &m.Segments[i]
-		if !all && d.isFixed(s) {
-			continue
-		}
-		before = before.Add(s.Energy)
-		beforeNanos += s.Nanos
-		upTo := left
+		keeps, weight, nanos := parts(s)
+		before = before.Add(weight)
+		beforeNanos += nanos
+		upTo := done
 		switch {
-		case i == last:
-		case base.Sign() > 0:
-			upTo = left.Share(before, base)
-		case nanos > 0:
-			upTo = left.ShareOf(beforeNanos, nanos)
+		case i >= last:
+			upTo = left
+		case weights.Sign() > 0:
+			upTo = left.Share(before, weights)
+		case allNanos > 0:
+			upTo = left.ShareOf(beforeNanos, allNanos)
 		}
-		d.adjust(s, upTo.Sub(done))
+		d.adjust(s, keeps.Add(upTo.Sub(done)))
 		done = upTo
 	}
 }
 
-// isFixed reports whether a segment is final: measured, in a closed interval.
-func (d *Decider) isFixed(s *segment) bool {
-	if s.EstimatedNanos > 0 {
-		return false
-	}
+// isClosed reports whether the interval of a segment has been settled.
+func (d *Decider) isClosed(s *segment) bool {
 	iv := d.intervalByID(s.Interval)
-	return iv == nil || iv.Closed
+	return s.Gone || iv == nil || iv.Closed
 }
 
 // adjust makes the energy booked by a segment what it should be.
 func (d *Decider) adjust(s *segment, should energy.Amount) {
+	if should == s.Energy && s.EstimatedNanos == 0 {
+		return
+	}
 	p := d.periodByID(s.Period)
 	if s.Gone || p == nil {
 		if diff := should.Sub(s.Energy); diff.Sign() != 0 {

@@ -60,6 +60,9 @@ func (j *journal) foldEvent(e *events.Event) {
 	j.d.Fold(e, &j.out)
 	for _, o := range j.out.Outputs() {
 		id := fmt.Sprintf("tx1/settlement/%d/%d/%d", e.Epoch, e.Sequence, o.Ordinal)
+		if err := o.Data.Validate(); err != nil {
+			j.t.Errorf("output %s %s is not valid: %v", id, o.Data.EventType(), err)
+		}
 		b, err := json.Marshal(o.Data)
 		if err != nil {
 			j.t.Fatal(err)

@@ -110,6 +110,7 @@ func (d *Decider) setStale(group int, stale bool) {
 // setFlow books an account up to now and changes what it draws from now on.
 func (d *Decider) setFlow(account int, watts int64, estimated, modelled bool) {
 	f := &d.Flows[account]
+	watts = min(watts, maxWatts)
 	if f.Watts == watts && f.Estimated == estimated && f.Modelled == modelled {
 		return
 	}

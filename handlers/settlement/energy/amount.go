@@ -3,6 +3,7 @@
 package energy
 
 import (
+	"fmt"
 	"math/big"
 	"math/bits"
 )
@@ -21,7 +22,8 @@ type Amount struct {
 	Rest int64 `json:"rest"`
 }
 
-// Of is watts drawn for nanos nanoseconds; both may be negative.
+// Of is watts drawn for nanos nanoseconds; both may be negative. It panics
+// beyond 4.6e18 mWh: callers bound what they believe.
 func Of(watts, nanos int64) Amount {
 	if p := watts * nanos; fitsProduct(watts, nanos) {
 		q, r := p/WattNanosPerMilliwattHour, p%WattNanosPerMilliwattHour
@@ -31,6 +33,9 @@ func Of(watts, nanos int64) Amount {
 		return Amount{q, r}
 	}
 	hi, lo := bits.Mul64(magnitude(watts), magnitude(nanos))
+	if hi >= WattNanosPerMilliwattHour/4 {
+		panic(fmt.Sprintf("energy: %d W for %d ns is beyond any site", watts, nanos))
+	}
 	q, r := bits.Div64(hi, lo, WattNanosPerMilliwattHour)
 	a := Amount{int64(q), int64(r)}
 	if (watts < 0) != (nanos < 0) {

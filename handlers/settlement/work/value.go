@@ -110,6 +110,18 @@ func Split(numerator *big.Int, limit int64) (millisats int64, rest *big.Int) {
 	return q.Int64(), r
 }
 
+// HoldsBack reports whether a carry holds whole millisatoshi, which only a
+// limit leaves in it.
+func HoldsBack(carry *big.Int) bool { return carry.Cmp(denominator) >= 0 }
+
+// Remainder is the numerator of a carry without whole millisatoshi, decimal.
+func Remainder(carry *big.Int) string {
+	if !HoldsBack(carry) {
+		return carry.String()
+	}
+	return new(big.Int).Rem(carry, denominator).String()
+}
+
 // Microusd is the value of millisats at a price of one bitcoin in
 // micro-dollars, rounded down and at most limit.
 func Microusd(millisats, priceMicrousd, limit int64) int64 {
