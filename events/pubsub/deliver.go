@@ -59,16 +59,6 @@ func (x *subscription) inPlace(h *held) {
 	}
 }
 
-// launch delivers a message in Unordered mode.
-func (x *subscription) launch(h *held, flight chan<- *held) {
-	select {
-	case x.out <- h.message():
-		flight <- h
-	case <-x.stopping:
-		x.giveBack(h)
-	}
-}
-
 // collect passes on the answers in Unordered mode. It waits for the oldest
 // message, which is answered first as a rule; while that one is slow it looks
 // at all others every sweepEvery.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"sync"
 	"time"
@@ -247,9 +248,9 @@ func (s *Subscriber) subscribe(ctx context.Context, topic string) (*subscription
 	}
 	x := &subscription{
 		s: s, topic: topic, stream: stream, config: cc,
-		values: context.WithoutCancel(ctx),
-		out:    make(chan *message.Message),
-		wake:   make(chan struct{}, 1), stopping: make(chan struct{}), kill: make(chan struct{}),
+		values: context.WithoutCancel(ctx), seed: maphash.MakeSeed(),
+		out:  make(chan *message.Message),
+		wake: make(chan struct{}, 1), stopping: make(chan struct{}), kill: make(chan struct{}),
 		counts: s.metrics.of(s.cfg.Group, topic),
 	}
 	if err := x.attach(actx); err != nil {

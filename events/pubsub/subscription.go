@@ -38,10 +38,11 @@ var (
 
 // subscription is one topic being delivered.
 //
-// One goroutine pulls. In Ordered and Keyed mode it hands each message to a
-// lane, a goroutine that delivers it, waits for the answer and passes that on
-// before it takes the next; in Unordered mode it delivers by itself and another
-// goroutine collects the answers. A third tells the server what is in progress.
+// One goroutine pulls and never blocks. In Ordered and Keyed mode it hands each
+// message to a lane, a goroutine that delivers it, waits for the answer and
+// passes that on before it takes the next; in Unordered mode it delivers by
+// itself and another goroutine collects the answers. One more tells the server
+// what is in progress.
 type subscription struct {
 	s      *Subscriber
 	topic  string
@@ -58,6 +59,8 @@ type subscription struct {
 	silences int
 
 	held   registry
+	ready  []*held       // in Unordered mode: to be delivered
+	seed   maphash.Seed  // of keys
 	hungry atomic.Bool   // the puller waits for room
 	wake   chan struct{} // there is room
 
@@ -100,24 +103,22 @@ func (x *subscription) attach(ctx context.Context) error {
 // run delivers until stopped and everything is answered or given up.
 func (x *subscription) run() {
 	var workers sync.WaitGroup
-	var deliver func(*held)
-	var finish func()
-	if x.s.cfg.Mode == Unordered {
-		flight := make(chan *held, x.s.cfg.Window)
-		workers.Go(func() { x.collect(flight) })
-		deliver = func(h *held) { x.launch(h, flight) }
-		finish = func() { close(flight) }
-	} else {
-		deliver, finish = x.lanes(&workers)
-	}
+	in := x.workers(&workers)
 	quiet := make(chan struct{})
 	var beats sync.WaitGroup
 	beats.Go(func() { x.progress(quiet) })
-	x.pull(deliver)
-	x.loop.Stop()
-	x.drain()
-	finish()
+	x.pull(in)
 	timeout := time.AfterFunc(x.s.cfg.CloseTimeout, func() { close(x.kill) })
+	x.loop.Drain(min(x.s.cfg.CloseTimeout, apiWait))
+	x.rest(in)
+	// Back in the order of their sequence, behind what the lanes give back.
+	for _, h := range x.ready {
+		x.giveBack(h)
+	}
+	x.ready = nil
+	for _, c := range in {
+		close(c)
+	}
 	workers.Wait()
 	timeout.Stop()
 	close(quiet)
@@ -127,35 +128,31 @@ func (x *subscription) run() {
 	close(x.out)
 }
 
-// lanes starts the lanes of Ordered and Keyed mode.
-func (x *subscription) lanes(workers *sync.WaitGroup) (deliver func(*held), finish func()) {
+// workers starts what answers: the lanes of Ordered and Keyed mode, or the
+// collector of Unordered mode. Each channel has room for everything that may
+// be held, so the puller never waits for them.
+func (x *subscription) workers(wg *sync.WaitGroup) []chan *held {
 	in := make([]chan *held, x.s.cfg.Lanes)
+	if x.s.cfg.Mode == Unordered {
+		in = in[:1]
+	}
 	for i := range in {
-		// Room for everything that may be held: the puller never waits.
 		in[i] = make(chan *held, x.s.cfg.Window)
-		workers.Go(func() {
+		wg.Go(func() {
+			if x.s.cfg.Mode == Unordered {
+				x.collect(in[i])
+				return
+			}
 			for h := range in[i] {
 				x.inPlace(h)
 			}
 		})
 	}
-	seed := maphash.MakeSeed()
-	deliver = func(h *held) {
-		lane := uint64(0)
-		if len(in) > 1 {
-			lane = maphash.String(seed, x.s.cfg.Key(h.msg)) % uint64(len(in))
-		}
-		in[lane] <- h
-	}
-	return deliver, func() {
-		for _, c := range in {
-			close(c)
-		}
-	}
+	return in
 }
 
 // pull takes messages from the server until stopped.
-func (x *subscription) pull(deliver func(*held)) {
+func (x *subscription) pull(in []chan *held) {
 	timer := time.NewTimer(pull.Silence)
 	defer timer.Stop()
 	for {
@@ -165,18 +162,33 @@ func (x *subscription) pull(deliver func(*held)) {
 		default:
 		}
 		x.ask()
-		var m *nats.Msg
+		// In Unordered mode the oldest message that is ready goes out from
+		// here, while others are taken in.
+		var out chan<- *message.Message
+		var m *message.Message
+		if len(x.ready) > 0 {
+			out, m = x.out, x.ready[0].m
+		}
+		var got *nats.Msg
 		select {
-		case m = <-x.loop.C():
+		case got = <-x.loop.C():
+		case out <- m:
+			in[0] <- x.ready[0]
+			x.ready = x.ready[1:]
+			continue
 		default:
 			timer.Reset(pull.Silence)
 			select {
-			case m = <-x.loop.C():
+			case got = <-x.loop.C():
+			case out <- m:
+				in[0] <- x.ready[0]
+				x.ready = x.ready[1:]
+				continue
 			case <-x.wake:
 				continue
 			case <-timer.C:
 				if x.silence() {
-					x.reattach(deliver)
+					x.reattach(in)
 				}
 				continue
 			case <-x.stopping:
@@ -184,14 +196,14 @@ func (x *subscription) pull(deliver func(*held)) {
 			}
 		}
 		x.silences = 0
-		if x.take(m, deliver) == pull.Lost {
-			x.reattach(deliver)
+		if x.take(got, in) == pull.Lost {
+			x.reattach(in)
 		}
 	}
 }
 
 // take handles one message or status of the server.
-func (x *subscription) take(m *nats.Msg, deliver func(*held)) pull.Verdict {
+func (x *subscription) take(m *nats.Msg, in []chan *held) pull.Verdict {
 	place, verdict := x.loop.Take(m)
 	if verdict != pull.Message {
 		x.watch()
@@ -206,8 +218,28 @@ func (x *subscription) take(m *nats.Msg, deliver func(*held)) pull.Verdict {
 	x.lastSeen = now
 	x.held.add(h, now)
 	x.counts.held.Inc()
-	deliver(h)
+	switch {
+	case x.s.cfg.Mode == Unordered:
+		h.message()
+		x.ready = append(x.ready, h)
+	case len(in) == 1:
+		in[0] <- h
+	default:
+		in[maphash.String(x.seed, x.s.cfg.Key(m))%uint64(len(in))] <- h
+	}
 	return verdict
+}
+
+// rest takes what has already come.
+func (x *subscription) rest(in []chan *held) {
+	for {
+		select {
+		case m := <-x.loop.C():
+			x.take(m, in)
+		default:
+			return
+		}
+	}
 }
 
 // ask keeps the server supplied with requests, as far as there is room.
@@ -255,17 +287,10 @@ func (x *subscription) watch() {
 }
 
 // reattach finds the consumer again, however long that takes.
-func (x *subscription) reattach(deliver func(*held)) {
+func (x *subscription) reattach(in []chan *held) {
 	x.loop.Stop()
 	x.silences = 0
-	for more := true; more; {
-		select {
-		case m := <-x.loop.C():
-			x.take(m, deliver) // what has come is not lost
-		default:
-			more = false
-		}
-	}
+	x.rest(in) // what has come is not lost
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -286,21 +311,6 @@ func (x *subscription) reattach(deliver func(*held)) {
 	})
 	if err != nil && ctx.Err() == nil {
 		x.s.cfg.Logger.Error("Subscription lost", err, watermill.LogFields{"topic": x.topic})
-	}
-}
-
-// drain gives back what came after the end.
-func (x *subscription) drain() {
-	for {
-		select {
-		case m := <-x.loop.C():
-			if _, verdict := x.loop.Take(m); verdict == pull.Message {
-				x.say(m.Reply, nakBody)
-				x.counts.back.Inc()
-			}
-		default:
-			return
-		}
 	}
 }
 

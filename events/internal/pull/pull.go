@@ -86,7 +86,6 @@ func (l *Loop) Forget() { l.owed = 0 }
 // Ask requests n more messages.
 func (l *Loop) Ask(n int) error {
 	l.asked++
-	l.owed += n
 	body := make([]byte, 0, 96)
 	body = append(body, `{"batch":`...)
 	body = strconv.AppendInt(body, int64(n), 10)
@@ -100,6 +99,7 @@ func (l *Loop) Ask(n int) error {
 	if err := l.nc.PublishRequest(l.next, l.inbox+"."+strconv.FormatUint(l.asked, 36), body); err != nil {
 		return fmt.Errorf("pull: %w", err)
 	}
+	l.owed += n
 	return nil
 }
 
@@ -127,6 +127,15 @@ func (l *Loop) Take(m *nats.Msg) (Place, Verdict) {
 	}
 	l.owed = max(l.owed-n, 0)
 	return Place{}, Ended
+}
+
+// Drain unsubscribes and waits until what the server sent before is in C, or
+// the timeout has passed.
+func (l *Loop) Drain(timeout time.Duration) {
+	if l.sub.Drain() == nil && l.owed > 0 {
+		// Messages on their way arrive before the answer to this.
+		_ = l.nc.FlushTimeout(timeout) // fails only without a connection
+	}
 }
 
 // Stop unsubscribes. What is in C is left there.
