@@ -13,6 +13,7 @@ func (s *SiteConfig) Validate() error {
 	c.watts("ai_nameplate_watts", s.AINameplateWatts)
 	c.watts("house_watts", s.HouseWatts)
 	c.watts("reserve.floor_watts", s.Reserve.FloorWatts)
+	c.watts("reserve.unlearned_watts", s.Reserve.UnlearnedWatts)
 	c.watts("reserve.margin_watts", s.Reserve.MarginWatts)
 	c.between("reserve.envelope_seconds", s.Reserve.EnvelopeSeconds, 0, daySeconds)
 	c.meters(s.Meters)
