@@ -64,9 +64,5 @@ func (a *app) printTotals(ctx context.Context, p *printer, log events.Log, r eve
 	if err != nil {
 		return err
 	}
-	if p.json {
-		return p.value(t)
-	}
-	t.print(p)
-	return nil
+	return t.print(p)
 }

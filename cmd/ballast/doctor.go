@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/handlers/host"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "What is wrong with the bus and its sites, and how to fix it",
+		Long: `Looks at the connection, the streams, the clocks, the disk, retention that will
+drop something soon, dead letters, and at each site whether ticks, meters and
+deciders are alive. Exits 4 when something is critical.`,
+		Example: `  ballast doctor
+  ballast doctor --server nats://bus:4222 --json | jq 'select(.level != "ok")'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := a.connect(cmd.Context(), "doctor")
+			if err != nil {
+				return err
+			}
+			defer closeBus(b)
+			h := b.Health(cmd.Context())
+			sites, err := b.Sites(cmd.Context())
+			if err != nil {
+				return err
+			}
+			for _, site := range sites {
+				h.Findings = append(h.Findings, checkSite(cmd.Context(), b, site, time.Now())...)
+			}
+			if len(sites) == 0 {
+				h.Findings = append(h.Findings, bus.Finding{Check: "sites", Level: bus.LevelWarning, Message: "no site is configured", Remedy: "start ballast up, or ballast serve --role bus with a configuration that names sites"})
+			}
+			p := a.printer()
+			for _, f := range h.Findings {
+				if p.json {
+					if err := p.value(f); err != nil {
+						return err
+					}
+					continue
+				}
+				code := map[bus.Level]string{bus.LevelOK: codeGood, bus.LevelWarning: codeWarn, bus.LevelCritical: codeBad}[f.Level]
+				p.linef("%s %-22s %s", p.paint(code, fmt.Sprintf("%-8s", f.Level)), f.Check, f.Message)
+				if f.Remedy != "" {
+					p.linef("%-32s→ %s", "", f.Remedy)
+				}
+			}
+			if h.Worst() == bus.LevelCritical {
+				return withCode(exitDiffers, fmt.Errorf("something is critical"))
+			}
+			return nil
+		},
+	}
+}
+
+// checkSite looks at the newest minute of one site's journal.
+func checkSite(ctx context.Context, b *bus.Bus, site string, now time.Time) []bus.Finding {
+	var out []bus.Finding
+	add := func(check string, level bus.Level, message, remedy string) {
+		out = append(out, bus.Finding{Check: site + " " + check, Level: level, Message: message, Remedy: remedy})
+	}
+	var conf *events.SiteConfig
+	for c, err := range events.Read[events.SiteConfig](ctx, b, events.AtSite(site)) {
+		if err == nil {
+			conf = &c.Data
+		}
+	}
+	var tick time.Time
+	meters, units := map[string]time.Time{}, map[string]events.UnitStatus{}
+	r := events.ReadRequest{Stream: events.StreamJournal, Site: site, Since: now.Add(-time.Minute), Types: []events.Type{events.TypeClockTick, events.TypeMeterReading, events.TypeWorkerStatus}}
+	for ev, err := range b.Events(ctx, r) {
+		var d *events.DecodeError
+		if err != nil && !asDecode(err, &d) {
+			add("journal", bus.LevelCritical, err.Error(), "look at the findings about streams above")
+			return out
+		}
+		if err != nil {
+			continue
+		}
+		switch d := ev.Data.(type) {
+		case *events.ClockTick:
+			tick = ev.Arrived
+		case *events.MeterReading:
+			meters[ev.Source] = ev.Arrived
+		case *events.WorkerStatus:
+			for _, u := range d.Units {
+				if units[u.Unit] = u; d.Leaving {
+					delete(units, u.Unit)
+				}
+			}
+		}
+	}
+	if tick.IsZero() || now.Sub(tick) > 5*time.Second {
+		add("dispatcher", bus.LevelCritical, "no tick for more than 5 s: nobody decides and every lease runs out", "start a dispatcher: ballast serve --role dispatcher --site "+site)
+	} else {
+		add("dispatcher", bus.LevelOK, fmt.Sprintf("newest tick %s old", now.Sub(tick).Round(100*time.Millisecond)), "")
+	}
+	if conf == nil {
+		add("configuration", bus.LevelCritical, "no site.config: nothing may draw power", "publish one: ballast serve --role bus --config FILE")
+		return out
+	}
+	for _, m := range conf.Meters {
+		at, seen := meters[m.Meter]
+		stale := time.Duration(m.StaleMilliseconds) * time.Millisecond
+		switch age := now.Sub(at); {
+		case !seen:
+			add("meter "+m.Meter, bus.LevelCritical, "silent for more than a minute: counted as full load", "check the meter, its source and the source's credentials")
+		case age > stale:
+			add("meter "+m.Meter, bus.LevelWarning, fmt.Sprintf("newest reading %s old, stale after %s", age.Round(100*time.Millisecond), stale), "check the meter and its source")
+		default:
+			add("meter "+m.Meter, bus.LevelOK, fmt.Sprintf("newest reading %s old", age.Round(100*time.Millisecond)), "")
+		}
+	}
+	failsafe := 0
+	for _, u := range units {
+		if u.State == events.PermitFailsafe {
+			failsafe++
+		}
+	}
+	switch {
+	case len(units) == 0:
+		add("workers", bus.LevelWarning, "none reported within a minute", "start one: ballast worker --site "+site+" --id rig-1")
+	case failsafe > 0:
+		add("workers", bus.LevelWarning, fmt.Sprintf("%d of %d units are in failsafe", failsafe, len(units)), "they come back with the next ramp; if not, look at ballast watch dispatch.decided")
+	default:
+		add("workers", bus.LevelOK, fmt.Sprintf("%d units report", len(units)), "")
+	}
+	for _, f := range roles.Deciders(false) {
+		d, err := f()
+		if err != nil {
+			continue
+		}
+		id := d.Identity()
+		have, _, err := host.Active(ctx, b, site, id.Name)
+		switch {
+		case err != nil:
+			add("decider "+id.Name, bus.LevelCritical, err.Error(), "activate a version: ballast decider activate "+id.Name+" --site "+site)
+		case have == nil:
+			add("decider "+id.Name, bus.LevelWarning, "no version was ever activated", "a dispatcher activates itself, or: ballast decider activate "+id.Name+" --site "+site)
+		case have.Version != id.Version || have.ConfigHash != id.ConfigHash:
+			add("decider "+id.Name, bus.LevelWarning, fmt.Sprintf("version %s config %s speaks; this binary is version %s config %s", have.Version, have.ConfigHash, id.Version, id.ConfigHash), "fine during a rollout; else ballast decider activate "+id.Name+" --site "+site)
+		default:
+			add("decider "+id.Name, bus.LevelOK, "version "+id.Version+" speaks", "")
+		}
+	}
+	return out
+}
