@@ -53,9 +53,6 @@ by the deadline · 4 a finding (replay differs, invalid event, doctor) · 5 no b
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		PersistentPreRun: func(*cobra.Command, []string) {
-			a.started = true
-		},
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.configFile, "config", "", "configuration `file` (see ballast config example)")
@@ -85,9 +82,24 @@ by the deadline · 4 a finding (replay differs, invalid event, doctor) · 5 no b
 		for _, c := range g.cmds {
 			c.GroupID = g.id
 			root.AddCommand(c)
+			a.markStarts(c)
 		}
 	}
 	return root
+}
+
+// markStarts makes every command note that it began to run: what fails before
+// is wrong usage, required flags included.
+func (a *app) markStarts(c *cobra.Command) {
+	if run := c.RunE; run != nil {
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			a.started = true
+			return run(cmd, args)
+		}
+	}
+	for _, sub := range c.Commands() {
+		a.markStarts(sub)
+	}
 }
 
 // env is the value of a variable, or empty.
