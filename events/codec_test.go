@@ -233,7 +233,7 @@ func TestReadersEqualPlain(t *testing.T) {
 			for _, m := range mutate(t, schemaOf(t, info.Type), ex) {
 				sameAsPlain(t, info, m.json, &reused[i])
 			}
-			for n := range len(ex) {
+			for n := 0; n < len(ex); n += 3 {
 				sameAsPlain(t, info, ex[:n], &reused[i])
 			}
 		}
@@ -340,7 +340,7 @@ func TestHotPathAllocates(t *testing.T) {
 		})
 		// Texts that are never the same twice (hash counts, share ids) are
 		// strings of their own.
-		most := map[Type]float64{TypeWorkerStatus: 1, TypeShareFound: 6}[typ]
+		most := map[Type]float64{TypeWorkerStatus: 1, TypeShareFound: 4}[typ]
 		if decode > most {
 			t.Errorf("%s: %v allocations, want at most %v", typ, decode, most)
 		}

@@ -24,6 +24,11 @@ func appendHot(b []byte, p Payload) (out []byte, known bool, err error) {
 		return append(appendInt(b, `{"second":`, p.Second), '}'), true, nil
 	case *PermitRenewed:
 		return appendPermit(b, p), true, nil
+	case *ShareFound:
+		if b, err = appendFound(b, p); err != nil {
+			return nil, true, err
+		}
+		return b, true, nil
 	}
 	return nil, false, nil
 }
@@ -139,6 +144,35 @@ func appendPermit(b []byte, p *PermitRenewed) []byte {
 		b = append(appendInt(b, `,"setpoint_watts":`, p.Units[i].SetpointWatts), '}')
 	}
 	return append(b, `]}`...)
+}
+
+func appendFound(b []byte, p *ShareFound) ([]byte, error) {
+	b = appendText(b, `{"share_id":`, p.ShareID)
+	b = appendText(b, `,"job_id":`, p.JobID)
+	b = appendText(b, `,"gateway":`, p.Gateway)
+	b = appendText(b, `,"unit":`, p.Unit)
+	if p.Version != "" {
+		b = appendText(b, `,"version":`, p.Version)
+	}
+	if p.NTime != 0 {
+		b = appendInt(b, `,"ntime":`, p.NTime)
+	}
+	if p.Nonce != "" {
+		b = appendText(b, `,"nonce":`, p.Nonce)
+	}
+	if p.Extranonce != "" {
+		b = appendText(b, `,"extranonce":`, p.Extranonce)
+	}
+	b = appendText(b, `,"difficulty":`, p.Difficulty)
+	b = append(b, `,"found_at":`...)
+	b, err := appendTime(b, p.FoundAt)
+	if err != nil {
+		return nil, err
+	}
+	if p.Modelled {
+		b = append(b, `,"modelled":true`...)
+	}
+	return append(b, '}'), nil
 }
 
 func appendKey(b []byte, name string, k *OrderKey) []byte {

@@ -385,8 +385,8 @@ func (s *scanner) skip(depth int) {
 		s.fail("nested more than %d deep", maxDepth)
 		return
 	}
-	switch c := s.peek(); {
-	case c == '{':
+	switch s.peek() {
+	case '{':
 		s.pos++
 		for n := 0; s.more(n, '}'); n++ {
 			s.checkString()
@@ -396,16 +396,16 @@ func (s *scanner) skip(depth int) {
 			s.pos++
 			s.skip(depth + 1)
 		}
-	case c == '[':
+	case '[':
 		s.pos++
 		for n := 0; s.more(n, ']'); n++ {
 			s.skip(depth + 1)
 		}
-	case c == '"':
+	case '"':
 		s.checkString()
-	case c == 't' || c == 'f':
+	case 't', 'f':
 		s.bool()
-	case c == 'n':
+	case 'n':
 		s.null()
 	default:
 		s.skipNumber()

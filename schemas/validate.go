@@ -5,6 +5,7 @@ package schemas
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -66,8 +67,8 @@ func Validate(eventType string, payload []byte) error {
 	}
 	var problems []Problem
 	if err := s.Validate(v); err != nil {
-		bad, ok := err.(*jsonschema.ValidationError)
-		if !ok {
+		var bad *jsonschema.ValidationError
+		if !errors.As(err, &bad) {
 			return fmt.Errorf("check a %s: %w", eventType, err)
 		}
 		problems = explain(bad, nil)
