@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,6 +61,7 @@ type keyring struct {
 	Operator string          `json:"operator_seed"`
 	System   string          `json:"system_seed"`
 	Account  string          `json:"account_seed"`
+	Readers  string          `json:"readers_seed"`
 	Signers  map[Role]string `json:"role_seeds"`
 	// Revoked maps a user's public key to the Unix second up to which what
 	// was issued to it is refused.
@@ -154,6 +156,7 @@ func (k *keyring) complete() (changed bool, err error) {
 	fill(&k.Operator, nkeys.PrefixByteOperator)
 	fill(&k.System, nkeys.PrefixByteAccount)
 	fill(&k.Account, nkeys.PrefixByteAccount)
+	fill(&k.Readers, nkeys.PrefixByteAccount)
 	if k.Signers == nil {
 		k.Signers = make(map[Role]string)
 	}
@@ -236,6 +239,9 @@ func (a *Authority) claims(g Grant, user nkeys.KeyPair) (*jwt.UserClaims, error)
 func (a *Authority) sign(r Role, c *jwt.UserClaims) (string, error) {
 	a.mu.Lock()
 	accountSeed, signerSeed := a.keys.Account, a.keys.Signers[r]
+	if roleTable[r].aside {
+		accountSeed = a.keys.Readers
+	}
 	a.mu.Unlock()
 	_, account, err := pair(accountSeed)
 	if err != nil {
@@ -279,23 +285,49 @@ func (a *Authority) Revoked() []string {
 	return slices.Sorted(maps.Keys(a.keys.Revoked))
 }
 
-// accountClaims is the account with the permission matrix, as of now.
-func (a *Authority) accountClaims() (*jwt.AccountClaims, error) {
+// accountClaims are the account of the streams and that of the readers, with
+// the permission matrix, as of now.
+func (a *Authority) accountClaims() ([]*jwt.AccountClaims, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, pub, err := pair(a.keys.Account)
+	main, err := a.account(a.keys.Account, accountName, false)
+	if err != nil {
+		return nil, err
+	}
+	main.Limits.JetStreamLimits = jwt.JetStreamLimits{
+		MemoryStorage: jwt.NoLimit, DiskStorage: jwt.NoLimit, Streams: jwt.NoLimit, Consumer: jwt.NoLimit,
+	}
+	readers, err := a.account(a.keys.Readers, accountName+"-readers", true)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range under(a.prefix, everything()) {
+		main.Exports.Add(&jwt.Export{Name: s, Subject: jwt.Subject(s), Type: jwt.Stream})
+		readers.Imports.Add(&jwt.Import{Name: s, Subject: jwt.Subject(s), Account: main.Subject, Type: jwt.Stream})
+	}
+	for i, s := range api(readerAPI...) {
+		// One request may have many answers: the messages of a consumer.
+		main.Exports.Add(&jwt.Export{Name: s, Subject: jwt.Subject(s), Type: jwt.Service, ResponseType: jwt.ResponseTypeStream})
+		readers.Imports.Add(&jwt.Import{
+			Name: s, Subject: jwt.Subject(s), Account: main.Subject, Type: jwt.Service,
+			LocalSubject: jwt.RenamingSubject(strings.ReplaceAll(readerServices()[i], "*", "$1")),
+		})
+	}
+	return []*jwt.AccountClaims{main, readers}, nil
+}
+
+// account has the roles that live aside, or the others.
+func (a *Authority) account(seed, name string, aside bool) (*jwt.AccountClaims, error) {
+	_, pub, err := pair(seed)
 	if err != nil {
 		return nil, err
 	}
 	c := jwt.NewAccountClaims(pub)
-	c.Name = accountName
-	c.Limits.JetStreamLimits = jwt.JetStreamLimits{
-		MemoryStorage: jwt.NoLimit, DiskStorage: jwt.NoLimit, Streams: jwt.NoLimit, Consumer: jwt.NoLimit,
-	}
+	c.Name = name
 	for role, seed := range a.keys.Signers {
 		info, ok := roleTable[role]
-		if !ok {
-			continue // a key of a newer version: its users have no rights here
+		if !ok || info.aside != aside {
+			continue // of the other account; or of a newer version, without rights here
 		}
 		_, key, err := pair(seed)
 		if err != nil {
@@ -304,11 +336,7 @@ func (a *Authority) accountClaims() (*jwt.AccountClaims, error) {
 		scope := jwt.NewUserScope()
 		scope.Key, scope.Role = key, string(role)
 		if !info.all {
-			pub, sub := info.templates(a.prefix)
-			scope.Template.Pub.Allow, scope.Template.Sub.Allow = pub, sub
-			if len(pub) == 0 {
-				scope.Template.Pub.Deny.Add(">")
-			}
+			scope.Template.Pub.Allow, scope.Template.Sub.Allow = info.templates(a.prefix)
 		}
 		c.SigningKeys.AddScopedSigner(scope)
 	}
@@ -342,7 +370,7 @@ func (a *Authority) configure(opts *server.Options, secure bool) error {
 	if err != nil {
 		return err
 	}
-	account, err := a.accountClaims()
+	accounts, err := a.accountClaims()
 	if err != nil {
 		return err
 	}
@@ -359,7 +387,7 @@ func (a *Authority) configure(opts *server.Options, secure bool) error {
 	sys := jwt.NewAccountClaims(system)
 	sys.Name = "system"
 	resolver := &server.MemAccResolver{}
-	for _, c := range []*jwt.AccountClaims{sys, account} {
+	for _, c := range append(accounts, sys) {
 		text, err := a.signed(c)
 		if err != nil {
 			return err
@@ -455,27 +483,28 @@ func (e *embedded) applyAuthority() error {
 	if err != nil {
 		return err
 	}
-	claims, err := e.auth.accountClaims()
+	accounts, err := e.auth.accountClaims()
 	if err != nil {
 		return err
 	}
-	text, err := e.auth.signed(claims)
-	if err != nil {
-		return err
+	for _, claims := range accounts {
+		text, err := e.auth.signed(claims)
+		if err != nil {
+			return err
+		}
+		// Decode, so that issuer and time are filled in.
+		if claims, err = jwt.DecodeAccountClaims(text); err != nil {
+			return err
+		}
+		if err := e.srv.AccountResolver().Store(claims.Subject, text); err != nil {
+			return err
+		}
+		acc, err := e.srv.LookupAccount(claims.Subject)
+		if err != nil {
+			return err
+		}
+		e.srv.UpdateAccountClaims(acc, claims)
 	}
-	// The server compares with what it holds by the text's claims: decode, so
-	// that issuer and time are filled in.
-	if claims, err = jwt.DecodeAccountClaims(text); err != nil {
-		return err
-	}
-	if err := e.srv.AccountResolver().Store(claims.Subject, text); err != nil {
-		return err
-	}
-	acc, err := e.srv.LookupAccount(claims.Subject)
-	if err != nil {
-		return err
-	}
-	e.srv.UpdateAccountClaims(acc, claims)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -65,6 +66,9 @@ func connect(ctx context.Context, c Config, e *embedded, extra []nats.Option) (*
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("bus connection is back", "url", nc.ConnectedUrlRedacted()) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), readerDomain+".API.CONSUMER.DELETE.") {
+				return // a viewer's consumers go by themselves when unused
+			}
 			subject := ""
 			if sub != nil {
 				subject = sub.Subject
@@ -98,7 +102,15 @@ func connect(ctx context.Context, c Config, e *embedded, extra []nats.Option) (*
 	if err != nil {
 		return nil, explain(err, c, url)
 	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(4096), jetstream.WithDefaultTimeout(10*time.Second))
+	domain := "" // the plain API
+	if roleTable[id.Role].aside {
+		domain = readerDomain
+	}
+	jsOpts := []jetstream.JetStreamOpt{jetstream.WithPublishAsyncMaxPending(4096), jetstream.WithDefaultTimeout(10 * time.Second)}
+	js, err := jetstream.New(nc, jsOpts...)
+	if domain != "" {
+		js, err = jetstream.NewWithDomain(nc, domain, jsOpts...)
+	}
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("bus: stream API: %w", err)

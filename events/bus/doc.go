@@ -24,13 +24,18 @@
 // restart, until they expire or are revoked. What a role may publish and hear
 // is the table in roles.go.
 //
-// Two limits of the NATS protocol are worth knowing. The subject on which a
-// publisher wants its reply is not checked by the server, so a credential can
-// make the server's own replies appear on a subject of its choice; the streams
-// are declared such that this destroys nothing (see Streams). And a role that
-// reads streams may make consumers, including push consumers that repeat
-// stored messages on other subjects. Hand viewer tokens to people who may know
-// everything, not to the public.
+// NATS does not check the subject on which a publisher wants its answer, so any
+// credential can make the server's own answers appear on a subject of its
+// choice. An acknowledgement is no event of the contract and no request that
+// the stream API obeys, so issuers, workers and sources reach nothing by it.
+// Viewers, who may ask for stored events, live in an account of their own where
+// answers end; they use the stream API under the JetStream domain "ballast"
+// (nats --js-domain ballast). Operators, dispatchers and gateways are trusted
+// not to have stored events published again.
+//
+// Users hear replies on an inbox of their own, _INBOX_<user key>. Tools that
+// know nothing of it need it told (nats --inbox-prefix), except with viewer and
+// operator credentials.
 //
 // # Durability
 //

@@ -63,6 +63,8 @@ type roleInfo struct {
 	pub, sub []string
 	// all rights, lists unused.
 	all bool
+	// aside: it lives in the account of readers (see readerAPI).
+	aside bool
 }
 
 // Templates that rows share.
@@ -81,10 +83,11 @@ func broadcast() string            { return tSite + events.BroadcastType }
 func join(l ...[]string) []string  { return slices.Concat(l...) }
 func everything() []string         { return []string{"P.>", "P" + replaySuffix + ".>"} }
 func api(subjects ...string) []string {
+	out := make([]string, len(subjects))
 	for i, s := range subjects {
-		subjects[i] = "$JS.API." + s
+		out[i] = "$JS.API." + s
 	}
-	return subjects
+	return out
 }
 
 // readAPI is what reading streams needs: look at them, get messages, and make
@@ -94,6 +97,31 @@ var readAPI = join(api(
 	"CONSUMER.CREATE.>", "CONSUMER.INFO.>", "CONSUMER.NAMES.*", "CONSUMER.LIST.*",
 	"CONSUMER.MSG.NEXT.>", "CONSUMER.DELETE.>", "CONSUMER.UNPIN.>",
 ), []string{"$JS.ACK.>", "$JS.FC.>"})
+
+// readerAPI is what a viewer needs of it. Viewers live in an account of their
+// own that imports the live subjects and these services, because NATS does not
+// check the subject on which a requester wants its answer: in the account of
+// the streams a viewer could ask for a stored signal or a settlement with a
+// live subject as the place of the answer, and so publish it again. Across
+// accounts the answer arrives in the viewer's own, where no stream listens.
+// Deleting and listing consumers is left out, so that nobody's is in reach.
+var readerAPI = []string{
+	"STREAM.NAMES", "STREAM.LIST", "STREAM.INFO.*", "STREAM.MSG.GET.*", "DIRECT.GET.>",
+	"CONSUMER.CREATE.>", "CONSUMER.INFO.>", "CONSUMER.MSG.NEXT.>",
+}
+
+// readerDomain is under which JetStream domain viewers find those services:
+// $JS.API itself is where an account's own streams would be.
+const readerDomain = accountName
+
+// readerServices are the subjects of readerAPI as a viewer knows them.
+func readerServices() []string {
+	out := make([]string, len(readerAPI))
+	for i, s := range readerAPI {
+		out[i] = "$JS." + readerDomain + ".API." + s
+	}
+	return out
+}
 
 // plainInbox is where tools that know nothing of inboxes of one's own, such as
 // the nats CLI, hear replies. Those who may hear it may read everything anyway.
@@ -121,7 +149,8 @@ var roleTable = map[Role]roleInfo{
 	},
 	RoleViewer: {
 		reach: allSite,
-		pub:   readAPI,
+		aside: true,
+		pub:   readerServices(),
 		sub:   join(everything(), plainInbox),
 	},
 	RoleOperator: {
@@ -170,17 +199,19 @@ func inboxPrefix(user string) string { return "_INBOX_" + user }
 
 // templates puts prefix into the rows of a role, with the inbox.
 func (r roleInfo) templates(prefix string) (pub, sub []string) {
-	put := func(in []string) []string {
-		out := make([]string, 0, len(in))
-		for _, s := range in {
-			if rest, ok := strings.CutPrefix(s, "P"); ok && rest != "" {
-				s = prefix + rest
-			}
-			out = append(out, s)
+	return under(prefix, r.pub), append(under(prefix, r.sub), inboxPrefix("{{subject()}}")+".>")
+}
+
+// under puts prefix where P stands.
+func under(prefix string, in []string) []string {
+	out := make([]string, 0, len(in))
+	for _, s := range in {
+		if rest, ok := strings.CutPrefix(s, "P"); ok && rest != "" {
+			s = prefix + rest
 		}
-		return out
+		out = append(out, s)
 	}
-	return put(r.pub), append(put(r.sub), inboxPrefix("{{subject()}}")+".>")
+	return out
 }
 
 // Permissions are the subjects that a grant may publish and subscribe under

@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -106,26 +107,33 @@ var mayPublish = map[string]string{
 	"ballast.demo.stored.command.broadcast":      "",
 	"ballast-replay.demo.meter.reading.feeder-a": "O",
 
-	"$JS.API.INFO":                             "VODG",
-	"$JS.API.STREAM.INFO.JOURNAL":              "VODG",
-	"$JS.API.STREAM.MSG.GET.JOURNAL":           "VODG",
-	"$JS.API.DIRECT.GET.INPUTS":                "VODG",
-	"$JS.API.CONSUMER.CREATE.JOURNAL.x":        "VODG",
-	"$JS.API.CONSUMER.MSG.NEXT.JOURNAL.x":      "VODG",
-	"$JS.API.CONSUMER.DURABLE.CREATE.SHARES.x": "DG",
-	"$JS.ACK.SHARES.x.1.1.1.1.1":               "VODG",
-	"$JS.API.STREAM.CREATE.INPUTS":             "D",
-	"$JS.API.STREAM.UPDATE.INPUTS":             "D",
-	"$JS.API.STREAM.PURGE.JOURNAL":             "D",
-	"$JS.API.STREAM.PURGE.COMMANDS":            "",
-	"$JS.API.STREAM.PURGE.REVENUE":             "",
-	"$JS.API.STREAM.DELETE.INPUTS":             "",
-	"$JS.API.STREAM.DELETE.JOURNAL":            "",
-	"$JS.API.STREAM.MSG.DELETE.INPUTS":         "",
-	"$O.SNAPSHOTS.C.x":                         "D",
-	"$SYS.REQ.SERVER.PING":                     "",
-	"_INBOX_somebody.x":                        "",
-	"anything":                                 "",
+	"$JS.API.INFO":                                "ODG",
+	"$JS.API.CONSUMER.DELETE.SHARES.x":            "ODG",
+	"$JS.API.CONSUMER.NAMES.SHARES":               "ODG",
+	"$JS.API.STREAM.INFO.JOURNAL":                 "ODG",
+	"$JS.ballast.API.STREAM.INFO.JOURNAL":         "V",
+	"$JS.API.STREAM.MSG.GET.JOURNAL":              "ODG",
+	"$JS.ballast.API.STREAM.MSG.GET.JOURNAL":      "V",
+	"$JS.API.DIRECT.GET.INPUTS":                   "ODG",
+	"$JS.ballast.API.DIRECT.GET.INPUTS":           "V",
+	"$JS.API.CONSUMER.CREATE.JOURNAL.x":           "ODG",
+	"$JS.ballast.API.CONSUMER.CREATE.JOURNAL.x":   "V",
+	"$JS.API.CONSUMER.MSG.NEXT.JOURNAL.x":         "ODG",
+	"$JS.ballast.API.CONSUMER.MSG.NEXT.JOURNAL.x": "V",
+	"$JS.API.CONSUMER.DURABLE.CREATE.SHARES.x":    "DG",
+	"$JS.ACK.SHARES.x.1.1.1.1.1":                  "ODG",
+	"$JS.API.STREAM.CREATE.INPUTS":                "D",
+	"$JS.API.STREAM.UPDATE.INPUTS":                "D",
+	"$JS.API.STREAM.PURGE.JOURNAL":                "D",
+	"$JS.API.STREAM.PURGE.COMMANDS":               "",
+	"$JS.API.STREAM.PURGE.REVENUE":                "",
+	"$JS.API.STREAM.DELETE.INPUTS":                "",
+	"$JS.API.STREAM.DELETE.JOURNAL":               "",
+	"$JS.API.STREAM.MSG.DELETE.INPUTS":            "",
+	"$O.SNAPSHOTS.C.x":                            "D",
+	"$SYS.REQ.SERVER.PING":                        "",
+	"_INBOX_somebody.x":                           "",
+	"anything":                                    "",
 }
 
 // mayHear: which roles may subscribe what.
@@ -321,6 +329,91 @@ func TestForgedReplySubjectDestroysNothing(t *testing.T) {
 	}
 }
 
+// A viewer can have answers appear on live subjects of its own account only:
+// nothing stored may be stored again, nor reach an agent.
+func TestViewerCannotPublishThroughAnswers(t *testing.T) {
+	ctx := testContext(t)
+	b := secured(t)
+	for _, s := range []string{"ballast.demo.grid.signal.ercot", "ballast.demo.revenue.settled.site", "ballast.demo.journal.grid.signal.ercot"} {
+		if _, err := b.js.Publish(ctx, s, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heard := make(chan *nats.Msg, 100)
+	if _, err := b.nc.ChanSubscribe("ballast.>", heard); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	v := joined(t, b, matrixGrants['V'])
+	aims := []string{"ballast.demo.grid.signal.ercot", "ballast.demo.revenue.settled.site", "ballast.demo.permit.renewed.rig-17", "$JS.API.STREAM.PURGE.COMMANDS"}
+	for _, stream := range []string{events.StreamInputs, events.StreamRevenue, events.StreamJournal} {
+		if _, err := v.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{Name: "x", AckPolicy: jetstream.AckNonePolicy}); err != nil {
+			t.Fatal(err)
+		}
+		for i, aim := range aims {
+			push := fmt.Sprintf(`{"stream_name":%q,"config":{"name":"push%d","deliver_subject":%q,"ack_policy":"none","inactive_threshold":60000000000}}`, stream, i, aim)
+			for _, r := range []struct{ subject, body string }{
+				{"$JS.ballast.API.DIRECT.GET." + stream, `{"seq":1}`},
+				{"$JS.ballast.API.STREAM.MSG.GET." + stream, `{"seq":1}`},
+				{"$JS.ballast.API.STREAM.INFO." + stream, ""},
+				{"$JS.ballast.API.CONSUMER.MSG.NEXT." + stream + ".x", "1"},
+				{fmt.Sprintf("$JS.ballast.API.CONSUMER.CREATE.%s.push%d", stream, i), push},
+			} {
+				if err := v.nc.PublishMsg(&nats.Msg{Subject: r.subject, Reply: aim, Data: []byte(r.body)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		// The consumer has handed out its messages when it has none left: the
+		// forged requests are worked off.
+		for {
+			c, err := v.js.Consumer(ctx, stream, "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.CachedInfo().NumPending == 0 {
+				break
+			}
+		}
+	}
+	if drift, err := v.CheckStreams(ctx); err != nil || len(drift) > 0 {
+		t.Errorf("drift %v, %v", drift, err)
+	}
+	if err := b.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case m := <-heard:
+		t.Errorf("%s was published: %s", m.Subject, m.Data)
+	default:
+	}
+	for _, stream := range []string{events.StreamInputs, events.StreamRevenue, events.StreamJournal} {
+		s, err := b.js.Stream(ctx, stream)
+		if err != nil || s.CachedInfo().State.LastSeq != 1 {
+			t.Errorf("%s holds %d messages, want 1 (%v)", stream, s.CachedInfo().State.LastSeq, err)
+		}
+	}
+}
+
+// What the server answers to publishers is no event, whatever subject it is
+// made to appear on.
+func TestAnswersAreNoEvents(t *testing.T) {
+	for _, info := range events.Types() {
+		for _, answer := range []string{
+			`{"stream":"JOURNAL","seq":7}`,
+			`{"stream":"SHARES","seq":7,"duplicate":true}`,
+			`{"stream":"SHARES","seq":7,"batch":"x","count":3}`,
+			`{"error":{"code":400,"err_code":10201,"description":"x"},"stream":"COMMANDS","seq":0}`,
+		} {
+			if ev, err := events.Decode(events.Subject("ballast", "demo", info.Type, "x"), nil, []byte(answer)); err == nil {
+				t.Errorf("%s reads %s as %+v", info.Type, answer, ev.Data)
+			}
+		}
+	}
+}
+
 // Each user hears its own replies only, whatever role.
 func TestInboxesAreApart(t *testing.T) {
 	b := secured(t)
@@ -341,7 +434,8 @@ func TestInboxesAreApart(t *testing.T) {
 func TestReadersRead(t *testing.T) {
 	ctx := testContext(t)
 	b := secured(t)
-	if _, err := b.js.Publish(ctx, "ballast.demo.meter.reading.feeder-a", []byte("{}")); err != nil {
+	reading := &events.MeterReading{PowerWatts: 41_200_000, SampledAt: time.Now(), Quality: events.QualityGood}
+	if err := b.Publish(ctx, events.New("demo", "feeder-a", reading)); err != nil {
 		t.Fatal(err)
 	}
 	for _, letter := range []byte("VODG") {
@@ -353,6 +447,16 @@ func TestReadersRead(t *testing.T) {
 		m, err := cons.Next(jetstream.FetchMaxWait(10 * time.Second))
 		if err != nil || m.Subject() != "ballast.demo.meter.reading.feeder-a" {
 			t.Errorf("%s: %v, %v", matrixGrants[letter].Role, m, err)
+		}
+		n := 0
+		for ev, err := range events.Read[events.MeterReading](ctx, r) {
+			if err != nil || ev.Data.PowerWatts != reading.PowerWatts {
+				t.Errorf("%s: %+v, %v", matrixGrants[letter].Role, ev, err)
+			}
+			n++
+		}
+		if n != 1 {
+			t.Errorf("%s: read %d readings, want 1", matrixGrants[letter].Role, n)
 		}
 		if drift, err := r.CheckStreams(ctx); err != nil || len(drift) > 0 {
 			t.Errorf("%s: drift %v, %v", matrixGrants[letter].Role, drift, err)
