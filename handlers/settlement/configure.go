@@ -175,6 +175,7 @@ func (d *Decider) restage() {
 	d.Flows[accountUnitsModelled].Estimated = true
 	d.Flows[accountUnitsModelled].Modelled = true
 	for i := range d.Units {
+		d.Units[i].Account, d.Units[i].Counted = -1, 0
 		d.place(&d.Units[i])
 	}
 	for g := firstGroup; g < d.curLayout.Groups; g++ {

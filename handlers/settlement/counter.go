@@ -117,11 +117,18 @@ func (m *meter) restartWindow(now int64) {
 }
 
 // judge decides once a minute whether the counter can be right: of two
-// disagreeing figures of one meter the higher is believed.
+// disagreeing figures of one meter the higher is believed. What a power
+// reading alone may be wrong by, full range until it is stale, is no
+// disagreement; a doubt is kept until it is resolved.
 func (d *Decider) judge(m *meter) {
-	low := m.WindowCount.Add(m.WindowCount).Cmp(m.WindowPower) < 0 && m.WindowPower.Floor() > 0
-	if low && !m.Distrusted {
-		// What the counter took away in this window comes back.
+	missing := m.WindowPower.Sub(m.WindowCount).Sub(m.WindowCount)
+	doubtful := missing.Sign() > 0
+	switch {
+	case m.Distrusted:
+		m.Distrusted = doubtful
+	case missing.Cmp(energy.Of(max(m.Max, 0), m.Stale)) > 0:
+		m.Distrusted = true
+		// What the counter took away since it was last in order comes back.
 		a := &d.cur.Accounts[m.Account]
 		back := m.WindowPower.Sub(m.WindowCount)
 		a.Energy = a.Energy.Add(back)
@@ -132,8 +139,9 @@ func (d *Decider) judge(m *meter) {
 		d.raise("settlement-counter/"+m.ID, events.SeverityWarning,
 			"the energy counter of meter "+m.ID+" shows less than half of the energy of its power readings; the power is believed",
 			"check the scale of the counter and of the power of the meter")
+	case doubtful:
+		return
 	}
-	m.Distrusted = low
 	m.restartWindow(d.Now)
 }
 

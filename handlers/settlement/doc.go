@@ -39,8 +39,9 @@
 // are believed.
 //
 // A counter is not believed when it jumps further than the meter's range
-// allows, and not while over a minute it shows less than half of the energy
-// that the meter's own power readings add up to.
+// allows, and not while over a minute or more it shows less than half of the
+// energy that the meter's own power readings add up to. While it stands still
+// the power readings count; when it moves again, they give way to it.
 //
 // Overdrawn energy is the power above the contract over time; energy drawn
 // beyond what is contracted in a period always counts as overdrawn, so no term
