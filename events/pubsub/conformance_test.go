@@ -50,6 +50,7 @@ func TestConformance(t *testing.T) {
 				GuaranteedOrderWithSingleSubscriber: true,
 				Persistent:                          true,
 				NewSubscriberReceivesOldMessages:    true,
+				ForceShort:                          c.cfg.DoubleAck,
 			}, func(t *testing.T) (message.Publisher, message.Subscriber) { return make(t, "") }, make)
 		})
 	}

@@ -59,7 +59,7 @@ func Backoff(first, most time.Duration, limit uint64) Retry {
 // SubscriberConfig configures a Subscriber. The zero value is usable.
 type SubscriberConfig struct {
 	// Group names the durable position that outlives the Subscriber, together
-	// with the topic; [a-zA-Z0-9-]. Empty: every subscription starts at the
+	// with the topic; [a-zA-Z0-9_-]. Empty: every subscription starts at the
 	// oldest message and is forgotten five minutes after its end.
 	Group string
 	// Mode orders.
@@ -132,8 +132,8 @@ func (c SubscriberConfig) withDefaults() SubscriberConfig {
 
 func (c SubscriberConfig) check() error {
 	for _, r := range c.Group {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' {
-			return fmt.Errorf("pubsub: group %q holds %q: use letters, digits and - only", c.Group, r)
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' {
+			return fmt.Errorf("pubsub: group %q holds %q: use letters, digits, - and _ only", c.Group, r)
 		}
 	}
 	switch {
@@ -279,5 +279,5 @@ func (s *Subscriber) Close() error {
 // consumerName is one token per group and topic.
 func consumerName(group, topic string) string {
 	r := strings.NewReplacer(".", "_", "*", "any", ">", "all")
-	return group + "_" + r.Replace(topic)
+	return group + "@" + r.Replace(topic)
 }

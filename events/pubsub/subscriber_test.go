@@ -67,7 +67,7 @@ func TestSlowHandlerIsInProgress(t *testing.T) {
 		m := next(t, ch)
 		// Two more AckWaits pass by the server's clock before the answer.
 		for range 2 {
-			con, err := b.JetStream().Consumer(deadline(t), "S", "slow_s_all")
+			con, err := b.JetStream().Consumer(deadline(t), "S", "slow@s_all")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -203,7 +203,7 @@ func TestSubscriberSurvives(t *testing.T) {
 		}
 		publish(t, b, "s.x", 1, 2)
 		next(t, ch).Ack()
-		if err := b.JetStream().DeleteConsumer(deadline(t), "S", "v_s_all"); err != nil {
+		if err := b.JetStream().DeleteConsumer(deadline(t), "S", "v@s_all"); err != nil {
 			t.Fatal(err)
 		}
 		for i := 2; ; i++ { // what is published before the consumer is back is not its business
