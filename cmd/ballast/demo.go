@@ -157,9 +157,11 @@ func (f *demoFlags) machineClass() (modelled.Class, error) {
 // through. The lease and the limits are not cut.
 func (f *demoFlags) siteConfig(limit, peak int64, class modelled.Class, priced bool) *events.SiteConfig {
 	full := class.Levels[len(class.Levels)-1].Watts
-	envelope := int64(300)
-	if f.speed > 1 || f.loadFile == "" {
-		envelope = 60
+	// The envelope answers "the load may come back to where it was": a minute
+	// of it covers the dips of a training job; compressed, they are shorter.
+	envelope := int64(60)
+	if f.speed >= 10 {
+		envelope = 20
 	}
 	return &events.SiteConfig{
 		LimitWatts: limit, ContinuousFactorPPM: 1_000_000, ContractedWatts: limit, AINameplateWatts: max(limit, peak),
@@ -171,7 +173,7 @@ func (f *demoFlags) siteConfig(limit, peak int64, class modelled.Class, priced b
 		Policy: events.PolicyConfig{
 			LeaseMilliseconds: events.DefaultLease.Milliseconds(), DeadMilliseconds: 60_000, RestartDelayMilliseconds: 10_000,
 			RampWattsPerSecond: max(limit/20, full), RampBurstWatts: max(limit/5, full),
-			MinOnMilliseconds: 30_000, MinOffMilliseconds: 5_000, HysteresisWatts: full,
+			MinOnMilliseconds: 30_000, MinOffMilliseconds: 5_000, HysteresisWatts: max(limit/100, full),
 			Economics: priced, StrikeAdderMicrousdPerMWh: 5_000_000,
 		},
 		Tariff: events.TariffConfig{
