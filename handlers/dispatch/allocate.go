@@ -144,13 +144,19 @@ func (d *Dispatch) raise() {
 	if !d.mayRaise() {
 		return
 	}
-	room := d.load.Cap - d.excess() - d.raiseSum
-	if room <= 0 || room < d.site.hysteresis {
+	usable := d.load.Cap - d.excess()
+	if free := usable - d.setSum - d.extraSum; free <= 0 || free < d.site.hysteresis {
+		return
+	}
+	// What falls still occupies its room; only the unit that falls may rise
+	// into it.
+	room := usable - d.raiseSum
+	if room < 0 {
 		return
 	}
 	d.refill()
 	for _, u := range d.order {
-		if room <= 0 || d.tokens <= 0 {
+		if d.tokens <= 0 {
 			return
 		}
 		top := u.fit(u.limit())

@@ -155,6 +155,15 @@ func (d *Dispatch) advance(e *events.Event) {
 			m.gap += int64(step)
 			d.touchMeter(m)
 		}
+		for _, g := range d.signals.live {
+			// How long a jump took is unknown: no window runs off in it.
+			if g.End != 0 {
+				d.entries -= g.hash()
+				g.EndElapsed += int64(step)
+				d.entries += g.hash()
+			}
+		}
+		d.scheduleSignals()
 	}
 	due := d.signalsDue()
 	if due {

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenario
+
+import (
+	"github.com/ballast-energy/ballast/events"
+)
+
+// defaultConfig is what a story begins with; every line "config …" changes it.
+func defaultConfig() events.SiteConfig {
+	return events.SiteConfig{
+		ContinuousFactorPPM: 1_000_000,
+		Policy: events.PolicyConfig{
+			LeaseMilliseconds:  events.DefaultLease.Milliseconds(),
+			DeadMilliseconds:   30_000,
+			RampWattsPerSecond: 1_000_000_000,
+			RampBurstWatts:     1_000_000_000,
+		},
+		Tariff: events.TariffConfig{IntervalSeconds: 300, GraceSeconds: 10, AccrualSeconds: 60, Scheme: events.SchemeFPPS},
+	}
+}
+
+// setting is one key of a config line: its words and how its value is read.
+type setting struct {
+	key []string
+	set func(*words, *events.SiteConfig) error
+}
+
+func powerAt(at func(*events.SiteConfig) *int64) func(*words, *events.SiteConfig) error {
+	return func(w *words, c *events.SiteConfig) (err error) {
+		*at(c), err = w.power()
+		return err
+	}
+}
+
+func durationAt(at func(*events.SiteConfig) *int64, unit int64) func(*words, *events.SiteConfig) error {
+	return func(w *words, c *events.SiteConfig) error {
+		d, err := w.duration()
+		*at(c) = int64(d) / unit
+		return err
+	}
+}
+
+func scaledAt(at func(*events.SiteConfig) *int64, what string, units map[string]int64) func(*words, *events.SiteConfig) error {
+	return func(w *words, c *events.SiteConfig) (err error) {
+		*at(c), err = w.scaled(what, units)
+		return err
+	}
+}
+
+func flagAt(at func(*events.SiteConfig) *bool) func(*words, *events.SiteConfig) error {
+	return func(w *words, c *events.SiteConfig) error {
+		switch {
+		case w.take("on"):
+			*at(c) = true
+		case w.take("off"):
+			*at(c) = false
+		default:
+			return w.errorf("expected on or off, found %s", w.found())
+		}
+		return nil
+	}
+}
+
+const (
+	perMilli  = 1_000_000
+	perSecond = 1_000_000_000
+)
+
+// settings are the keys that config lines know.
+var settings = []setting{
+	{[]string{"limit"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.LimitWatts })},
+	{[]string{"factor"}, scaledAt(func(c *events.SiteConfig) *int64 { return &c.ContinuousFactorPPM }, "a share such as 80%", shareUnits)},
+	{[]string{"contracted"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.ContractedWatts })},
+	{[]string{"ai", "nameplate"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.AINameplateWatts })},
+	{[]string{"house"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.HouseWatts })},
+	{[]string{"reserve"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.FloorWatts })},
+	{[]string{"unlearned"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.UnlearnedWatts })},
+	{[]string{"margin"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.MarginWatts })},
+	{[]string{"envelope"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.EnvelopeSeconds }, perSecond)},
+	{[]string{"meter"}, readMeter},
+	{[]string{"lease"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.LeaseMilliseconds }, perMilli)},
+	{[]string{"dead"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.DeadMilliseconds }, perMilli)},
+	{[]string{"guaranteed"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Policy.GuaranteedWatts })},
+	{[]string{"restart", "delay"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.RestartDelayMilliseconds }, perMilli)},
+	{[]string{"ramp"}, readRamp},
+	{[]string{"burst"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Policy.RampBurstWatts })},
+	{[]string{"min", "on"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.MinOnMilliseconds }, perMilli)},
+	{[]string{"min", "off"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.MinOffMilliseconds }, perMilli)},
+	{[]string{"hysteresis"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Policy.HysteresisWatts })},
+	{[]string{"economics"}, flagAt(func(c *events.SiteConfig) *bool { return &c.Policy.Economics })},
+	{[]string{"adder"}, scaledAt(func(c *events.SiteConfig) *int64 { return &c.Policy.StrikeAdderMicrousdPerMWh }, "a price such as 5 $/MWh", priceUnits)},
+	{[]string{"price"}, scaledAt(func(c *events.SiteConfig) *int64 { return &c.Tariff.EnergyPriceMicrousdPerMWh }, "a price such as 40 $/MWh", priceUnits)},
+	{[]string{"interval"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Tariff.IntervalSeconds }, perSecond)},
+	{[]string{"grace"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Tariff.GraceSeconds }, perSecond)},
+	{[]string{"accrual"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Tariff.AccrualSeconds }, perSecond)},
+	{[]string{"indexed"}, flagAt(func(c *events.SiteConfig) *bool { return &c.Tariff.Indexed })},
+	{[]string{"resale"}, flagAt(func(c *events.SiteConfig) *bool { return &c.Tariff.ResaleAllowed })},
+	{[]string{"pool", "fee"}, scaledAt(func(c *events.SiteConfig) *int64 { return &c.Tariff.PoolFeePPM }, "a share such as 1%", shareUnits)},
+	{[]string{"scheme"}, func(w *words, c *events.SiteConfig) error {
+		s, err := w.word("a payout scheme")
+		c.Tariff.Scheme = events.Scheme(s)
+		return err
+	}},
+}
+
+// configure reads KEY VALUE … to the end of the line.
+func configure(w *words, c *events.SiteConfig) error {
+next:
+	for w.more() {
+		for _, s := range settings {
+			if w.take(s.key...) {
+				if err := s.set(w, c); err != nil {
+					return err
+				}
+				continue next
+			}
+		}
+		return w.errorf("%q is no key of the configuration", w.peek())
+	}
+	return nil
+}
+
+// readRamp reads "1 MW per second" or "1 MW/s".
+func readRamp(w *words, c *events.SiteConfig) (err error) {
+	units := map[string]int64{"W/s": 1, "kW/s": 1_000, "MW/s": 1_000_000}
+	for u, n := range powerUnits {
+		units[u] = n
+	}
+	if c.Policy.RampWattsPerSecond, err = w.scaled("power per second such as 1 MW/s", units); err == nil && w.take("per") {
+		err = w.need("second")
+	}
+	return err
+}
+
+// readMeter reads "ID measures WHAT [every D] [stale D] [range P to P] [group G]".
+func readMeter(w *words, c *events.SiteConfig) error {
+	id, err := w.word("the id of a meter")
+	if err != nil {
+		return err
+	}
+	m := events.MeterConfig{Meter: id, PeriodMilliseconds: 1_000, StaleMilliseconds: 5_000, MaxWatts: 1_000_000_000}
+	if err := w.need("measures"); err != nil {
+		return err
+	}
+	what, err := w.word("what the meter measures")
+	if err != nil {
+		return err
+	}
+	switch m.Measures = events.Measures(what); m.Measures {
+	case events.MeasuresAI, events.MeasuresHouse, events.MeasuresMining, events.MeasuresTotal:
+	default:
+		return w.errorf("a meter measures total, ai, house or mining, not %q", what)
+	}
+	for {
+		switch {
+		case w.take("every"):
+			d, err := w.duration()
+			if err != nil {
+				return err
+			}
+			m.PeriodMilliseconds = d.Milliseconds()
+		case w.take("stale"):
+			d, err := w.duration()
+			if err != nil {
+				return err
+			}
+			m.StaleMilliseconds = d.Milliseconds()
+		case w.take("range"):
+			if m.MinWatts, err = w.power(); err != nil {
+				return err
+			}
+			if err := w.need("to"); err != nil {
+				return err
+			}
+			if m.MaxWatts, err = w.power(); err != nil {
+				return err
+			}
+		case w.take("group"):
+			if m.Group, err = w.word("a group"); err != nil {
+				return err
+			}
+		case w.take("modulus"):
+			if m.CounterModulusMilliwattHours, err = w.scaled("energy such as 1 MWh", energyUnits); err != nil {
+				return err
+			}
+		default:
+			for i := range c.Meters {
+				if c.Meters[i].Meter == m.Meter {
+					c.Meters[i] = m
+					return nil
+				}
+			}
+			c.Meters = append(c.Meters, m)
+			return nil
+		}
+	}
+}
+
+var energyUnits = map[string]int64{"mWh": 1, "Wh": 1_000, "kWh": 1_000_000, "MWh": 1_000_000_000}
