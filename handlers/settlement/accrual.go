@@ -23,7 +23,7 @@ func (d *Decider) credit(iv *interval, p *pending) {
 	}
 	ev := &events.RevenueAccrued{
 		From:             stamp(from),
-		Until:            stamp(min(p.Until, iv.End, d.Now)),
+		Until:            stamp(max(from+1, min(p.Until, iv.End))),
 		Payout:           p.Payout,
 		SharesAccepted:   p.Sum.Shares,
 		DifficultySum:    work.FormatDifficulty(&p.Sum.Difficulty),
@@ -91,14 +91,14 @@ func (d *Decider) tick() {
 	accruing := d.Now >= d.NextAccrual
 	if accruing {
 		for _, iv := range d.Intervals {
-			d.accrue(iv)
+			d.accrue(iv, iv.Closed)
 		}
 		d.NextAccrual = after(d.Now, d.Config.Accrual)
 	}
 	for _, iv := range d.Intervals {
 		switch {
-		case !iv.Closed && iv.End+d.Config.Grace <= d.Now && iv != d.current():
-			d.accrue(iv)
+		case !iv.Closed && iv != d.current() && (iv.End+d.Config.Grace <= d.Now || iv.Start > d.Now):
+			d.accrue(iv, true)
 			d.close(iv)
 		case iv.Closed && iv.Dirty && accruing:
 			d.correct(iv)

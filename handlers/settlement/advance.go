@@ -11,6 +11,8 @@ import (
 )
 
 const (
+	// backward is how far time may run backwards and be waited for.
+	backward = int64(time.Hour)
 	// maxGapIntervals is the longest silence of the journal that is booked.
 	maxGapIntervals = 48
 	// maxPeriods bounds the cuts of one interval, keepPeriods those of all
@@ -23,6 +25,9 @@ const (
 // something. Between such instants it does nothing at all.
 func (d *Decider) advance(t int64) {
 	if t < d.nextBreak {
+		if t < d.Now-backward {
+			d.stepBack(t)
+		}
 		d.Now = max(d.Now, t)
 		return
 	}
@@ -74,7 +79,7 @@ func (d *Decider) skip(t int64) {
 	d.expireAgents()
 	d.flushAll()
 	d.cutPeriod()
-	from := time.Unix(0, end).UTC()
+	from := stamp(end)
 	start := after(t, d.Config.Interval) - d.Config.Interval
 	d.Now = start
 	for i := range d.Flows {
@@ -90,8 +95,50 @@ func (d *Decider) skip(t int64) {
 	d.setBreak()
 	d.raise("settlement-gap", events.SeverityCritical,
 		fmt.Sprintf("nothing was recorded from %s to %s: that time is not settled",
-			from.Format(time.RFC3339), time.Unix(0, d.Now).UTC().Format(time.RFC3339)),
+			from.Format(time.RFC3339), stamp(d.Now).Format(time.RFC3339)),
 		"settle it by hand from the meters' own records")
+}
+
+// stepBack starts over at t after the journal's clock was set back by more
+// than can be waited for. What was booked before stays.
+func (d *Decider) stepBack(t int64) {
+	d.settleUse()
+	d.flushAll()
+	from := d.Now
+	if iv := d.current(); iv.Start == d.Now {
+		// Nothing in it yet: it moves.
+		iv.Start, iv.End = t, after(t, d.Config.Interval)
+		d.Now = t
+		d.cur.Start, d.cur.PriceSince = t, t
+	} else {
+		d.cutPeriod()
+		iv.End = d.Now
+		d.Now = t
+		d.openInterval(t)
+	}
+	for i := range d.Flows {
+		d.Flows[i].Since = t
+	}
+	d.Use.Since = t
+	for i := range d.Meters {
+		m := &d.Meters[i]
+		m.Fresh = false
+		m.CounterAt, m.WindowStart = min(m.CounterAt, t), min(m.WindowStart, t)
+		d.showMeter(m)
+	}
+	d.estimate()
+	for i := range d.Agents {
+		d.Agents[i].Heard = min(d.Agents[i].Heard, t)
+	}
+	d.NextAccrual = after(t, d.Config.Accrual)
+	d.nextStale, d.nextSilent = t, t
+	d.refreshPrice()
+	d.setBreak()
+	d.mix(uint64(t))
+	d.raise("settlement-clock", events.SeverityCritical,
+		fmt.Sprintf("the journal's clock was set back from %s to %s: what lies between is settled twice",
+			stamp(from).Format(time.RFC3339), stamp(t).Format(time.RFC3339)),
+		"keep the clock of the bus server synchronised; reverse by hand the intervals that never were")
 }
 
 // openInterval starts a new interval at start, up to the next boundary.
@@ -100,7 +147,7 @@ func (d *Decider) openInterval(start int64) {
 	if n := len(d.Intervals); n > 0 {
 		last := d.Intervals[n-1]
 		id = last.ID + 1
-		if last.End > start {
+		if last.Start < start && start < last.End {
 			last.End = start // cut short by a new interval length
 		}
 	}

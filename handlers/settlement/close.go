@@ -5,6 +5,7 @@ package settlement
 import (
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
@@ -313,7 +314,7 @@ func (d *Decider) drop() {
 	for closed > d.Correctable || closed > 1 && len(d.Periods) > keepPeriods {
 		iv := d.Intervals[0]
 		if iv.Dirty || len(iv.Pending) > 0 {
-			d.accrue(iv)
+			d.accrue(iv, true)
 			d.correct(iv)
 		}
 		n := int(iv.Last - d.FirstPeriod + 1)
@@ -340,7 +341,8 @@ func (d *Decider) drop() {
 // forget merges the segments of periods that are gone into one measured and
 // one estimated.
 func (m *meter) forget(first uint64) {
-	if len(m.Segments) == 0 || m.Segments[0].Period >= first && !m.Segments[0].Gone {
+	gone := func(s segment) bool { return !s.Gone && s.Period < first }
+	if !slices.ContainsFunc(m.Segments, gone) {
 		return
 	}
 	var merged [2]segment

@@ -93,8 +93,26 @@ func (d *Decider) configure(c *events.SiteConfig) {
 	d.rebuild()
 	d.refreshPrice()
 	d.restage()
-	d.mix(uint64(len(d.Meters)))
-	d.mix(uint64(d.Config.Interval))
+	d.mixConfig()
+}
+
+// mixConfig folds everything that was configured into the digest.
+func (d *Decider) mixConfig() {
+	t := d.Config
+	for _, v := range []int64{
+		t.Limit, t.Contracted, t.Nameplate, t.House, t.Interval, t.Grace, t.Accrual, t.AgentHold, t.Price, t.FeePPM,
+		int64(flag(t.Indexed)<<1 | flag(t.Resale)),
+	} {
+		d.mix(uint64(v))
+	}
+	d.mixText(string(t.Scheme))
+	for i := range d.Meters {
+		m := &d.Meters[i]
+		d.mixText(m.ID)
+		for _, v := range []int64{int64(m.Kind), int64(m.Group), m.Min, m.Max, m.Stale, m.Modulus} {
+			d.mix(uint64(v))
+		}
+	}
 }
 
 // lay makes the accounts for a set of meters. Meters that stay keep what they

@@ -65,8 +65,16 @@ func (d *Decider) reading(source string, r *events.MeterReading) {
 	}
 	d.mix(uint64(m.Watts))
 	d.mix(uint64(sampled))
+	d.mix(uint64(m.Counter)<<2 | flag(suspect)<<1 | flag(m.Modelled))
 	d.showMeter(m)
 	d.estimate()
+}
+
+func flag(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // showMeter brings the flows of a meter and its group up to date.

@@ -337,7 +337,7 @@ func TestSharesBeforeTheFirstConfiguration(t *testing.T) {
 	j := newJournal(t)
 	j.share(midnight, livePayout(), "1048576")
 	j.fold("rig", status("rig", 3600, false, "", true))
-	j.at(midnight.Add(90 * time.Second)).fold("operator", siteConfig(meterOf("ai", events.MeasuresAI)))
+	j.at(midnight.Add(90*time.Second)).fold("operator", siteConfig(meterOf("ai", events.MeasuresAI)))
 	j.run(midnight.Add(hour+30*time.Second), func() { j.read("ai", 1000) })
 	r, e := j.revenue[0], j.settled[0]
 	if len(r.Totals) != 1 || r.Totals[0].SharesAccepted != 1 || r.Totals[0].RevenueMillisats != 3776 {

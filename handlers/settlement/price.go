@@ -81,6 +81,10 @@ func (d *Decider) addPrice(p price) {
 		d.Prices = append(d.Prices[:oldest], d.Prices[oldest+1:]...)
 	}
 	d.Prices = append(d.Prices, p)
+	d.mixText(p.ID)
+	d.mix(uint64(p.Value))
+	d.mix(uint64(p.Start))
+	d.mix(uint64(p.End))
 }
 
 // endPrice drops the price signal id, if its issuer, or the operator, says so.
@@ -89,7 +93,9 @@ func (d *Decider) endPrice(source, id string) {
 	for _, p := range d.Prices {
 		if p.ID != id || p.Source != source && source != events.OperatorSource {
 			kept = append(kept, p)
+			continue
 		}
+		d.mix(p.Order)
 	}
 	clear(d.Prices[len(kept):])
 	d.Prices = kept

@@ -101,7 +101,7 @@ func (d *Decider) quote(q *events.MarketQuote) {
 	} else {
 		d.QuoteLive = q.BTCPriceMicrousd
 	}
-	d.mix(uint64(q.BTCPriceMicrousd))
+	d.mix(uint64(q.BTCPriceMicrousd)<<1 | flag(q.Practice))
 }
 
 // btcPrice for shares of a basis, micro-dollars, 0 when none is known.

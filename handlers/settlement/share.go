@@ -149,7 +149,9 @@ func (d *Decider) accepted(e *events.Event, s *events.ShareAccepted) {
 		return
 	}
 	p.epoch.Add(&p.Sum, difficulty)
-	d.mix(uint64(p.Sum.Shares))
+	for _, w := range p.Sum.Difficulty.Bits() {
+		d.mix(uint64(w))
+	}
 }
 
 // parse reads a difficulty, which is nearly always the one of the last share.
@@ -161,7 +163,7 @@ func (d *Decider) parse(text string) (*big.Int, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.difficulty = lastDifficulty{string([]byte(text)), v}
+	d.difficulty = lastDifficulty{text, v}
 	return v, nil
 }
 
@@ -189,21 +191,25 @@ func (d *Decider) pendingOf(iv *interval, p *events.Payout, at int64) (*pending,
 	if err != nil {
 		return nil, err
 	}
-	own := *p
-	own.Pool = string([]byte(p.Pool))
+
 	iv.Pending = append(iv.Pending, pending{
-		Payout: own, From: from, Until: until,
+		Payout: *p, From: from, Until: until,
 		Worth: p.Scheme == events.SchemeFPPS || p.Scheme == events.SchemePPS,
 		epoch: epoch,
 	})
+	for _, text := range []string{p.Pool, p.NBits, string(p.Scheme), string(p.Basis)} {
+		d.mixText(text)
+	}
+	d.mix(uint64(p.RewardSats))
+	d.mix(uint64(p.FeePPM))
 	return &iv.Pending[len(iv.Pending)-1], nil
 }
 
-// accrue credits every sum of iv whose window ended by d.Now.
-func (d *Decider) accrue(iv *interval) {
+// accrue credits every sum of iv whose window ended by d.Now, or all of them.
+func (d *Decider) accrue(iv *interval, all bool) {
 	kept := 0
 	for i := range iv.Pending {
-		if p := &iv.Pending[i]; p.Until > d.Now && iv.End > d.Now {
+		if p := &iv.Pending[i]; !all && p.Until > d.Now && iv.End > d.Now {
 			iv.Pending[kept] = iv.Pending[i]
 			kept++
 			continue

@@ -85,8 +85,11 @@ func (d *Decider) unitSays(ai int32, s *events.UnitStatus) {
 		u.Failsafe, u.Meter = bound(c.FailsafeWatts, 0, maxWatts), c.Meter
 		u.MillijoulesPerTerahash = max(c.MillijoulesPerTerahash, 0)
 		d.mix(uint64(u.MillijoulesPerTerahash))
+		d.mix(uint64(u.Failsafe))
+		d.mixText(u.Meter)
 	}
-	d.mix(uint64(u.Watts))
+	d.mix(uint64(u.Watts)<<1 | flag(u.Modelled))
+	d.mix(uint64(i)<<32 | uint64(ai))
 	if d.Config == nil {
 		return
 	}
