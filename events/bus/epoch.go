@@ -81,7 +81,7 @@ func (b *Bus) CurrentEpoch(ctx context.Context, site string) (events.JournalOpen
 // somebody put there must not keep a journal from being opened.
 func (b *Bus) lastEpoch(ctx context.Context, site string) (events.JournalOpened, uint64, error) {
 	var none events.JournalOpened
-	s, err := b.js.Stream(ctx, events.StreamInputs)
+	s, err := b.stream(ctx, events.StreamInputs)
 	if err != nil {
 		return none, 0, fmt.Errorf("stream %s: %w", events.StreamInputs, err)
 	}
@@ -130,7 +130,7 @@ func epochIn(m *jetstream.RawStreamMsg) (events.JournalOpened, bool) {
 // Sites lists, sorted, the sites that INPUTS knows: those with a configuration
 // or an epoch.
 func (b *Bus) Sites(ctx context.Context) ([]string, error) {
-	s, err := b.js.Stream(ctx, events.StreamInputs)
+	s, err := b.stream(ctx, events.StreamInputs)
 	if err != nil {
 		return nil, fmt.Errorf("bus: sites: stream %s: %w", events.StreamInputs, err)
 	}
@@ -175,7 +175,7 @@ func (b *Bus) openEpochs(ctx context.Context, reason string) error {
 }
 
 func (b *Bus) lastSequence(ctx context.Context, stream string) (uint64, error) {
-	s, err := b.js.Stream(ctx, stream)
+	s, err := b.stream(ctx, stream)
 	if err != nil {
 		return 0, fmt.Errorf("bus: stream %s: %w", stream, err)
 	}

@@ -139,7 +139,7 @@ func (b *Bus) checkStores(ctx context.Context, h *Health) map[string]*jetstream.
 	infos := make(map[string]*jetstream.StreamInfo)
 	fine := true
 	for _, name := range streamNames(b.cfg) {
-		s, err := b.js.Stream(ctx, name)
+		s, err := b.stream(ctx, name)
 		if err != nil {
 			continue // a finding of checkDrift
 		}
@@ -173,7 +173,7 @@ func (b *Bus) checkStores(ctx context.Context, h *Health) map[string]*jetstream.
 func (b *Bus) checkClock(ctx context.Context, h *Health) {
 	const check = "clock"
 	before := time.Now()
-	s, err := b.js.Stream(ctx, events.StreamInputs)
+	s, err := b.stream(ctx, events.StreamInputs)
 	after := time.Now()
 	if err != nil || s.CachedInfo().TimeStamp.IsZero() {
 		h.add(check, LevelWarning, "make the streams exist first", "the server's clock could not be read")

@@ -89,7 +89,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeWait)
 	defer cancel()
 	for _, name := range streamNames(c.b.cfg) {
-		s, err := c.b.js.Stream(ctx, name)
+		s, err := c.b.stream(ctx, name)
 		if err != nil {
 			if ctx.Err() != nil {
 				return

@@ -20,7 +20,7 @@ func (b *Bus) PurgeJournal(ctx context.Context, upTo uint64) error {
 	if upTo == 0 {
 		return nil
 	}
-	s, err := b.js.Stream(ctx, events.StreamJournal)
+	s, err := b.stream(ctx, events.StreamJournal)
 	if err != nil {
 		return fmt.Errorf("bus: purge %s: %w", events.StreamJournal, err)
 	}
@@ -39,7 +39,7 @@ func (b *Bus) PurgeJournal(ctx context.Context, upTo uint64) error {
 // by bytes takes messages to be of the average size, so it may need a second
 // round. What may really be purged also depends on the snapshots.
 func (b *Bus) JournalBound(ctx context.Context, now time.Time) (uint64, error) {
-	s, err := b.js.Stream(ctx, events.StreamJournal)
+	s, err := b.stream(ctx, events.StreamJournal)
 	if err != nil {
 		return 0, fmt.Errorf("bus: bound of %s: %w", events.StreamJournal, err)
 	}

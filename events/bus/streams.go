@@ -161,18 +161,56 @@ func (b *Bus) EnsureStreams(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := b.js.CreateOrUpdateObjectStore(ctx, snapshotConfig(b.cfg)); err != nil {
+	err := b.request(ctx, func(ctx context.Context) error {
+		_, err := b.js.CreateOrUpdateObjectStore(ctx, snapshotConfig(b.cfg))
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("bus: object store %s: %w", events.SnapshotBucket, err)
 	}
 	return nil
 }
 
+// requestWait bounds one request to the stream API, requestTries how often it
+// is made: a cluster that elects a leader leaves requests without an answer.
+const (
+	requestWait  = 3 * time.Second
+	requestTries = 5
+)
+
+// request makes one request to the stream API, again when no answer came.
+func (b *Bus) request(ctx context.Context, do func(ctx context.Context) error) error {
+	var err error
+	for range requestTries {
+		try, cancel := context.WithTimeout(ctx, requestWait)
+		err = do(try)
+		cancel()
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+	return fmt.Errorf("the stream API left %d requests without an answer: %w", requestTries, err)
+}
+
+// stream looks a stream up, with its state.
+func (b *Bus) stream(ctx context.Context, name string) (s jetstream.Stream, err error) {
+	err = b.request(ctx, func(ctx context.Context) error {
+		s, err = b.js.Stream(ctx, name)
+		return err
+	})
+	return s, err
+}
+
 func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
 	for range 3 {
-		s, err := b.js.Stream(ctx, want.Name)
+		s, err := b.stream(ctx, want.Name)
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
-			if _, err = b.js.CreateStream(ctx, want); err == nil {
+			err = b.request(ctx, func(ctx context.Context) error {
+				_, err := b.js.CreateStream(ctx, want)
+				return err
+			})
+			if err == nil {
 				return nil
 			}
 			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
@@ -188,7 +226,11 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 		}
 		// What the declaration does not speak of stays as it is.
 		merged := merge(have, want)
-		if _, err := b.js.UpdateStream(ctx, merged); err != nil {
+		err = b.request(ctx, func(ctx context.Context) error {
+			_, err := b.js.UpdateStream(ctx, merged)
+			return err
+		})
+		if err != nil {
 			return fmt.Errorf("bus: stream %s differs from its declaration (%s) and the server refuses to change it; it was left as it is: %w",
 				want.Name, strings.Join(differences(have, want), "; "), err)
 		}
@@ -225,7 +267,7 @@ type Drift struct {
 func (b *Bus) CheckStreams(ctx context.Context) ([]Drift, error) {
 	var out []Drift
 	for _, want := range append(Streams(b.cfg), snapshotStreamConfig(b.cfg)) {
-		s, err := b.js.Stream(ctx, want.Name)
+		s, err := b.stream(ctx, want.Name)
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			out = append(out, Drift{Stream: want.Name, Missing: true})

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// On a cluster of three every stream is replicated, and the bus lives through
+// the loss of one server.
+func TestClusterOfThree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three servers and their elections take seconds")
+	}
+	ctx := testContext(t)
+	var routes []*url.URL
+	ports := make([]int, 3)
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var servers []*server.Server
+	var urls []string
+	for i, port := range ports {
+		o := &server.Options{
+			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
+			JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, Routes: routes,
+			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port},
+		}
+		s, err := server.NewServer(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+		servers = append(servers, s)
+	}
+	for _, s := range servers {
+		if !s.ReadyForConnections(20 * time.Second) {
+			t.Fatal("server is not ready")
+		}
+		urls = append(urls, s.ClientURL())
+	}
+	b, err := Open(ctx, Config{URL: strings.Join(urls, ","), Replicas: 3, Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeTest(t, b)
+	// The cluster elects a leader for its streams first.
+	for {
+		if err = b.EnsureStreams(ctx); err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	if drift, err := b.CheckStreams(ctx); err != nil || len(drift) > 0 {
+		t.Fatalf("drift %+v, %v", drift, err)
+	}
+	if _, err := b.OpenEpoch(ctx, "demo", "test", "first", 0); err != nil {
+		t.Fatal(err)
+	}
+	servers[0].Shutdown()
+	for epoch := uint64(2); ; {
+		e, err := b.OpenEpoch(ctx, "demo", "test", "one server less", 0)
+		if err == nil {
+			if e.Epoch < epoch {
+				t.Errorf("epoch %d after %d", e.Epoch, epoch-1)
+			}
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	for {
+		h := b.Health(ctx)
+		if f := finding(t, h, "store"); f.Level == LevelWarning && strings.Contains(f.Message, "of 3 replicas") {
+			t.Log(f.Message)
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("a lost server is no finding: %+v", h.Findings)
+		}
+	}
+	if s, err := b.js.Stream(ctx, events.StreamRevenue); err != nil || s.CachedInfo().Config.Replicas != 3 {
+		t.Errorf("REVENUE: %v", err)
+	}
+}
