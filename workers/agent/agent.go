@@ -46,7 +46,8 @@ type Config struct {
 	// AnnouncePeriod is how often capabilities are repeated; default
 	// DefaultAnnouncePeriod.
 	AnnouncePeriod time.Duration
-	// MaxLease bounds every lease; default permit.DefaultMaxLease.
+	// MaxLease bounds every lease; at most and by default
+	// permit.DefaultMaxLease.
 	MaxLease time.Duration
 	// DrainTimeout bounds the shutdown; default DefaultDrainTimeout.
 	DrainTimeout time.Duration
@@ -98,6 +99,9 @@ func (c Config) validate() error {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("%s %s is negative", name, d))
 		}
+	}
+	if c.MaxLease > events.MaxLeaseMilliseconds*time.Millisecond {
+		errs = append(errs, fmt.Errorf("longest lease %s: at most %s", c.MaxLease, events.MaxLeaseMilliseconds*time.Millisecond))
 	}
 	return errors.Join(errs...)
 }
@@ -158,8 +162,8 @@ func New(cfg Config, bus Bus, driver Driver) (*Agent, error) {
 	}
 	a.worker, _ = driver.(Worker)
 	a.units = driver.Units()
-	if len(a.units) == 0 {
-		return nil, fmt.Errorf("agent %q: the driver has no units", cfg.Agent)
+	if n := len(a.units); n == 0 || n > events.MaxCommandUnits {
+		return nil, fmt.Errorf("agent %q: %d units: 1 to %d", cfg.Agent, n, events.MaxCommandUnits)
 	}
 	specs := make([]permit.Spec, len(a.units))
 	for i, u := range a.units {

@@ -326,7 +326,9 @@ func TestAgentObeys(t *testing.T) {
 	})
 	key := d.curtail("rig", 1000, "rig")
 	r.await(t, 1000)
-	d.awaitUnit("rig", func(u events.UnitStatus) bool { return u.Applied != nil && *u.Applied == key && u.SetpointWatts == 1000 })
+	d.awaitUnit("rig", func(u events.UnitStatus) bool {
+		return u.Applied != nil && *u.Applied == key && u.SetpointWatts == 1000
+	})
 	d.ramp("rig", 2000, 12*time.Second, "rig")
 	r.await(t, 2000)
 	d.say("rig", d.renewOf(d.status("rig"), 500, 12*time.Second, "rig"))

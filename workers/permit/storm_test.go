@@ -74,7 +74,9 @@ func newStorm(t testing.TB, in source) *storm {
 
 func (s *storm) wall() time.Time { return midnight.Add(time.Duration(s.now)) }
 
-func (s *storm) watts() int64 { return []int64{0, 50, failsafe, 900, 2000, full, full + 1}[s.in.choose(7)] }
+func (s *storm) watts() int64 {
+	return []int64{0, 50, failsafe, 900, 2000, full, full + 1}[s.in.choose(7)]
+}
 
 func (s *storm) somebody() []string {
 	var out []string

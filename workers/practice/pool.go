@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package practice
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/hashengine"
+	"github.com/ballast-energy/ballast/workers/job"
+)
+
+// Defaults of Config.
+const (
+	DefaultJobPeriod = 30 * time.Second
+	// DefaultNBits is difficulty 0.25: about a block every two minutes at
+	// 10 MH/s.
+	DefaultNBits                   = "1d03fffc"
+	DefaultSharesPerSecond         = 1
+	DefaultRealSharesPerSecond     = 20
+	DefaultModelledSharesPerSecond = 20
+)
+
+// Bus is what the pool needs of the bus; *bus.Bus is one.
+type Bus interface {
+	Conn() *nats.Conn
+	Prefix() string
+	JetStream() jetstream.JetStream
+	Publish(ctx context.Context, evs ...*events.Event) error
+	PublishBatch(ctx context.Context, stream string, evs ...*events.Event) (bus.BatchResult, error)
+	events.Log
+}
+
+// Config of a Pool.
+type Config struct {
+	// Site that it serves, and Gateway, its id: [a-z0-9-]{1,64}.
+	Site, Gateway string
+	// JobPeriod between two jobs of an agent; default DefaultJobPeriod.
+	JobPeriod time.Duration
+	// JobLifetime after which a share of a job is stale; default 10 minutes,
+	// which is how long JOBS keeps it.
+	JobLifetime time.Duration
+	// NBits of the practice chain, 8 hex digits; default DefaultNBits.
+	NBits string
+	// SharesPerSecond wanted of one real agent, and of all of them together;
+	// ModelledSharesPerSecond of all modelled ones together at full power.
+	SharesPerSecond         float64
+	RealSharesPerSecond     float64
+	ModelledSharesPerSecond float64
+	// FeePPM and Scheme of every payout; default no fee, FPPS.
+	FeePPM int64
+	Scheme events.Scheme
+	// Modelled is what modelled shares are worth while no market quote is
+	// known; its Pool and Basis are set by the pool. Default: the main chain
+	// at height 840,000 (difficulty 8.6e13, subsidy 3.125 BTC).
+	Modelled events.Payout
+	// Logger; nil discards.
+	Logger *slog.Logger
+	// Now is the time of day; default time.Now.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	if c.JobPeriod == 0 {
+		c.JobPeriod = DefaultJobPeriod
+	}
+	if c.JobLifetime == 0 {
+		c.JobLifetime = 10 * time.Minute
+	}
+	if c.NBits == "" {
+		c.NBits = DefaultNBits
+	}
+	if c.SharesPerSecond == 0 {
+		c.SharesPerSecond = DefaultSharesPerSecond
+	}
+	if c.RealSharesPerSecond == 0 {
+		c.RealSharesPerSecond = DefaultRealSharesPerSecond
+	}
+	if c.ModelledSharesPerSecond == 0 {
+		c.ModelledSharesPerSecond = DefaultModelledSharesPerSecond
+	}
+	if c.Scheme == "" {
+		c.Scheme = events.SchemeFPPS
+	}
+	if c.Modelled.NBits == "" {
+		c.Modelled.NBits = "17034219"
+	}
+	if c.Modelled.RewardSats == 0 {
+		c.Modelled.RewardSats = 312_500_000
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	errs := []error{events.CheckToken("site", c.Site), events.CheckToken("gateway", c.Gateway)}
+	if c.JobPeriod < time.Second || c.JobLifetime < c.JobPeriod {
+		errs = append(errs, fmt.Errorf("job period %s must be 1s at least and not above the job lifetime %s", c.JobPeriod, c.JobLifetime))
+	}
+	if c.SharesPerSecond < 0 || c.RealSharesPerSecond < 0 || c.ModelledSharesPerSecond < 0 {
+		errs = append(errs, errors.New("shares per second must not be negative"))
+	}
+	if c.FeePPM < 0 || c.FeePPM > 1_000_000 {
+		errs = append(errs, fmt.Errorf("fee of %d ppm is outside 0 to 1000000", c.FeePPM))
+	}
+	for _, text := range []string{c.NBits, c.Modelled.NBits} {
+		b, err := job.Word(text)
+		if err == nil {
+			_, err = hashengine.TargetFromBits(b)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("nbits %q: %w", text, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Pool hands out work of the practice chain and judges shares.
+type Pool struct {
+	cfg Config
+	bus Bus
+	log *slog.Logger
+	// instance tells this start of the pool from others, in jobs and
+	// coinbases.
+	instance string
+
+	chain   chain
+	current template
+	roster  roster
+	jobs    jobTable
+	seen    seenShares
+	quote   *events.MarketQuote
+
+	found, accepted, rejected, unknown, blocks, height atomic.Int64
+	agents                                             atomic.Int64
+}
+
+// Stats of a Pool since it was made: Found = Accepted + Rejected + Unknown.
+type Stats struct {
+	Found, Accepted, Rejected, Unknown int64
+	// Blocks found, and Height of the tip of the practice chain.
+	Blocks, Height int64
+	// Agents that have work.
+	Agents int64
+}
+
+// New checks the configuration. Nothing is sent before Run.
+func New(cfg Config, b Bus) (*Pool, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("practice pool: %w", err)
+	}
+	var id [4]byte
+	_, _ = rand.Read(id[:]) // never fails
+	bits, err := job.Word(cfg.NBits)
+	if err != nil {
+		return nil, fmt.Errorf("practice pool: %w", err)
+	}
+	return &Pool{
+		cfg: cfg, bus: b, log: cfg.Logger.With("gateway", cfg.Gateway),
+		instance: hex.EncodeToString(id[:]),
+		chain:    newChain(cfg.Site, bits),
+		roster:   roster{agents: make(map[string]*miner)},
+		jobs:     newJobTable(),
+		seen:     newSeenShares(),
+	}, nil
+}
+
+// Stats of the pool.
+func (p *Pool) Stats() Stats {
+	s := Stats{
+		Accepted: p.accepted.Load(), Rejected: p.rejected.Load(), Unknown: p.unknown.Load(),
+		Blocks: p.blocks.Load(), Height: p.height.Load(), Agents: p.agents.Load(),
+	}
+	s.Found = s.Accepted + s.Rejected + s.Unknown
+	return s
+}
+
+// renew makes a new template on the tip of the chain.
+func (p *Pool) renew() {
+	p.current = p.chain.next(p.current.generation+1, p.cfg.Now(), p.instance)
+	p.height.Store(p.chain.height)
+}
+
+// assign hands work of the present template to these agents.
+func (p *Pool) assign(ctx context.Context, miners []*miner, clean bool) error {
+	if len(miners) == 0 {
+		return nil
+	}
+	want := rates{p.cfg.SharesPerSecond, p.cfg.RealSharesPerSecond, p.cfg.ModelledSharesPerSecond}
+	base := p.current.work()
+	base.Gateway, base.Clean = p.cfg.Gateway, clean
+	now := p.cfg.Now()
+	evs := make([]*events.Event, 0, len(miners))
+	for _, m := range miners {
+		w := base
+		m.difficulty = p.roster.difficulty(m, want)
+		w.ShareDifficulty = m.difficulty
+		w.ExtranoncePrefix = job.WordText(m.prefix)
+		w.Payout = p.payout(m.modelled)
+		w.JobID = p.jobs.id(p.instance, p.current.generation, m.prefix)
+		evs = append(evs, events.New(p.cfg.Site, m.agent, &w).At(now.UTC()))
+		evs[len(evs)-1].ID = w.JobID
+		if err := p.jobs.add(m.agent, &w, now); err != nil {
+			return fmt.Errorf("work for %s: %w", m.agent, err)
+		}
+	}
+	if err := p.bus.Publish(ctx, evs...); err != nil {
+		return fmt.Errorf("assign work: %w", err)
+	}
+	p.agents.Store(int64(len(p.roster.agents)))
+	return nil
+}
+
+// payout of a job.
+func (p *Pool) payout(modelled bool) events.Payout {
+	o := events.Payout{
+		Pool: p.cfg.Gateway, NBits: job.WordText(p.chain.bits), RewardSats: p.chain.reward(),
+		FeePPM: p.cfg.FeePPM, Scheme: p.cfg.Scheme, Basis: events.BasisPractice,
+	}
+	if modelled {
+		o.Basis, o.NBits, o.RewardSats = events.BasisModelled, p.cfg.Modelled.NBits, p.cfg.Modelled.RewardSats
+		if q := p.quote; q != nil {
+			o.NBits, o.RewardSats = q.NBits, q.SubsidySats+q.FeesSats
+		}
+	}
+	return o
+}
+
+// quoted takes a market quote, unless it is older than the one known or of a
+// practice chain.
+func (p *Pool) quoted(q *events.MarketQuote) {
+	if q.Practice || p.quote != nil && q.QuotedAt.Before(p.quote.QuotedAt) {
+		return
+	}
+	p.quote = q
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package practice
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+const (
+	// round is the most shares judged and stored together.
+	round = 500
+	// storeTime bounds storing one round.
+	storeTime = 20 * time.Second
+	// healthy is how long a session lasts for its predecessor's failure to be
+	// forgotten.
+	healthy = 30 * time.Second
+)
+
+// Run serves until ctx ends. Whatever goes wrong with the bus, it starts over
+// from what is stored, with a growing pause; so it returns only nil, after ctx
+// ended.
+func (p *Pool) Run(ctx context.Context) error {
+	bo := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
+		backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
+	for {
+		began := time.Now()
+		err := p.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(began) > healthy {
+			bo.Reset()
+		}
+		pause := bo.NextBackOff()
+		p.log.Warn("practice pool starts over", "again_in", pause, "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// session serves until something fails.
+func (p *Pool) session(ctx context.Context) error {
+	heard := make(chan *nats.Msg, 4096)
+	nc, prefix := p.bus.Conn(), p.bus.Prefix()
+	for _, t := range []events.Type{events.TypeWorkerStatus, events.TypeMarketQuote} {
+		sub, err := nc.ChanSubscribe(events.Subject(prefix, p.cfg.Site, t, "*"), heard)
+		if err != nil {
+			return fmt.Errorf("subscribe to %s: %w", t, err)
+		}
+		defer func() { _ = sub.Unsubscribe() }() // fails only when the connection is gone
+	}
+	consumer, err := p.bus.JetStream().CreateOrUpdateConsumer(ctx, events.StreamShares, jetstream.ConsumerConfig{
+		Durable:       "practice-" + p.cfg.Site + "-" + p.cfg.Gateway,
+		Description:   "Shares to be judged by the practice pool",
+		FilterSubject: events.Subject(prefix, p.cfg.Site, events.TypeShareFound, "*"),
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       15 * time.Second,
+		MaxAckPending: 8 * round,
+	})
+	if err != nil {
+		return fmt.Errorf("consumer of shares: %w", err)
+	}
+	stored, err := p.recover(ctx, consumer.CachedInfo().AckFloor.Stream)
+	if err != nil {
+		return fmt.Errorf("read what is stored: %w", err)
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(round), jetstream.PullExpiry(2*time.Second),
+		jetstream.PullHeartbeat(500*time.Millisecond), jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	if err != nil {
+		return fmt.Errorf("consume shares: %w", err)
+	}
+	shares, failed := make(chan jetstream.Msg, round), make(chan error, 1)
+	ending := make(chan struct{})
+	var pump sync.WaitGroup
+	pump.Go(func() {
+		for {
+			m, err := messages.Next()
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case shares <- m:
+			case <-ending:
+				return
+			}
+		}
+	})
+	defer pump.Wait()
+	defer messages.Stop()
+	defer close(ending)
+
+	p.renew()
+	if err := p.assign(ctx, p.everybody(), true); err != nil {
+		return err
+	}
+	ticker := time.NewTicker(p.cfg.JobPeriod)
+	defer ticker.Stop()
+	var dec events.Decoder
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return fmt.Errorf("consume shares: %w", err)
+		case m := <-heard:
+			if err := p.hear(ctx, &dec, m, heard); err != nil {
+				return err
+			}
+		case m := <-shares:
+			batch := []jetstream.Msg{m}
+			for len(batch) < round && len(shares) > 0 {
+				batch = append(batch, <-shares)
+			}
+			if err := p.settle(ctx, batch, stored); err != nil {
+				return err
+			}
+		case <-ticker.C:
+			now := p.cfg.Now()
+			p.roster.forget(now)
+			p.jobs.forget(now.Add(-2 * p.cfg.JobLifetime))
+			p.seen.turn(now, p.cfg.JobLifetime)
+			p.renew()
+			if err := p.assign(ctx, p.everybody(), false); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// everybody lists the agents in a fixed order.
+func (p *Pool) everybody() []*miner {
+	var out []*miner
+	for _, id := range slices.Sorted(maps.Keys(p.roster.agents)) {
+		out = append(out, p.roster.agents[id])
+	}
+	return out
+}
+
+// hear takes a status or quote, and those that wait behind it, and hands out
+// the work that they call for.
+func (p *Pool) hear(ctx context.Context, dec *events.Decoder, m *nats.Msg, more <-chan *nats.Msg) error {
+	needs := make(map[string]*miner)
+	for n := 0; ; n++ {
+		p.hearOne(dec, m, needs)
+		if n == round || len(more) == 0 {
+			break
+		}
+		m = <-more
+	}
+	var list []*miner
+	for _, id := range slices.Sorted(maps.Keys(needs)) {
+		list = append(list, needs[id])
+	}
+	return p.assign(ctx, list, false)
+}
+
+// small is a payload that is always read in full. A longer status is one of
+// hundreds of units; of an agent that is known it matters only when it
+// announces or leaves.
+const small = 4096
+
+func (p *Pool) hearOne(dec *events.Decoder, m *nats.Msg, needs map[string]*miner) {
+	now := p.cfg.Now()
+	a, err := events.ParseSubject(m.Subject)
+	if err != nil {
+		return
+	}
+	if known := p.roster.agents[a.Source]; known != nil && a.Type == events.TypeWorkerStatus && len(m.Data) > small &&
+		!bytes.Contains(m.Data, []byte(`"announce"`)) && !bytes.Contains(m.Data, []byte(`"leaving"`)) {
+		known.seen = now
+		return
+	}
+	e, err := dec.Decode(m.Subject, m.Header, m.Data)
+	if err != nil {
+		p.log.Debug("status ignored", "error", err) // decider hosts report it
+		return
+	}
+	switch d := e.Data.(type) {
+	case *events.WorkerStatus:
+		if miner, need := p.roster.heard(e.Source, d, now); need {
+			needs[e.Source] = miner
+		} else if miner == nil {
+			delete(needs, e.Source)
+		}
+	case *events.MarketQuote:
+		q := *d
+		p.quoted(&q)
+	}
+}
+
+// recover reads what earlier sessions stored: jobs, shares, the newest quote,
+// and the ids of verdicts behind the consumer's acknowledged place, which it
+// returns.
+func (p *Pool) recover(ctx context.Context, acknowledged uint64) (map[string]struct{}, error) {
+	now := p.cfg.Now()
+	tip := p.chain
+	for ev, err := range events.Read[events.WorkAssigned](ctx, p.bus, events.AtSite(p.cfg.Site)) {
+		if err != nil {
+			if skip(err) {
+				continue
+			}
+			return nil, fmt.Errorf("jobs: %w", err)
+		}
+		w := ev.Data
+		w.MerkleBranches = slices.Clone(w.MerkleBranches)
+		if w.Gateway != p.cfg.Gateway || p.jobs.add(ev.Source, &w, ev.Arrived) != nil {
+			continue
+		}
+		if j := p.jobs.byID[w.JobID]; w.Height > tip.height+1 && j.template.Bits == tip.bits {
+			tip.height, tip.tip = w.Height-1, j.template.PrevHash
+		}
+	}
+	for ev, err := range events.Read[events.MarketQuote](ctx, p.bus, events.AtSite(p.cfg.Site)) {
+		if err != nil {
+			if skip(err) {
+				continue
+			}
+			return nil, fmt.Errorf("quotes: %w", err)
+		}
+		q := ev.Data
+		p.quoted(&q)
+	}
+	recent := events.ReadRequest{
+		Stream: events.StreamShares, Types: []events.Type{events.TypeShareFound, events.TypeShareAccepted},
+		Site: p.cfg.Site, Since: now.Add(-2 * p.cfg.JobLifetime),
+	}
+	for ev, err := range p.bus.Events(ctx, recent) {
+		if err != nil {
+			if skip(err) {
+				continue
+			}
+			return nil, fmt.Errorf("shares: %w", err)
+		}
+		switch d := ev.Data.(type) {
+		case *events.ShareFound:
+			if d.Gateway == p.cfg.Gateway {
+				p.seen.put(d.ShareID, sighting{sequence: ev.Sequence})
+			}
+		case *events.ShareAccepted:
+			if j := p.jobs.byID[d.JobID]; d.Block && j != nil && ev.Source == p.cfg.Gateway && j.work.Height == tip.height+1 {
+				tip.advance(d.ShareID)
+			}
+		}
+	}
+	if tip.height > p.chain.height {
+		p.chain = tip
+	}
+	stored := make(map[string]struct{})
+	verdicts := events.ReadRequest{
+		Stream: events.StreamShares, Types: []events.Type{events.TypeShareAccepted, events.TypeShareRejected, events.TypeShareUnknown},
+		Site: p.cfg.Site, Source: p.cfg.Gateway, FromSequence: acknowledged + 1,
+	}
+	for ev, err := range p.bus.Events(ctx, verdicts) {
+		if err != nil {
+			if skip(err) {
+				continue
+			}
+			return nil, fmt.Errorf("verdicts: %w", err)
+		}
+		stored[ev.ID] = struct{}{}
+	}
+	return stored, ctx.Err()
+}
+
+// skip reports whether an error concerns one message only.
+func skip(err error) bool {
+	var bad *events.DecodeError
+	return errors.As(err, &bad)
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package practice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/hashengine"
+)
+
+// advance puts a block, by its share id, on the tip.
+func (c *chain) advance(shareID string) {
+	h, err := hashengine.ParseHash(shareID)
+	if err != nil {
+		return // a share id is 64 hex digits, checked on decoding
+	}
+	c.tip = h
+	c.height++
+}
+
+// settle judges shares, stores the verdicts that are not stored already, and
+// only then acknowledges the shares. An error leaves them unacknowledged, and
+// verdicts stored or not: a new session reads which.
+func (p *Pool) settle(ctx context.Context, batch []jetstream.Msg, stored map[string]struct{}) error {
+	var verdicts []*events.Event
+	var judged []*events.Event // the shares of those verdicts
+	tip, blocks := p.chain, int64(0)
+	for _, m := range batch {
+		e, err := readShare(m)
+		if err != nil {
+			letter, lerr := p.deadLetter(m, err)
+			if lerr != nil {
+				return lerr
+			}
+			if err := p.bus.Publish(ctx, letter); err != nil {
+				return fmt.Errorf("dead letter: %w", err)
+			}
+			continue
+		}
+		s := e.Data.(*events.ShareFound)
+		if s.Gateway != p.cfg.Gateway {
+			continue
+		}
+		first, known := p.seen.get(s.ShareID)
+		if known && first.sequence == e.Sequence && first.judged {
+			continue // delivered again: only its acknowledgement was lost
+		}
+		v := p.judge(e, tip.height)
+		if !known {
+			p.seen.put(s.ShareID, sighting{sequence: e.Sequence})
+		}
+		if _, done := stored[v.event.ID]; done {
+			continue // stored before a crash
+		}
+		if v.block != nil && v.height == tip.height+1 {
+			tip.advance(s.ShareID)
+			blocks++
+		}
+		verdicts, judged = append(verdicts, v.event), append(judged, e)
+	}
+	if len(verdicts) > 0 {
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+		_, err := p.bus.PublishBatch(sctx, events.StreamShares, verdicts...)
+		cancel()
+		if err != nil {
+			for _, m := range batch {
+				_ = m.Nak() // or they come again after a while
+			}
+			return fmt.Errorf("store %d verdicts: %w", len(verdicts), err)
+		}
+	}
+	for i, v := range verdicts {
+		p.book(v, judged[i])
+	}
+	for _, m := range batch {
+		if err := m.Ack(); err != nil {
+			return fmt.Errorf("acknowledge shares: %w", err)
+		}
+	}
+	if blocks == 0 {
+		return nil
+	}
+	p.blocks.Add(blocks)
+	p.chain = tip
+	p.renew()
+	p.log.Info("practice block found", "height", tip.height, "hash", tip.tip.String())
+	return p.assign(ctx, p.everybody(), true)
+}
+
+// book counts a verdict and remembers that it is stored.
+func (p *Pool) book(v, share *events.Event) {
+	s := share.Data.(*events.ShareFound)
+	if first, ok := p.seen.get(s.ShareID); ok && first.sequence == share.Sequence {
+		p.seen.put(s.ShareID, sighting{sequence: share.Sequence, judged: true})
+	}
+	switch v.Data.(type) {
+	case *events.ShareAccepted:
+		p.accepted.Add(1)
+	case *events.ShareRejected:
+		p.rejected.Add(1)
+	case *events.ShareUnknown:
+		p.unknown.Add(1)
+	}
+}
+
+// readShare decodes a share with its place in the stream.
+func readShare(m jetstream.Msg) (*events.Event, error) {
+	e, err := events.Decode(m.Subject(), m.Headers(), m.Data())
+	if err != nil {
+		return nil, err
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("place of share %s: %w", e.ID, err)
+	}
+	e.Stream, e.Sequence, e.Arrived = meta.Stream, meta.Sequence.Stream, meta.Timestamp
+	return e, nil
+}
+
+// deadLetter makes the record of a share that nobody can read. There is one per
+// message, however often it is delivered.
+func (p *Pool) deadLetter(m jetstream.Msg, why error) (*events.Event, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("place of an unreadable share: %w", err)
+	}
+	reason := events.DeadUnreadable
+	var bad *events.DecodeError
+	if errors.As(why, &bad) {
+		reason = bad.Reason
+	}
+	l := &events.DeadLetter{
+		Subject: m.Subject(), Stream: meta.Stream, Sequence: meta.Sequence.Stream, Consumer: p.cfg.Gateway,
+		Reason: reason, Detail: events.ClipText(why.Error()), Attempts: 1, Payload: m.Data(),
+	}
+	if len(l.Payload) > events.MaxDeadPayload {
+		l.Payload, l.Truncated = l.Payload[:events.MaxDeadPayload], true
+	}
+	id := p.cfg.Gateway + "/" + meta.Stream + "/" + strconv.FormatUint(meta.Sequence.Stream, 10)
+	return events.New(p.cfg.Site, p.cfg.Gateway, l).WithID(id), nil
+}
