@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
 )
 
 func TestOneProcessOwnsADirectory(t *testing.T) {
@@ -155,4 +156,27 @@ func TestTooLargeIsRefused(t *testing.T) {
 	if err := b.nc.Publish("ballast.demo.meter.reading.x", make([]byte, 4097)); !errors.Is(err, nats.ErrMaxPayload) {
 		t.Errorf("%v", err)
 	}
+}
+
+func TestCloseLeavesNoGoroutines(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	c := testConfig(t)
+	c.Logger = nil
+	c.Listen = "127.0.0.1:0"
+	ctx := testContext(t)
+	b, err := Open(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := b.Dial(ctx, "other", Credentials{JoinToken: mint(t, b, Grant{Role: RoleViewer, ID: "wall"}).String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.nc.Subscribe("ballast.>", func(*nats.Msg) {}); err != nil {
+		t.Fatal(err)
+	}
+	journal(t, b, 3)
+	closeTest(t, w)
+	closeTest(t, b)
+	goleak.VerifyNone(t, before)
 }
