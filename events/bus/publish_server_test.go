@@ -54,6 +54,7 @@ func (r *rig) start(t testing.TB) {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{
 		JetStream: true, StoreDir: r.dir, Host: "127.0.0.1", Port: r.port, NoSigs: true, NoLog: true,
+		MaxPayload: 32 << 10,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -45,8 +45,10 @@ func TestPublishStoresAllInOrder(t *testing.T) {
 
 func TestPublishRefusesWholeCall(t *testing.T) {
 	b, ctx := newRig(t), deadline(t)
-	big := alert("big")
-	big.Causation = strings.Repeat("x", int(b.nc.MaxPayload()))
+	big := events.New("tx1", "dispatch", &events.DeadLetter{
+		Subject: "ballast.tx1.meter.reading.a", Stream: events.StreamJournal, Sequence: 1, Consumer: "dispatch",
+		Reason: events.DeadUnreadable, Detail: "large", Attempts: 1, Payload: make([]byte, b.nc.MaxPayload()),
+	})
 	badSite := reading(1)
 	badSite.Site = "no such.token"
 	for name, bad := range map[string]*events.Event{
@@ -59,6 +61,14 @@ func TestPublishRefusesWholeCall(t *testing.T) {
 		if name == "too large" && !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	m, err := b.encode(alert("raw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Data = make([]byte, b.nc.MaxPayload()+1)
+	if _, err := b.PublishMsgs(ctx, m); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("raw: %v", err)
 	}
 	info, err := b.newCursor(ctx, plan{prefix: b.prefix, stream: events.StreamJournal})
 	if err != nil || !info.done {

@@ -23,7 +23,7 @@ const (
 	// runLength is the most messages that one call of next returns.
 	runLength = 256
 	// cursorIdle is when the server forgets a reader that asks for nothing.
-	cursorIdle = 2 * time.Minute
+	cursorIdle = 30 * time.Second
 	// apiWait bounds one request to the JetStream API.
 	apiWait = 5 * time.Second
 	// finiteRetry is how long a read that does not follow waits for a bus
@@ -134,12 +134,13 @@ func (c *cursor) detach() {
 		c.loop.Stop()
 		c.loop = nil
 	}
-	if c.name != "" {
+	// Viewers may not delete consumers; theirs are forgotten after cursorIdle.
+	if c.name != "" && c.b.identity.Role != RoleViewer {
 		// Nobody waits for the answer; if it never arrives the server
 		// forgets the consumer by itself after cursorIdle.
 		_ = c.b.nc.PublishRequest(pull.API(c.b.js)+"CONSUMER.DELETE."+c.p.stream+"."+c.name, c.b.nc.NewInbox(), nil)
-		c.name = ""
 	}
+	c.name = ""
 }
 
 func (c *cursor) close() {

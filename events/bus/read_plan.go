@@ -111,8 +111,8 @@ func (p *plan) subjects(t events.Type, site, source string) []string {
 	if site == "" {
 		site = "*"
 	}
-	any := source == ""
-	if any {
+	every := source == ""
+	if every {
 		source = "*"
 	}
 	switch {
@@ -124,7 +124,7 @@ func (p *plan) subjects(t events.Type, site, source string) []string {
 			return []string{events.BroadcastSubject(p.prefix, site)}
 		}
 		s := []string{events.Subject(p.prefix, site, t, source)}
-		if any {
+		if every {
 			s = append(s, events.BroadcastSubject(p.prefix, site))
 		}
 		return s

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/internal/pull"
 )
 
 // relay copies an event into JOURNAL as decider hosts do.
@@ -329,4 +330,29 @@ func TestFollowNoticesAnotherJournal(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An idle follower keeps its consumer: heartbeats and expired requests are no
+// reason to start anew.
+func TestFollowIdles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for a request to expire")
+	}
+	b := newRig(t)
+	ctx, cancel := context.WithCancel(deadline(t))
+	defer cancel()
+	b.publish(t, reading(0))
+	seen, end := b.follower(t, ctx, events.ReadRequest{Stream: events.StreamJournal, Follow: true})
+	expect(t, seen, end, 1, 1)
+	before := b.readers(t)
+	for wait := time.Now().Add(pull.Expiry + pull.Silence); time.Now().Before(wait); {
+		if now := b.readers(t); len(now) != 1 || now[0] != before[0] {
+			t.Fatalf("consumers %v, before %v", now, before)
+		}
+		time.Sleep(pull.Heartbeat) // the clock of the server is what is waited for
+	}
+	b.publish(t, reading(1))
+	expect(t, seen, end, 2, 2)
+	cancel()
+	<-end
 }

@@ -4,6 +4,9 @@ package busbench_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -53,6 +56,36 @@ func BenchmarkBus(b *testing.B) {
 		}
 		for _, r := range rs {
 			b.Logf("%s: ratio %.2f", r.Name, r.Ratio)
+		}
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	busy := func(ctx context.Context) {
+		var wg sync.WaitGroup
+		for range runtime.NumCPU() {
+			wg.Go(func() {
+				for b := make([]byte, 80); ctx.Err() == nil; {
+					for range 200 {
+						sum := sha256.Sum256(b)
+						copy(b, sum[:])
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+	ls, err := busbench.RoundTrip(context.Background(), open(t), busbench.LatencyConfig{Samples: 200, Load: busy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ls) != 2 {
+		t.Errorf("%d results", len(ls))
+	}
+	for _, l := range ls {
+		t.Log(l)
+		if l.Idle.Samples != 200 || l.Loaded.Samples != 200 || l.Idle.P50 <= 0 || l.Ratio <= 0 {
+			t.Errorf("%+v", l)
 		}
 	}
 }

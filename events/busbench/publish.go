@@ -100,9 +100,12 @@ func (x *bench) publishEvents(ctx context.Context) (Result, error) {
 	return x.compare(ctx, "publish meter.reading to JOURNAL, encoded on the way", publishTarget, ours, raw)
 }
 
+// benchSite is the site of the events published here.
+const benchSite = "bench"
+
 func reading(i int) *events.Event {
 	energy := int64(8_123_456_000 + i)
-	return events.New("bench", "feeder-a", &events.MeterReading{
+	return events.New(benchSite, "feeder-a", &events.MeterReading{
 		PowerWatts: 41_200_000 + int64(i%1000), EnergyMilliwattHours: &energy,
 		SampledAt: time.Now().UTC(), Quality: events.QualityGood,
 	})
