@@ -96,7 +96,9 @@ func (f *demoFlags) demos() ([]demo, error) {
 		return nil, err
 	}
 	d := demo{site: f.site, class: class, peak: int64(f.peak), unsafe: f.unsafe}
-	low := d.peak * 3 / 10 // where the generator idles
+	// A generated load often runs near its peak: what the peak leaves is fed
+	// most of the time, and the CPU worker, last in merit, with it.
+	low := d.peak * 98 / 100
 	if f.loadFile != "" {
 		s, err := trace.Read(f.loadFile, trace.Options{Quantity: trace.Watts, ValueColumn: f.loadColumn, KeepGaps: f.keepGaps})
 		if err != nil {

@@ -56,5 +56,10 @@ func PublishConfig(ctx context.Context, b *bus.Bus, site string, c *events.SiteC
 	if err := b.Publish(ctx, events.New(site, events.OperatorSource, c)); err != nil {
 		return fmt.Errorf("configure site %s: %w", site, err)
 	}
+	if have == nil { // a new site's journal begins with an epoch of its own
+		if _, err := b.OpenEpoch(ctx, site, b.Config().Name, "site configured", 0); err != nil {
+			return fmt.Errorf("configure site %s: %w", site, err)
+		}
+	}
 	return nil
 }

@@ -88,8 +88,11 @@ type View struct {
 
 type unit struct {
 	setpoint, power, ghs int64
-	modelled, metered    bool
-	state                events.PermitState
+	modelled             bool
+	// unmetered: announced as seen by no meter, so that its own report
+	// counts. Before it announced itself nothing is known and nothing counts.
+	unmetered bool
+	state     events.PermitState
 }
 
 // pending is a command whose application has not been seen.
@@ -122,7 +125,7 @@ func (v *View) Run(ctx context.Context) error {
 	// Configuration and signals matter however old they are.
 	reads := []events.ReadRequest{
 		{Stream: events.StreamInputs, Site: v.site, Follow: true},
-		{Stream: events.StreamJournal, Site: v.site, Types: []events.Type{events.TypeMeterReading, events.TypeWorkerStatus, events.TypeClockTick}, NewOnly: true, Follow: true},
+		{Stream: events.StreamJournal, Site: v.site, Types: []events.Type{events.TypeMeterReading, events.TypeWorkerStatus, events.TypeClockTick}, Since: v.p.Since, Follow: true},
 		{Stream: events.StreamCommands, Site: v.site, Since: v.p.Since, Follow: true},
 		{Stream: events.StreamShares, Site: v.site, Since: v.p.Since, Follow: true},
 		{Stream: events.StreamRevenue, Site: v.site, Since: v.p.Since, Follow: true},
@@ -296,7 +299,7 @@ func (v *View) takeStatus(ev *events.Event, d *events.WorkerStatus) {
 		}
 		x := v.units[u.Unit]
 		if u.Capabilities != nil {
-			x.metered = u.Capabilities.Meter != ""
+			x.unmetered = u.Capabilities.Meter == ""
 		}
 		x.setpoint, x.power, x.ghs, x.modelled, x.state = u.SetpointWatts, u.PowerWatts, u.HashrateGHs, u.Modelled, u.State
 		v.units[u.Unit] = x
@@ -407,7 +410,7 @@ func (v *View) sum() {
 		if u.modelled {
 			p.ModelledGHs += u.ghs
 		}
-		if !u.metered {
+		if u.unmetered {
 			p.MiningWatts += u.power
 		}
 		if u.setpoint > 0 {

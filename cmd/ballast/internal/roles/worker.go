@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package roles
+
+import (
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/fx"
+
+	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/workers/agent"
+	"github.com/ballast-energy/ballast/workers/software"
+)
+
+// WorkerOptions of a CPU worker.
+type WorkerOptions struct {
+	// Site it belongs to and Agent, its id.
+	Site, Agent string
+	// Threads that hash, 0 for one per processor, and WattsPerThread of its
+	// power model, 0 for the default.
+	Threads        int
+	WattsPerThread int64
+	// Meter that sees this machine, or empty.
+	Meter string
+	// Ready, when not nil, is called once the bus has stored its announcement.
+	Ready func()
+}
+
+// Worker is the role that really hashes on this machine's processors.
+func Worker(o WorkerOptions) fx.Option {
+	return fx.Module("worker", fx.Invoke(func(bg *background, b *bus.Bus, log *slog.Logger, reg *prometheus.Registry) error {
+		w, err := software.New(software.Config{Site: o.Site, Agent: o.Agent, Threads: o.Threads, WattsPerThread: o.WattsPerThread, Meter: o.Meter, Logger: log, Metrics: agent.NewMetrics(reg)}, b)
+		if err != nil {
+			return err
+		}
+		bg.run("worker "+o.Agent, w.Run)
+		if o.Ready != nil {
+			go func() {
+				<-w.Ready()
+				o.Ready()
+			}()
+		}
+		return nil
+	}))
+}

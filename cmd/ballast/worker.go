@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"go.uber.org/fx"
+
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
+)
+
+func (a *app) workerCommand() *cobra.Command {
+	var o roles.WorkerOptions
+	var metrics string
+	c := &cobra.Command{
+		Use:   "worker",
+		Short: "Hash on this machine's processors, as far as the site permits",
+		Long: `Joins a site as one controllable unit that really hashes SHA-256d. It announces
+itself, draws power only under a live permit, follows commands by stopping or
+throttling its threads, and publishes every share it finds. Ctrl-C hashes no
+more, publishes what is left and says goodbye.`,
+		Example: `  ballast worker --site demo --id rig-17 --threads 1
+  ballast worker --join "$(ballast join-token --role worker --id rig-18 --site demo)"`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context(), o, metrics) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.Site, "site", "", "`site` id (a join token names it)")
+	f.StringVar(&o.Agent, "id", "", "this worker's `id` (a join token names it)")
+	f.IntVar(&o.Threads, "threads", 0, "hashing threads; 0 is one per processor")
+	f.Int64Var(&o.WattsPerThread, "watts-per-thread", 0, "power model, used where the machine does not measure itself (default 10)")
+	f.StringVar(&o.Meter, "meter", "", "`meter` of the site that sees this machine")
+	f.StringVar(&metrics, "metrics", "", "serve Prometheus metrics on this `host:port`, path /metrics")
+	return c
+}
+
+func (a *app) work(ctx context.Context, o roles.WorkerOptions, metrics string) error {
+	b, err := a.connect(ctx, firstOf(o.Agent, "worker"))
+	if err != nil {
+		return err
+	}
+	who := b.Identity()
+	o.Site, o.Agent = firstOf(o.Site, who.Site), firstOf(o.Agent, who.ID)
+	fail := func(err error) error { closeBus(b); return err }
+	if o.Site == "" || o.Agent == "" {
+		return fail(withCode(exitUsage, errors.New("name the --site and the --id, or join with a token that does")))
+	}
+	p := a.printer()
+	o.Ready = func() {
+		if p.json {
+			_ = p.value(map[string]any{"worker": o.Agent, "site": o.Site, "ready": true})
+			return
+		}
+		p.linef("%s joined %s; Ctrl-C leaves", o.Agent, o.Site)
+	}
+	failure, reg := &roles.Failure{}, prometheus.NewRegistry()
+	options := []fx.Option{fx.NopLogger, fx.StartTimeout(startTimeout), fx.StopTimeout(stopTimeout), roles.Bus(b, failure, a.logger(), reg), roles.Worker(o)}
+	if metrics != "" {
+		options = append(options, metricsServer(metrics, reg))
+	}
+	app := fx.New(options...)
+	if err := app.Err(); err != nil {
+		return fail(fmt.Errorf("worker: %w", err))
+	}
+	if err := startApp(ctx, app); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-app.Wait():
+	}
+	return errors.Join(failure.Err(), stopApp(app))
+}
