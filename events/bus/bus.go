@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -92,8 +95,8 @@ func (b *Bus) Identity() Identity { return b.identity }
 // the server refuses it (revoked or expired credentials).
 func (b *Bus) Done() <-chan struct{} { return b.closed }
 
-// ClientURL is where others reach the bus. Empty when the embedded server is
-// reachable from inside this process only.
+// ClientURL is where processes of this machine reach the bus. Empty when the
+// embedded server is reachable from inside this process only.
 func (b *Bus) ClientURL() string {
 	if b.server == nil {
 		return b.nc.ConnectedUrlRedacted()
@@ -101,7 +104,43 @@ func (b *Bus) ClientURL() string {
 	if b.cfg.Listen == "" {
 		return ""
 	}
-	return b.server.ClientURL()
+	u, err := url.Parse(b.server.ClientURL())
+	if err != nil {
+		return b.server.ClientURL()
+	}
+	if ip := net.ParseIP(u.Hostname()); ip != nil && ip.IsUnspecified() {
+		u.Host = net.JoinHostPort("127.0.0.1", u.Port())
+	}
+	return u.String()
+}
+
+// JoinURLs are where other machines may reach the bus, best first, for join
+// tokens: what Config.Advertise says, else the addresses of this machine that
+// the embedded server listens on. Without an embedded server they are the
+// servers configured.
+func (b *Bus) JoinURLs() []string {
+	if b.server == nil {
+		if b.cfg.URL != "" {
+			return b.cfg.servers()
+		}
+		return []string{b.ClientURL()}
+	}
+	if b.cfg.Listen == "" {
+		return nil
+	}
+	scheme, _, _ := strings.Cut(b.ClientURL(), "://")
+	if b.cfg.Advertise != "" {
+		return []string{scheme + "://" + b.cfg.Advertise}
+	}
+	v, err := b.server.Varz(nil)
+	if err != nil || len(v.ClientConnectURLs) == 0 {
+		return []string{b.ClientURL()}
+	}
+	var out []string
+	for _, hostPort := range v.ClientConnectURLs {
+		out = append(out, scheme+"://"+hostPort)
+	}
+	return out
 }
 
 // Close drains subscriptions, waits for publishes under way, and shuts the

@@ -54,6 +54,9 @@ type Config struct {
 	// from inside this process only, port 0 means any free port. Other hosts
 	// than loopback need credentials (Secure).
 	Listen string `yaml:"listen"`
+	// Advertise is the host:port under which others reach the embedded
+	// server, where that is not Listen (behind NAT, in a container).
+	Advertise string `yaml:"advertise"`
 	// Secure makes the embedded server ask credentials of everybody. Without
 	// it, whoever is on this machine has every right; join tokens are
 	// accepted either way.
@@ -239,6 +242,17 @@ func (c Config) Validate() error {
 	if c.Listen != "" {
 		if _, err := parseListen(c.Listen); err != nil {
 			errs = append(errs, err)
+		}
+	}
+	if c.Advertise != "" {
+		at, err := parseListen(c.Advertise)
+		switch {
+		case err != nil:
+			bad("advertise: %w", err)
+		case c.Listen == "":
+			bad("advertise %s: the server listens nowhere; set listen", c.Advertise)
+		case at.port == 0 || at.host == "0.0.0.0":
+			bad("advertise %s: name the host and the port that others dial", c.Advertise)
 		}
 	}
 	return errors.Join(errs...)

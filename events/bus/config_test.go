@@ -34,6 +34,9 @@ func TestConfigValidate(t *testing.T) {
 		"bad token":           {Config{Credentials: Credentials{JoinToken: "x"}}, "join token"},
 		"half a certificate":  {ok(Config{TLS: TLS{CertFile: "x"}}), "together"},
 		"whom to verify":      {ok(Config{TLS: TLS{VerifyClients: true}}), "ca_file"},
+		"advertise":           {ok(Config{Listen: ":4222", Advertise: "bus.example:4222"}), ""},
+		"advertise nothing":   {ok(Config{Advertise: "bus.example:4222"}), "listens nowhere"},
+		"advertise all":       {ok(Config{Listen: ":4222", Advertise: ":4222"}), "name the host"},
 		"negative timeout":    {ok(Config{ConnectTimeout: -1}), "connect_timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {

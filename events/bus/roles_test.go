@@ -4,6 +4,7 @@ package bus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -212,6 +213,47 @@ func TestPermissionMatrix(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What Permissions says is what the server does.
+func TestPermissionsAgreeWithTheMatrix(t *testing.T) {
+	for letter, g := range matrixGrants {
+		pub, sub, all, err := Permissions("ballast", "UKEY", g)
+		if err != nil || all {
+			t.Fatal(all, err)
+		}
+		for _, side := range []struct {
+			allowed []string
+			cells   map[string]string
+		}{{pub, mayPublish}, {sub, mayHear}} {
+			for subject, roles := range side.cells {
+				got := slices.ContainsFunc(side.allowed, func(f string) bool { return covers(f, subject) })
+				if want := strings.IndexByte(roles, letter) >= 0; got != want {
+					t.Errorf("%s, %s: %v, want %v", g.Role, subject, got, want)
+				}
+			}
+		}
+	}
+	if _, _, all, err := Permissions("ballast", "UKEY", Grant{Role: RoleInternal, ID: "x"}); err != nil || !all {
+		t.Error("internal is limited", err)
+	}
+	if _, _, _, err := Permissions("ballast", "UKEY", Grant{Role: "king", ID: "x"}); err == nil {
+		t.Error("an unknown role has permissions")
+	}
+}
+
+// covers reports whether every subject that s matches is matched by filter.
+func covers(filter, s string) bool {
+	f, g := strings.Split(filter, "."), strings.Split(s, ".")
+	for i, tok := range f {
+		if tok == ">" {
+			return len(g) > i
+		}
+		if i >= len(g) || g[i] == ">" || tok != "*" && tok != g[i] {
+			return false
+		}
+	}
+	return len(f) == len(g)
 }
 
 // The matrix above is only complete if it has a cell for every type.

@@ -100,7 +100,10 @@ func serverOptions(c Config, auth *Authority) (*server.Options, error) {
 		MaxPayload:         int32(c.MaxPayload),
 		MaxPending:         256 << 20,
 		WriteDeadline:      10 * time.Second,
-		DontListen:         true,
+		// Patient, because a thousand agents may come back at once to a
+		// machine whose cores all hash. Seconds.
+		AuthTimeout: 10,
+		DontListen:  true,
 	}
 	switch c.Durability {
 	case PowerLoss:
@@ -118,6 +121,7 @@ func serverOptions(c Config, auth *Authority) (*server.Options, error) {
 				"Set secure: true and hand out tokens (`ballast join-token`), or listen on 127.0.0.1", c.Listen)
 		}
 		opts.DontListen, opts.Host, opts.Port = false, at.host, at.port
+		opts.ClientAdvertise = c.Advertise
 		if at.port == 0 {
 			opts.Port = server.RANDOM_PORT
 		}

@@ -180,3 +180,36 @@ func TestCloseLeavesNoGoroutines(t *testing.T) {
 	closeTest(t, b)
 	goleak.VerifyNone(t, before)
 }
+
+func TestWhereOthersReachTheBus(t *testing.T) {
+	ctx := testContext(t)
+	inside := openTest(t, testConfig(t))
+	if u, us := inside.ClientURL(), inside.JoinURLs(); u != "" || us != nil {
+		t.Errorf("inside one process: %q, %v", u, us)
+	}
+	c := testConfig(t)
+	c.Listen, c.Secure = "0.0.0.0:0", true
+	b := openTest(t, c)
+	for _, u := range append(b.JoinURLs(), b.ClientURL()) {
+		if strings.Contains(u, "0.0.0.0") {
+			t.Errorf("nobody can dial %s", u)
+		}
+	}
+	tok, err := b.Authority().Mint(Grant{Role: RoleViewer, ID: "wall", Servers: append(b.JoinURLs(), b.ClientURL())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := Open(ctx, Config{Credentials: Credentials{JoinToken: tok.String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if us := w.JoinURLs(); len(us) != 1 {
+		t.Errorf("from a client: %v", us)
+	}
+	closeTest(t, w)
+	c = testConfig(t)
+	c.Listen, c.Secure, c.Advertise = "127.0.0.1:0", true, "bus.example:4222"
+	if us := openTest(t, c).JoinURLs(); len(us) != 1 || us[0] != "nats://bus.example:4222" {
+		t.Errorf("advertised: %v", us)
+	}
+}
