@@ -66,13 +66,12 @@ func kindOf(m events.Measures) (kind, bool) {
 // configure replaces the configuration whole. The interval goes on unless its
 // length changes.
 func (d *Decider) configure(c *events.SiteConfig) {
-	first := d.Config == nil
-	var recut bool
+	first, next := d.Config == nil, termsOf(c)
+	recut := !first && d.Config.Interval != next.Interval
 	if !first {
 		d.flushAll()
-		recut = d.Config.Interval != int64(min(max(c.Tariff.IntervalSeconds, 1), 86_400))*int64(time.Second)
 	}
-	d.Config = termsOf(c)
+	d.Config = next
 	d.lay(c.Meters)
 	switch {
 	case first:

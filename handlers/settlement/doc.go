@@ -68,6 +68,14 @@
 // current one; energy for an older interval is reported; both raise an alert.
 // A gap of the journal longer than 48 intervals is not booked but reported.
 //
+// Time set back by more than an hour starts over at the new time, with an
+// alert; what lies between is then settled twice.
+//
+// No event carries more than every reader of JSON holds exactly: shares worth
+// more than 9·10^15 msat in one interval (only a test chain's own target makes
+// them so) are credited in later ones, with an alert; money of one interval
+// stops at a thousand million dollars.
+//
 // # Concurrency
 //
 // One goroutine per Decider. Deciders share nothing.

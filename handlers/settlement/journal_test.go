@@ -3,7 +3,6 @@
 package settlement
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -63,11 +62,14 @@ func (j *journal) foldEvent(e *events.Event) {
 		if err := o.Data.Validate(); err != nil {
 			j.t.Errorf("output %s %s is not valid: %v", id, o.Data.EventType(), err)
 		}
-		b, err := json.Marshal(o.Data)
+		m, err := decider.Message(events.DefaultPrefix, Name, e, &o)
 		if err != nil {
 			j.t.Fatal(err)
 		}
-		j.encoded = append(j.encoded, id+" "+o.Source+" "+string(o.Data.EventType())+" "+string(b))
+		if got := m.Header.Get(events.HeaderMsgID); got != id {
+			j.t.Errorf("message id %q, want %q", got, id)
+		}
+		j.encoded = append(j.encoded, id+" "+m.Subject+" "+string(m.Data))
 		switch p := o.Data.(type) {
 		case *events.EnergySettled:
 			j.checkBalance(p)

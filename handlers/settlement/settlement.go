@@ -93,7 +93,7 @@ func (d *Decider) Fold(e *events.Event, out *decider.Outbox) {
 
 // quote remembers what a bitcoin is worth.
 func (d *Decider) quote(q *events.MarketQuote) {
-	if q.BTCPriceMicrousd < 0 {
+	if q.BTCPriceMicrousd < 0 || q.BTCPriceMicrousd > events.MaxInteger {
 		return
 	}
 	if q.Practice {

@@ -24,7 +24,7 @@ func TestAnHour(t *testing.T) {
 	j.run(midnight.Add(hour+30*time.Second), func() {
 		j.read("ai", 400_000)
 		j.read("mine", 300_000)
-		if j.now == midnight.Add(30*time.Minute) {
+		if j.now.Equal(midnight.Add(30 * time.Minute)) {
 			for range 1000 {
 				j.share(j.now, livePayout(), "1048576")
 			}
