@@ -16,6 +16,6 @@ func diskSpace(dir string) (free, total uint64, err error) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, 0, fmt.Errorf("disk space of %s: %w", dir, err)
 	}
-	size := uint64(st.Bsize) //nolint:gosec // block sizes are positive
-	return uint64(st.Bavail) * size, uint64(st.Blocks) * size, nil
+	size := uint64(st.Bsize)
+	return uint64(st.Bavail) * size, uint64(st.Blocks) * size, nil //nolint:unconvert // other systems have other widths
 }
