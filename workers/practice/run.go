@@ -70,7 +70,7 @@ func (p *Pool) session(ctx context.Context) error {
 		Description:   "Shares to be judged by the practice pool",
 		FilterSubject: events.Subject(prefix, p.cfg.Site, events.TypeShareFound, "*"),
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       15 * time.Second,
+		AckWait:       5 * time.Second,
 		MaxAckPending: 8 * round,
 	})
 	if err != nil {
