@@ -27,8 +27,6 @@ type Batch struct {
 // and reported; the others are complete all the same, at every replica alike.
 func (r *Runner) Batches(s *Step) (batches []Batch, sends []*nats.Msg, err error) {
 	var bad []error
-	count := map[string]int{}
-	current := map[string]int{} // stream → index of the batch being filled
 	for i := range s.Outputs {
 		o := &s.Outputs[i]
 		m, err := r.Message(s, o)
@@ -41,16 +39,17 @@ func (r *Runner) Batches(s *Step) (batches []Batch, sends []*nats.Msg, err error
 			continue
 		}
 		info, _ := events.Info(o.Data.EventType())
-		at, open := current[info.Stream]
-		if !open || count[info.Stream]%events.MaxBatch == 0 {
+		at := len(batches) - 1
+		for at >= 0 && batches[at].Stream != info.Stream {
+			at--
+		}
+		if at < 0 || len(batches[at].Messages) == events.MaxBatch {
 			at = len(batches)
-			current[info.Stream] = at
 			batches = append(batches, Batch{
 				Stream: info.Stream,
 				First:  events.OrderKey{Epoch: s.Event.Epoch, Sequence: s.Event.Sequence, Ordinal: o.Ordinal},
 			})
 		}
-		count[info.Stream]++
 		batches[at].Messages = append(batches[at].Messages, m)
 	}
 	return batches, sends, errors.Join(bad...)

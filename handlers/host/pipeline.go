@@ -114,7 +114,7 @@ func newPipeline(nc *nats.Conn, log *slog.Logger, now func() time.Time, half tim
 		inbox: nc.NewInbox(), pending: make(map[uint64]*outgoing), room: make(chan struct{}, 1),
 		confirmed: func() {},
 		retry: backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
-			backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0)),
+			backoff.WithMaxInterval(250*time.Millisecond), backoff.WithMaxElapsedTime(0)),
 	}
 	var err error
 	if p.sub, err = nc.Subscribe(p.inbox+".*", p.answer); err != nil {

@@ -36,6 +36,7 @@ type session struct {
 	alive      time.Time     // when the loop turned last
 	paused     bool          // look before the next word
 	generation uint64        // of the openings known
+	reconnects uint64        // of the connection, when they were read
 	watch      tickWatch
 	wg         sync.WaitGroup
 
@@ -62,11 +63,12 @@ type snapshot struct {
 
 func (s *seat) session(ctx context.Context) error {
 	_, generation := s.h.epochs.all()
+	reconnects := s.h.cfg.Bus.Conn().Stats().Reconnects
 	r, l, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
-	x := &session{seat: s, r: r, l: l, generation: generation, store: make(chan struct{}, 1), alive: s.h.cfg.hooks.now()}
+	x := &session{seat: s, r: r, l: l, generation: generation, reconnects: reconnects, store: make(chan struct{}, 1), alive: s.h.cfg.hooks.now()}
 	if x.half, err = x.duplicateWindow(ctx); err != nil {
 		return err
 	}
@@ -125,6 +127,14 @@ func (x *session) follow(ctx context.Context) error {
 	for batch, err := range x.h.cfg.Bus.RawBatches(ctx, r) {
 		if err != nil {
 			return err
+		}
+		if n := x.h.cfg.Bus.Conn().Stats().Reconnects; n != x.reconnects {
+			// The server may have started anew, without the journal's end:
+			// better to know its epochs before folding than to start over.
+			if err := x.reloadEpochs(ctx); err != nil {
+				return err
+			}
+			x.reconnects = n
 		}
 		for i := range batch {
 			if err := x.step(ctx, &batch[i]); err != nil {
@@ -217,6 +227,18 @@ func (x *session) learnEpochs() error {
 	}
 	x.generation = generation
 	return nil
+}
+
+// reloadEpochs reads the epochs without waiting for the relay.
+func (x *session) reloadEpochs(ctx context.Context) error {
+	known, err := openings(ctx, x.h.cfg.Bus, x.h.cfg.Site)
+	if err != nil {
+		return err
+	}
+	for _, o := range known {
+		x.h.epochs.add(o)
+	}
+	return x.learnEpochs()
 }
 
 // age of something stored at t, by the server's clock.
