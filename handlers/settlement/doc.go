@@ -54,8 +54,8 @@
 // accrual through every change of target, reward, fee and scheme. Shares under
 // pplns and solo are counted at value 0: what they bring is known only to the
 // pool's statement or the chain. Micro-dollars use the newest market.quote
-// (practice and modelled shares fall back on a quote of the other kind, live
-// ones never do). A price signal counts from the moment it is known, never
+// of the same world: a practice quote for practice shares, any other quote for
+// live and modelled ones; without one they are 0. A price signal counts from the moment it is known, never
 // backwards.
 //
 // # Corrections

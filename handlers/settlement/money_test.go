@@ -137,6 +137,7 @@ func TestVerdicts(t *testing.T) {
 	j := newJournal(t)
 	j.fold("operator", siteConfig(meterOf("ai", events.MeasuresAI)))
 	j.fold("market", &events.MarketQuote{BTCPriceMicrousd: 86_000_000_000})
+	j.fold("market", &events.MarketQuote{BTCPriceMicrousd: 1_000_000_000, Practice: true})
 	j.fold("rig", status("rig", 0, false, "", true))
 	with := func(change func(*events.Payout)) events.Payout {
 		p := livePayout()
@@ -167,7 +168,7 @@ func TestVerdicts(t *testing.T) {
 
 	want := []events.BasisTotal{
 		{Basis: events.BasisLive, SharesAccepted: 1003, SharesRejected: 1, RevenueMillisats: 3_776_708, RevenueMicrousd: 1_299_187 + 1_948_781},
-		{Basis: events.BasisPractice, SharesAccepted: 1, RevenueMillisats: 3776, RevenueMicrousd: 3247},
+		{Basis: events.BasisPractice, SharesAccepted: 1, RevenueMillisats: 3776, RevenueMicrousd: 37},
 		{Basis: events.BasisModelled, SharesAccepted: 2, SharesUnknown: 1, RevenueMillisats: 3776, RevenueMicrousd: 3247},
 	}
 	if got := j.revenue[0].Totals; !slices.Equal(got, want) {

@@ -104,18 +104,10 @@ func (d *Decider) quote(q *events.MarketQuote) {
 	d.mix(uint64(q.BTCPriceMicrousd)<<1 | flag(q.Practice))
 }
 
-// btcPrice for shares of a basis, micro-dollars, 0 when none is known.
+// btcPrice for shares of a basis, micro-dollars, 0 when none is known. Coins of
+// a practice chain are no money: only a practice quote can price them.
 func (d *Decider) btcPrice(b int) int64 {
-	switch b {
-	case basisPractice:
-		if d.QuotePractice != 0 {
-			return d.QuotePractice
-		}
-		return d.QuoteLive
-	case basisModelled:
-		if d.QuoteLive != 0 {
-			return d.QuoteLive
-		}
+	if b == basisPractice {
 		return d.QuotePractice
 	}
 	return d.QuoteLive
