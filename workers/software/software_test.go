@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package software
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/hashengine"
+	"github.com/ballast-energy/ballast/workers/agent"
+	"github.com/ballast-energy/ballast/workers/job"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait; nothing is timed.
+const patience = 30 * time.Second
+
+// shelf keeps what is published.
+type shelf struct {
+	mu  sync.Mutex
+	evs []*events.Event
+	new chan struct{}
+}
+
+func newShelf() *shelf { return &shelf{new: make(chan struct{}, 1)} }
+
+func (s *shelf) Publish(_ context.Context, evs ...*events.Event) error {
+	s.mu.Lock()
+	s.evs = append(s.evs, evs...)
+	s.mu.Unlock()
+	select {
+	case s.new <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (s *shelf) all() []*events.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*events.Event(nil), s.evs...)
+}
+
+// await waits for n events.
+func (s *shelf) await(t *testing.T, n int) []*events.Event {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		if evs := s.all(); len(evs) >= n {
+			return evs
+		}
+		select {
+		case <-s.new:
+		case <-deadline:
+			t.Fatalf("%d of %d events", len(s.all()), n)
+		}
+	}
+}
+
+// bench is a unit with its outbox.
+func newBench(t *testing.T, cfg Config) (*unit, *shelf) {
+	t.Helper()
+	cfg.Site, cfg.Agent = "demo", "cpu"
+	if cfg.EnergyCounters == "" {
+		cfg.EnergyCounters = "none"
+	}
+	if cfg.Threads == 0 {
+		cfg.Threads = 1
+	}
+	cfg = cfg.withDefaults()
+	s := newShelf()
+	o := agent.NewOutbox(s, 0, nil)
+	u, err := newUnit(cfg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- o.Run(ctx) }()
+	t.Cleanup(func() {
+		_ = u.miner.Close()
+		cancel()
+		<-done
+	})
+	return u, s
+}
+
+func work(id, difficulty string, extranonceBytes int) *events.WorkAssigned {
+	return &events.WorkAssigned{
+		JobID: id, Gateway: "pool", Version: "20000000", VersionMask: "1fffe000", PrevHash: strings.Repeat("ab", 32),
+		Coinbase1: "0100", ExtranoncePrefix: "00000001", ExtranonceBytes: extranonceBytes, Coinbase2: "ff",
+		MerkleBranches: []string{strings.Repeat("cd", 32)}, NTime: 1_700_000_000, NBits: "1703ffff", Height: 1, ShareDifficulty: difficulty,
+	}
+}
+
+func set(u *unit, watts int64) { u.Drive([]agent.Order{{Unit: 0, Watts: watts}}) }
+
+func measure(u *unit) events.UnitStatus {
+	var s events.UnitStatus
+	u.Measure(0, &s)
+	return s
+}
+
+func TestSharesAreTrue(t *testing.T) {
+	u, s := newBench(t, Config{})
+	u.Work(work("j1", "0.00001", 4))
+	set(u, u.caps.NameplateWatts)
+	seen := map[string]bool{}
+	for _, e := range s.await(t, 20) {
+		f := e.Data.(*events.ShareFound)
+		if err := f.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		if seen[f.ShareID] || e.ID != f.ShareID || !e.Dedup || f.Modelled || f.JobID != "j1" || f.Unit != "cpu" {
+			t.Fatalf("%+v", f)
+		}
+		seen[f.ShareID] = true
+		tmpl, err := job.Parse(work("j1", "0.00001", 4))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := hex.DecodeString(f.Extranonce)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := tmpl.Header(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		version, err1 := job.Word(f.Version)
+		nonce, err2 := job.Word(f.Nonce)
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		h.SetVersion(version)
+		h.SetNonce(nonce)
+		h.SetTime(uint32(f.NTime))
+		hash := h.Hash()
+		if hash.String() != f.ShareID || !tmpl.ShareTarget.Met(&hash) {
+			t.Fatalf("%s does not solve its job", f.ShareID)
+		}
+	}
+}
+
+func TestNoHashWithoutPowerOrWork(t *testing.T) {
+	u, _ := newBench(t, Config{})
+	set(u, u.caps.NameplateWatts)
+	if s := measure(u); s.Healthy || s.PowerWatts != 0 {
+		t.Fatalf("without work: %+v", s)
+	}
+	u.Work(work("j1", "1", 4))
+	for u.miner.Stats().Hashes == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if s := measure(u); !s.Healthy || s.PowerWatts != u.caps.NameplateWatts || s.Modelled {
+		t.Fatalf("hashing: %+v", s)
+	}
+	for _, watts := range []int64{0, u.caps.MinWatts - 1} {
+		set(u, watts)
+		before := u.miner.Stats().Hashes
+		if s := measure(u); s.PowerWatts != 0 || s.HashrateGHs != 0 || s.Hashes != fmt.Sprint(before) {
+			t.Fatalf("stopped at %d W: %+v", watts, s)
+		}
+		u.Work(work("j2", "1", 4)) // new work must not start it
+		if after := u.miner.Stats(); after.Hashes != before || after.Active != 0 {
+			t.Fatalf("%d hashes after the stop", after.Hashes-before)
+		}
+		set(u, u.caps.NameplateWatts)
+		for u.miner.Stats().Hashes == before {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func TestDutyFollowsTheSetpoint(t *testing.T) {
+	u, _ := newBench(t, Config{WattsPerThread: 100})
+	for watts, duty := range map[int64]int{0: 0, 4: 0, 5: 50, 37: 370, 100: 1000, 5000: 1000} {
+		set(u, watts)
+		if u.duty != duty || u.miner.Stopped() != (duty == 0) || duty > 0 && u.miner.Duty() != duty {
+			t.Errorf("%d W: duty %d ‰, want %d", watts, u.duty, duty)
+		}
+		if got := u.modelled(); got > watts {
+			t.Errorf("%d W: draws %d W", watts, got)
+		}
+	}
+}
+
+func TestExtranoncesAndTimeRoll(t *testing.T) {
+	u, _ := newBench(t, Config{})
+	w := work("j", "1", 1)
+	u.Work(w)
+	seen := map[string]bool{}
+	spent := hashengine.Work{Tag: &piece{work: w}}
+	for range 600 {
+		next, err := u.next(context.Background(), spent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := next.Header.String()
+		if seen[id] {
+			t.Fatal("the same space twice")
+		}
+		seen[id] = true
+		spent = next
+	}
+	if got := spent.Header.Time(); got != 1_700_000_002 {
+		t.Errorf("time %d after 601 spaces of 256 extranonces", got)
+	}
+	if _, err := u.next(context.Background(), hashengine.Work{Tag: &piece{work: work("older", "1", 1)}}); err == nil {
+		t.Error("more of a job that was replaced")
+	}
+	// Without an extranonce there is nothing but time, and an end.
+	a := &assignment{work: w, template: &job.Template{ShareTarget: hashengine.MaxTarget, NTime: 5}, used: 1, rolled: maxRolled}
+	if _, err := a.next(); err == nil {
+		t.Error("no end of the space")
+	}
+}
+
+func TestEfficiencyIsLearned(t *testing.T) {
+	u, _ := newBench(t, Config{WattsPerThread: 20})
+	asked := 0
+	u.relearned = func() { asked++ }
+	stats := hashengine.Stats{Active: 1}
+	u.duty, u.dutyFrom = 500, time.Now().Add(-time.Minute)
+	u.rate = u.fullRate() / 2 * 1.1
+	u.learn(time.Now(), stats)
+	if asked != 0 {
+		t.Fatal("ten percent are announced")
+	}
+	u.rate = 25_000_000
+	u.learn(time.Now(), stats)
+	// 20 W at 50 MH/s.
+	if want := int64(400_000_000); asked != 1 || u.caps.MillijoulesPerTerahash != want {
+		t.Fatalf("%d mJ/TH announced %d times, want %d", u.caps.MillijoulesPerTerahash, asked, want)
+	}
+	u.learn(time.Now(), stats)
+	if asked != 1 {
+		t.Fatal("announced again without news")
+	}
+	if got := millijoules(1_000_000_000, 0.001); got != events.MaxInteger {
+		t.Errorf("no hash rate: %d", got)
+	}
+}
+
+// zones writes energy counters as Linux shows them.
+func zones(t *testing.T, dir string, microjoules uint64) {
+	t.Helper()
+	for zone, name := range map[string]string{"intel-rapl:0": "package-0", "intel-rapl:0:0": "core", "intel-rapl:1": "psys"} {
+		if err := os.MkdirAll(filepath.Join(dir, zone), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for file, text := range map[string]string{"name": name, "energy_uj": fmt.Sprint(microjoules), "max_energy_range_uj": "262143328850"} {
+			if err := os.WriteFile(filepath.Join(dir, zone, file), []byte(text+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestEnergyMeter(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := openEnergyMeter(dir); err == nil {
+		t.Fatal("measures without counters")
+	}
+	zones(t, dir, 262_143_000_000)
+	m, err := openEnergyMeter(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := m.from
+	step := func(add uint64) {
+		at = at.Add(2 * time.Second)
+		zones(t, dir, add)
+	}
+	if got := m.read(at.Add(time.Millisecond), true, 7); got != 7 {
+		t.Errorf("too short a window: %d W", got)
+	}
+	step(262_143_100_000)
+	if got := m.read(at, true, 7); got != 7 {
+		t.Errorf("unknown base: %d W", got)
+	}
+	step(262_143_200_000) // 0.1 J in 2 s
+	if got := m.read(at, false, 7); got != 0 {
+		t.Errorf("not hashing: %d W", got)
+	}
+	step(100_000_000 - 328_850 + 200_000 - 200_000) // over the end of the counter
+	if got := m.read(at, true, 7); got < 49 || got > 51 {
+		t.Errorf("hashing: %d W, want about 50 W", got)
+	}
+	step(0)
+	m.restart(at)
+	step(1_000) // less than the base
+	if got := m.read(at, true, 7); got != 0 {
+		t.Errorf("below the base: %d W", got)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	at = at.Add(2 * time.Second)
+	if got := m.read(at, true, 7); got != 7 {
+		t.Errorf("unreadable: %d W", got)
+	}
+}
+
+func TestMeasuredPowerNamesItsClass(t *testing.T) {
+	dir := t.TempDir()
+	zones(t, dir, 1)
+	if u, _ := newBench(t, Config{EnergyCounters: dir}); u.caps.Class != "cpu" {
+		t.Errorf("measured: class %s", u.caps.Class)
+	}
+	if u, _ := newBench(t, Config{EnergyCounters: "none"}); u.caps.Class != "cpu-power-modelled" {
+		t.Errorf("modelled: class %s", u.caps.Class)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"threads": {Threads: -1}, "watts": {Threads: 1, WattsPerThread: -1}, "failsafe": {Threads: 1, FailsafeWatts: 11},
+		"timeout": {Threads: 1, WorkTimeout: -1}, "agent": {Threads: 1, Agent: "CPU 1"},
+	} {
+		b := openBus(t)
+		if cfg.Agent == "" {
+			cfg.Agent = "cpu"
+		}
+		cfg.Site = "demo"
+		if w, err := New(cfg, b); err == nil {
+			w.Close()
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func openBus(t *testing.T) *bus.Bus {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	b, err := bus.Open(ctx, bus.Config{DataDir: t.TempDir(), Durability: bus.ProcessCrash, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_ = b.Close(ctx)
+	})
+	return b
+}
+
+func TestWorkerDrains(t *testing.T) {
+	b := openBus(t)
+	w, err := New(Config{Site: "demo", Agent: "cpu", Threads: 1, EnergyCounters: "none"}, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := make(chan *events.WorkerStatus, 1000)
+	sub, err := b.Conn().Subscribe(events.Subject(b.Prefix(), "demo", events.TypeWorkerStatus, "cpu"), func(m *nats.Msg) {
+		e, err := events.Decode(m.Subject, m.Header, m.Data)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		last <- e.Data.(*events.WorkerStatus)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	s := <-last
+	if s.Units[0].Healthy {
+		t.Error("healthy without work")
+	}
+	now := time.Now().UTC()
+	pub := func(p events.Payload) {
+		if err := b.Publish(context.Background(), events.New("demo", "cpu", p)); err != nil {
+			t.Error(err)
+		}
+	}
+	j := work("j1", "0.00002", 4)
+	j.Payout = events.Payout{Pool: "pool", NBits: "1703ffff", RewardSats: 1, Scheme: events.SchemePPS, Basis: events.BasisPractice}
+	pub(j)
+	for s := range last {
+		if s.Units[0].Healthy {
+			break
+		}
+	}
+	pub(&events.CommandRamp{
+		Decider: "d", Key: events.OrderKey{Epoch: 1, Sequence: 1}, Agent: "cpu", BootID: s.BootID, Counter: s.Counter, LeaseMilliseconds: 12000,
+		Units: []events.UnitSetpoint{{Unit: "cpu", SetpointWatts: 10}}, Reason: events.ReasonAvailable, IssuedAt: now, ValidUntil: now.Add(time.Minute),
+	})
+	for w.Stats().Hits < 10 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	found := w.Stats().Hits
+	stored := uint64(0)
+	for _, err := range events.Read[events.ShareFound](context.Background(), b, events.AtSite("demo")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored++
+	}
+	if stored != found || w.outbox.Dropped() != 0 {
+		t.Errorf("%d shares found, %d stored", found, stored)
+	}
+	for {
+		select {
+		case s = <-last:
+			if s.Leaving {
+				if s.Units[0].PowerWatts != 0 {
+					t.Errorf("leaves with %d W", s.Units[0].PowerWatts)
+				}
+				return
+			}
+		case <-time.After(patience):
+			t.Fatal("no goodbye")
+		}
+	}
+}
+
+func TestMillijoules(t *testing.T) {
+	got := millijoules(3500, 200e12)
+	want := new(big.Int).Div(big.NewInt(3_500_000_000_000_000_000), big.NewInt(200_000_000_000_000))
+	if got != want.Int64() {
+		t.Errorf("%d, want %s", got, want)
+	}
+}
