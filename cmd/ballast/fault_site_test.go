@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/handlers/audit"
+	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/workers/agent"
+	"github.com/ballast-energy/ballast/workers/modelled"
+)
+
+// faultSiteID is the site of the fault tests.
+const faultSiteID = "tx1"
+
+// faultSite is a site whose roles are processes of the real binary, to be
+// killed, and whose load and machines are in the test, to be watched.
+type faultSite struct {
+	t *testing.T
+	// dir holds data and configuration; url is where the bus listens.
+	dir, url, conf string
+	server         *process
+	// b is the test's own connection.
+	b *bus.Bus
+}
+
+// faultOptions of a site; zero values are filled in.
+type faultOptions struct {
+	// window in which the bus remembers message ids: what takes minutes on a
+	// real site (a replica that sleeps longer than the window) takes seconds
+	// with a small one.
+	window time.Duration
+	// lease of a permit.
+	lease time.Duration
+	// payload is the largest message, bytes.
+	payload int
+}
+
+const faultConfig = `bus:
+  data_dir: %s
+  listen: %s
+  duplicate_window: %s
+  max_payload: %d
+sites:
+  - id: tx1
+    limit: %s
+    ai_nameplate: 1MW
+    reserve: {margin: 10kW, envelope: 0s}
+    meters:
+      - {id: ai-feeder, measures: ai, period: 1s, stale: 5s, max: 2MW}
+      - {id: mining-1, measures: mining, period: 1s, stale: 5s, max: 2MW}
+    policy:
+      lease: %s
+      dead: 60s
+      restart_delay: 0s
+      ramp_per_second: 1MW
+      ramp_burst: 1MW
+      min_on: 0s
+      min_off: 0s
+      hysteresis: 0W
+      economics: false
+    tariff: {interval: 60s, grace: 1s, accrual: 2s, energy_price: 40.00, pool_fee: 1%%, scheme: fpps}
+`
+
+// newFaultSite starts the bus process and connects to it.
+func newFaultSite(t *testing.T, o faultOptions) *faultSite {
+	t.Helper()
+	if o.window == 0 {
+		o.window = 2 * time.Minute
+	}
+	if o.lease == 0 {
+		o.lease = 10 * time.Second
+	}
+	if o.payload == 0 {
+		o.payload = 1 << 20
+	}
+	s := &faultSite{t: t, dir: t.TempDir()}
+	addr := freeAddress(t)
+	s.url = "nats://" + addr
+	s.conf = filepath.Join(s.dir, "site.yaml")
+	text := fmt.Sprintf(faultConfig, filepath.Join(s.dir, "data"), addr, o.window, o.payload, "1MW", o.lease)
+	if err := os.WriteFile(s.conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.startBus()
+	s.b = s.connect("test")
+	return s
+}
+
+// startBus starts the bus process on the site's directory and port.
+func (s *faultSite) startBus() {
+	s.t.Helper()
+	s.server = start(s.t, s.dir, "serve", "--role", "bus", "--config", s.conf, "--json")
+	s.server.waitLine(`"serving"`, 60*time.Second)
+}
+
+// role starts one more process of a role and waits until it serves.
+func (s *faultSite) role(role, name string, args ...string) *process {
+	s.t.Helper()
+	p := start(s.t, s.dir, append([]string{"serve", "--role", role, "--site", faultSiteID, "--name", name, "--server", s.url, "--json"}, args...)...)
+	p.waitLine(`"serving"`, 60*time.Second)
+	return p
+}
+
+// connect makes a connection to the bus that lasts until the end of the test.
+func (s *faultSite) connect(name string) *bus.Bus {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	b, err := bus.Open(ctx, bus.Config{URL: s.url, Name: name})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		_ = b.Close(ctx) // the server may be dead, which is what is tested
+	})
+	return b
+}
+
+// running starts loops that end, and are waited for, with stop or the test.
+func (s *faultSite) running(loops ...func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
+	var wg sync.WaitGroup
+	for _, loop := range loops {
+		wg.Go(func() { loop(ctx) })
+	}
+	stop = func() { cancel(); wg.Wait() }
+	s.t.Cleanup(stop)
+	return stop
+}
+
+// Load of the fault tests: the AI load climbs in small steps, each of which
+// takes power from some machine, and falls back at once, which gives it back
+// on the next tick.
+const (
+	feedPeriod = 4 * time.Millisecond
+	feedLow    = 600_000
+	feedStep   = 500
+	feedSteps  = 600
+)
+
+// feed publishes readings of the AI meter, 250 a second, whatever becomes of
+// them: a meter does not wait for the bus.
+func (s *faultSite) feed(ctx context.Context) {
+	tick := time.NewTicker(feedPeriod)
+	defer tick.Stop()
+	for n := int64(0); ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s.reading("ai-feeder", feedLow+n%feedSteps*feedStep)
+	}
+}
+
+// calm publishes readings of a constant AI load, 20 a second.
+func (s *faultSite) calm(watts int64) func(context.Context) {
+	return func(ctx context.Context) {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			s.reading("ai-feeder", watts)
+		}
+	}
+}
+
+// reading publishes one reading without waiting for anything.
+func (s *faultSite) reading(meter string, watts int64) {
+	now := time.Now().UTC()
+	m, err := events.Encode(s.b.Prefix(), events.New(faultSiteID, meter, &events.MeterReading{PowerWatts: watts, SampledAt: now, Quality: events.QualityGood}).At(now))
+	if err == nil {
+		err = s.b.Conn().PublishMsg(m)
+	}
+	if err != nil && !s.b.Conn().IsReconnecting() && ctxErr(s.t.Context()) == nil {
+		s.t.Logf("reading: %v", err)
+	}
+}
+
+func ctxErr(ctx context.Context) error { return ctx.Err() }
+
+// signals publishes a curtail of one second every three seconds, and an emergency and
+// its end now and then. Each is repeated until the bus has it.
+func (s *faultSite) signals(ctx context.Context) {
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(3 * time.Second):
+		}
+		to := int64(50_000 * (n % 5))
+		sig := &events.GridSignal{SignalID: fmt.Sprintf("curtail-%d", n), Kind: events.SignalCurtail, PowerWatts: &to, DurationSeconds: 1, Reason: "fault test"}
+		if n%4 == 0 {
+			sig.Kind, sig.PowerWatts = events.SignalEmergency, nil
+		}
+		s.publish(ctx, events.New(faultSiteID, "ercot", sig).WithID(faultSiteID+"/"+sig.SignalID))
+	}
+}
+
+// publish stores an event, however often the bus goes away meanwhile.
+func (s *faultSite) publish(ctx context.Context, e *events.Event) {
+	var err error
+	for ctx.Err() == nil {
+		try, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err = s.b.Publish(try, e)
+		cancel()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	if err != nil {
+		s.t.Logf("publish %s: %v", e.ID, err)
+	}
+}
+
+// machines are modelled machines behind one agent in the test, with a record
+// of every order they got.
+type machines struct {
+	*modelled.Fleet
+	agent *agent.Agent
+
+	mu     sync.Mutex
+	orders []order
+}
+
+// order to one machine at an instant of this process.
+type order struct {
+	at    time.Time
+	unit  int
+	watts int64
+}
+
+// quick is a machine that boots and falls fast enough for a test.
+var quick = modelled.Class{Name: "quick", Levels: []modelled.Level{{Watts: 1750, HashrateGHs: 100_000}, {Watts: 3500, HashrateGHs: 200_000}}, Fall: 500 * time.Millisecond, Boot: 500 * time.Millisecond}
+
+// machines starts count machines behind an agent with a connection of its own.
+func (s *faultSite) machines(agentID string, count int) (*machines, func()) {
+	s.t.Helper()
+	b := s.connect(agentID)
+	plant, err := modelled.NewPlant(modelled.PlantConfig{Site: faultSiteID, Period: 500 * time.Millisecond, Seed: 1}, b)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	fleet, err := plant.NewFleet(modelled.FleetConfig{Agent: agentID, Count: count, Class: quick, Meter: "mining-1"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	m := &machines{Fleet: fleet}
+	if m.agent, err = agent.New(agent.Config{Site: faultSiteID, Agent: agentID, StatusPeriod: time.Second, DrainTimeout: 2 * time.Second}, b, m); err != nil {
+		s.t.Fatal(err)
+	}
+	stop := s.running(
+		func(ctx context.Context) { _ = plant.Run(ctx) },   // what is left at the end is nobody's loss
+		func(ctx context.Context) { _ = m.agent.Run(ctx) }, // no goodbye where the bus is dead
+	)
+	select {
+	case <-m.agent.Ready():
+	case <-time.After(30 * time.Second):
+		s.t.Fatalf("agent %s was not heard within 30 s; the bus says:\n%s", agentID, s.server.output())
+	}
+	return m, stop
+}
+
+// Drive implements agent.Driver and remembers.
+func (m *machines) Drive(orders []agent.Order) {
+	now := time.Now()
+	m.mu.Lock()
+	for _, o := range orders {
+		m.orders = append(m.orders, order{now, o.Unit, o.Watts})
+	}
+	m.mu.Unlock()
+	m.Fleet.Drive(orders)
+}
+
+// since lists the orders after t.
+func (m *machines) since(t time.Time) []order {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []order
+	for _, o := range m.orders {
+		if o.at.After(t) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// permitted is the sum of the setpoints in force.
+func (m *machines) permitted() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := map[int]int64{}
+	for _, o := range m.orders {
+		last[o.unit] = o.watts
+	}
+	var sum int64
+	for _, w := range last {
+		sum += w
+	}
+	return sum
+}
+
+// until waits for a condition.
+func until(t *testing.T, within time.Duration, what string, f func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for !f() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", within, what)
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatalf("%s: %v", what, t.Context().Err())
+		}
+	}
+}
+
+// last is the newest event of a type at the site, nil when there is none.
+func last[T any, P events.PayloadOf[T]](s *faultSite, from time.Time) *events.Of[T] {
+	s.t.Helper()
+	var out *events.Of[T]
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	for e, err := range events.Read[T, P](ctx, s.b, events.AtSite(faultSiteID), events.Since(from)) {
+		if err == nil {
+			out = &e
+		}
+	}
+	return out
+}
+
+// next waits for an event of a type that is stored from now on and satisfies
+// ok, and returns it.
+func next[T any, P events.PayloadOf[T]](s *faultSite, within time.Duration, what string, ok func(events.Of[T]) bool) events.Of[T] {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), within)
+	defer cancel()
+	for e, err := range events.Read[T, P](ctx, s.b, events.AtSite(faultSiteID), events.NewOnly()) {
+		if err == nil && ok(e) {
+			return e
+		}
+	}
+	s.t.Fatalf("not within %v: %s", within, what)
+	panic("unreachable")
+}
+
+// decided waits for a decision that is made from now on.
+func (s *faultSite) decided(within time.Duration, what string) {
+	s.t.Helper()
+	next(s, within, what, func(events.Of[events.DispatchDecided]) bool { return true })
+}
+
+// verify folds the journal undisturbed and compares it with what was stored.
+func (s *faultSite) verify(grace time.Duration) map[string]*audit.Report {
+	s.t.Helper()
+	var ds []decider.Decider
+	for _, f := range roles.Deciders(false) {
+		d, err := f()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		ds = append(ds, d)
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), 60*time.Second)
+	defer cancel()
+	reports, err := audit.Verify(ctx, audit.Live(s.b, faultSiteID), audit.Options{Grace: grace}, ds...)
+	if err != nil {
+		s.t.Fatalf("verify: %v", err)
+	}
+	out := map[string]*audit.Report{}
+	for _, r := range reports {
+		out[r.Identity.Name] = r
+	}
+	return out
+}
+
+// identical fails the test unless what every decider said is what an
+// undisturbed fold of the journal says: nothing twice, nothing missing.
+func (s *faultSite) identical(grace time.Duration) {
+	s.t.Helper()
+	for name, r := range s.verify(grace) {
+		if !r.Clean() || len(r.Lost) > 0 || r.Equal != r.Stored {
+			s.t.Errorf("%s:\n%s", name, r)
+			continue
+		}
+		s.t.Logf("%s: %d messages, %d outputs, all equal", name, r.Messages, r.Equal)
+	}
+}
+
+// quiet waits until the journal has gone on for d after now, so that everything
+// decided until now is older than d.
+func (s *faultSite) quiet(d time.Duration) {
+	s.t.Helper()
+	from := time.Now().Add(d)
+	next(s, d+30*time.Second, "the clock goes on", func(e events.Of[events.ClockTick]) bool { return e.Arrived.After(from) })
+}
+
+// decisions are the stored outputs of dispatch, by cause.
+type decisions map[[2]uint64][]stored
+
+// stored is one output: its id, its type and where it stands.
+type stored struct {
+	id       string
+	key      events.OrderKey
+	sequence uint64
+	arrived  time.Time
+	event    *events.Event
+}
+
+// whole reads COMMANDS and fails the test unless every message is there once
+// and every cause with commands has all of them, numbered from 0, and with
+// them the decision that explains them.
+func (s *faultSite) whole() decisions {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 60*time.Second)
+	defer cancel()
+	all := decisions{}
+	ids := map[string]uint64{}
+	for e, err := range s.b.Events(ctx, events.ReadRequest{Stream: events.StreamCommands, Site: faultSiteID}) {
+		var bad *events.DecodeError
+		if errors.As(err, &bad) {
+			s.t.Errorf("COMMANDS holds what is no event: %v", err)
+			continue
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if first, twice := ids[e.ID]; twice {
+			s.t.Errorf("%s is stored twice: COMMANDS/%d and COMMANDS/%d", e.ID, first, e.Sequence)
+		}
+		ids[e.ID] = e.Sequence
+		_, name, key, ok := decider.ParseMessageID(e.ID)
+		if ok && name == "dispatch" {
+			at := [2]uint64{key.Epoch, key.Sequence}
+			all[at] = append(all[at], stored{e.ID, key, e.Sequence, e.Arrived, e})
+		}
+	}
+	for at, outs := range all {
+		var lowered, raised int64
+		var why *events.DispatchDecided
+		commands := 0
+		for i, o := range outs {
+			if int(o.key.Ordinal) != i {
+				s.t.Errorf("cause %d/%d: output %d is %s: a half decision", at[0], at[1], i, o.id)
+			}
+			switch p := o.event.Data.(type) {
+			case *events.CommandCurtail:
+				commands++
+				lowered += int64(len(p.Units))
+			case *events.CommandRamp:
+				commands++
+				raised += int64(len(p.Units))
+			case *events.DispatchDecided:
+				why = p
+			}
+		}
+		switch {
+		case commands > 0 && why == nil:
+			s.t.Errorf("cause %d/%d: %d commands and no dispatch.decided: %s", at[0], at[1], commands, outs[0].id)
+		case why != nil && why.UnitsRaised > raised:
+			s.t.Errorf("cause %d/%d: the decision raises %d units, the commands %d", at[0], at[1], why.UnitsRaised, raised)
+		}
+	}
+	return all
+}
+
+// journalState is the newest sequence of JOURNAL and the present epoch.
+func (s *faultSite) journalState() (last, epoch uint64) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	st, err := s.b.JetStream().Stream(ctx, events.StreamJournal)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	o, err := s.b.CurrentEpoch(ctx, faultSiteID)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return st.CachedInfo().State.LastSeq, o.Epoch
+}
+
+// tail is the end of a text, for messages.
+func tail(s string, lines int) string {
+	all := strings.Split(s, "\n")
+	return strings.Join(all[max(len(all)-lines, 0):], "\n")
+}
