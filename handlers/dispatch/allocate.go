@@ -15,8 +15,7 @@ const raiseGap = 100 * milli
 
 // decide lowers what must fall, raises what may rise, and writes it all down:
 // reductions, ramps, renewals, alerts, and last the reasons.
-func (d *Dispatch) decide(e *events.Event, out *decider.Outbox, tick bool) {
-	before := d.setSum
+func (d *Dispatch) decide(e *events.Event, out *decider.Outbox, before int64, tick bool) {
 	if d.recheck {
 		d.shedOwn()
 		d.recheck = false
@@ -57,22 +56,30 @@ func (d *Dispatch) onlyRepeats() bool {
 	return true
 }
 
-// shedOwn lowers units for reasons of their own: a limit set on site, or
-// economics.
+// shedOwn lowers every unit that must fall for reasons of its own.
 func (d *Dispatch) shedOwn() {
 	if d.setSum == 0 {
 		return
 	}
 	for _, u := range d.order {
-		if u.set == 0 || u.fixed {
-			continue
-		}
-		if u.set > u.limit() {
-			d.lower(u, u.fit(u.limit()), events.ReasonWorker)
-		}
-		if u.set > 0 && !d.pays(u) && d.now-u.onSince >= d.site.minOn {
-			d.lower(u, 0, events.ReasonEconomics)
-		}
+		d.shedUnit(u)
+	}
+}
+
+// shedUnit lowers u for a reason of its own: a limit set on site, economics,
+// or ill health that lasts.
+func (d *Dispatch) shedUnit(u *unit) {
+	if u.set == 0 || u.fixed {
+		return
+	}
+	if u.set > u.limit() {
+		d.lower(u, u.fit(u.limit()), events.ReasonWorker)
+	}
+	if u.set > 0 && u.unhealthyAt >= 0 && d.now-u.unhealthyAt >= unhealthyGrace {
+		d.lower(u, 0, events.ReasonWorker)
+	}
+	if u.set > 0 && !d.pays(u) && d.now-u.onSince >= d.site.minOn {
+		d.lower(u, 0, events.ReasonEconomics)
 	}
 }
 
@@ -138,23 +145,24 @@ func (d *Dispatch) ready(u *unit) bool {
 }
 
 // raise gives free headroom to units that are ready, best first. Where the
-// ramp bucket runs dry nothing worse is raised either.
+// ramp bucket runs dry nothing worse is raised either. A unit that waits for
+// room while worse ones run takes their place.
 func (d *Dispatch) raise() {
 	d.joining, d.raisedAt = false, d.now
-	if !d.mayRaise() {
+	if !d.mayRaise() || len(d.order) == 0 {
 		return
 	}
 	usable := d.load.Cap - d.excess()
-	if free := usable - d.setSum - d.extraSum; free <= 0 || free < d.site.hysteresis {
-		return
-	}
+	free := usable - d.setSum - d.extraSum
 	// What falls still occupies its room; only the unit that falls may rise
 	// into it.
 	room := usable - d.raiseSum
-	if room < 0 {
+	if free < 0 || room < 0 {
 		return
 	}
 	d.refill()
+	var waiting *unit
+	short := int64(0)
 	for _, u := range d.order {
 		if d.tokens <= 0 {
 			return
@@ -163,8 +171,14 @@ func (d *Dispatch) raise() {
 		if u.set >= top || !d.ready(u) {
 			continue
 		}
-		w := u.fit(min(top, u.raiseBook+room))
+		w := u.set
+		if free > 0 && free >= d.site.hysteresis {
+			w = u.fit(min(top, u.raiseBook+room))
+		}
 		if w <= u.set {
+			if waiting == nil && u.set == 0 {
+				waiting, short = u, max(u.least(), d.site.hysteresis)-free
+			}
 			continue
 		}
 		dry := false
@@ -184,6 +198,36 @@ func (d *Dispatch) raise() {
 			return
 		}
 	}
+	if waiting != nil && len(d.raised) == 0 {
+		d.makeWay(waiting, short)
+	}
+}
+
+// makeWay stops the worst units so that a clearly better one can have their
+// power on a later tick. That is an economic stop: minimum on-times hold, and
+// it waits until nothing else is on its way down.
+func (d *Dispatch) makeWay(better *unit, short int64) {
+	if short <= 0 || d.now < d.settleAt {
+		return
+	}
+	from := len(d.order)
+	for freed := int64(0); freed < short; {
+		if from--; from < 0 || d.order[from].merit <= better.merit+better.merit/20 {
+			return
+		}
+		if u := d.order[from]; d.mayStop(u) {
+			freed += u.set
+		}
+	}
+	for i := len(d.order) - 1; i >= from; i-- {
+		if u := d.order[i]; d.mayStop(u) {
+			d.lower(u, 0, events.ReasonEconomics)
+		}
+	}
+}
+
+func (d *Dispatch) mayStop(u *unit) bool {
+	return u.set > 0 && !u.fixed && !u.raising && u.reason == "" && d.now-u.onSince >= max(d.site.minOn, reissueAfter)
 }
 
 // ramp notes that u gets a ramp for its present setpoint in this fold.

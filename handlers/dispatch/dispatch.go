@@ -113,12 +113,11 @@ func (d *Dispatch) Identity() decider.Identity { return d.who }
 // Fold implements decider.Decider.
 func (d *Dispatch) Fold(e *events.Event, out *decider.Outbox) {
 	d.advance(e)
+	before := d.setSum
 	tick := false
 	switch p := e.Data.(type) {
 	case *events.WorkerStatus:
-		if d.onStatus(e.Source, p) {
-			d.recheck = true
-		}
+		d.onStatus(e.Source, p)
 	case *events.MeterReading:
 		if d.onReading(e.Source, d.wall, p) {
 			d.look(true)
@@ -136,7 +135,7 @@ func (d *Dispatch) Fold(e *events.Event, out *decider.Outbox) {
 	case *events.MarketQuote:
 		d.recheck = d.onQuote(p) || d.recheck
 	}
-	d.decide(e, out, tick)
+	d.decide(e, out, before, tick)
 }
 
 // advance moves time to the arrival of e and lets happen what happens by time

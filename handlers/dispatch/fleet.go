@@ -101,37 +101,34 @@ func (a *agent) reindex() {
 	}
 }
 
-// onStatus folds what an agent says. It reports whether units must be looked
-// at again.
-func (d *Dispatch) onStatus(source string, s *events.WorkerStatus) bool {
+// onStatus folds what an agent says.
+func (d *Dispatch) onStatus(source string, s *events.WorkerStatus) {
 	a := d.agents[source]
 	if a == nil {
 		if !s.Announce || s.Leaving || len(s.Units) == 0 {
-			return false
+			return
 		}
 		if len(d.roster) >= MaxAgents {
 			d.crowded()
-			return false
+			return
 		}
 		a = newAgent(strings.Clone(source))
 		d.agents[a.id] = a
 		i, _ := slices.BinarySearchFunc(d.roster, a.id, func(x *agent, id string) int { return strings.Compare(x.id, id) })
 		d.roster = slices.Insert(d.roster, i, a)
 	}
-	again := false
+	refix := a.lost
 	switch {
 	case a.boot != s.BootID:
 		d.reboot(a, strings.Clone(s.BootID))
-		again = true
 	case s.Counter <= a.counter:
-		return false // late or repeated: it says nothing new
+		return // late or repeated: it says nothing new
 	}
 	a.counter, a.heard, a.gen = s.Counter, d.now, d.gen
 	if a.leaving != s.Leaving {
-		a.leaving, a.leftAt = s.Leaving, d.now
-		again = true
+		a.leaving, a.leftAt, refix = s.Leaving, d.now, true
 	}
-	if a.lost || a.leaving || again {
+	if refix {
 		a.lost = false
 		for _, u := range a.units {
 			d.fix(u, a.leaving)
@@ -147,20 +144,16 @@ func (d *Dispatch) onStatus(source string, s *events.WorkerStatus) bool {
 			if u = d.join(a, st); u == nil {
 				continue
 			}
-			again = true
 		} else if st.Capabilities != nil && !u.sameCaps(st.Capabilities) {
 			d.relearn(u, st.Capabilities)
-			again = true
 		}
-		if d.report(u, st) {
-			again = true
-		}
+		d.report(u, st)
+		d.shedUnit(u)
 	}
 	if a.silentAlert {
 		d.clearAlert(&d.alarms.Silent, &a.silentAlert, alarmSilent, a.id, "the agent is heard again")
 	}
 	d.touchAgent(a)
-	return again
 }
 
 // reboot takes a new process behind the same id: whatever the old one was
@@ -245,10 +238,8 @@ func (d *Dispatch) relearn(u *unit, c *events.Capabilities) {
 	d.joining = true
 }
 
-// report folds one unit's condition. It reports whether the unit may have to
-// be lowered for a reason of its own.
-func (d *Dispatch) report(u *unit, st *events.UnitStatus) bool {
-	again := false
+// report folds one unit's condition.
+func (d *Dispatch) report(u *unit, st *events.UnitStatus) {
 	most := 2 * u.caps.NameplateWatts // nobody draws more; a lie stays small
 	was := u.state
 	u.heard = d.now
@@ -260,12 +251,9 @@ func (d *Dispatch) report(u *unit, st *events.UnitStatus) bool {
 	} else {
 		u.applied, u.hasApplied = events.OrderKey{}, false
 	}
-	local := int64(-1)
+	u.local = -1
 	if st.LocalLimitWatts != nil {
-		local = watts(*st.LocalLimitWatts)
-	}
-	if local != u.local {
-		u.local, again = local, true
+		u.local = watts(*st.LocalLimitWatts)
 	}
 	switch {
 	case st.Healthy:
@@ -281,7 +269,6 @@ func (d *Dispatch) report(u *unit, st *events.UnitStatus) bool {
 		// ramp that answers this status can raise it again.
 		d.drop(u)
 		u.notBefore = max(u.notBefore, d.now+d.site.restart)
-		again = true
 	}
 	d.confirm(u)
 	overdue := u.overdue
@@ -290,7 +277,6 @@ func (d *Dispatch) report(u *unit, st *events.UnitStatus) bool {
 		d.judge(u)
 	}
 	d.touchUnit(u)
-	return again
 }
 
 // confirm notes what the newest status proves about the last change.

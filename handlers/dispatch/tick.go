@@ -61,17 +61,15 @@ func (d *Dispatch) visit() {
 		if u.fixed {
 			continue
 		}
-		if u.set > 0 && u.unhealthyAt >= 0 && d.now-u.unhealthyAt >= unhealthyGrace {
-			d.lower(u, 0, events.ReasonWorker)
-		}
-		if u.set > 0 && d.site.economics && !d.pays(u) && d.now-u.onSince >= d.site.minOn {
-			d.lower(u, 0, events.ReasonEconomics)
-		}
+		d.shedUnit(u)
 		if u.raising && u.agent.counter > u.counter && d.now-u.changedAt >= reissueAfter && u.reason == "" {
 			d.reissue(u, may)
 		}
 	}
 	d.visitMeters()
+	if d.crowd && len(d.roster) < MaxAgents && len(d.order) < MaxUnits {
+		d.clearAlert(&d.alarms.Crowd, &d.crowd, alarmCrowd, "site", "there is room for workers again")
+	}
 }
 
 // reissue repeats a ramp that newer statuses show to be lost, and gives up

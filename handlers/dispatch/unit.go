@@ -198,10 +198,18 @@ func (u *unit) fit(w int64) int64 {
 	return best
 }
 
+// least is the lowest setpoint at which u does anything.
+func (u *unit) least() int64 {
+	if len(u.caps.LevelsWatts) > 0 {
+		return u.caps.LevelsWatts[0]
+	}
+	return max(u.caps.MinWatts, 1)
+}
+
 // step is the largest rise that u can only make at once.
 func (u *unit) step() int64 {
 	if len(u.caps.LevelsWatts) == 0 {
-		return max(u.caps.MinWatts, 1)
+		return u.least()
 	}
 	s, last := int64(0), int64(0)
 	for _, l := range u.caps.LevelsWatts {
@@ -287,6 +295,7 @@ func (d *Dispatch) drop(u *unit) {
 	}
 	u.raising, u.tries, u.inflight = false, 0, 0
 	u.fallBy = max(u.fallBy, d.now+u.fall+answerGrace)
+	d.settleAt = max(d.settleAt, u.fallBy)
 }
 
 // byMerit orders units best first, totally.
