@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -24,6 +25,9 @@ const (
 	runLength = 256
 	// cursorIdle is when the server forgets a reader that asks for nothing.
 	cursorIdle = 30 * time.Second
+	// silentTicks of the heartbeat without a sign of the server mean that it
+	// has forgotten the request.
+	silentTicks = int(pull.Silence / pull.Heartbeat)
 	// apiWait bounds one request to the JetStream API.
 	apiWait = 5 * time.Second
 	// finiteRetry is how long a read that does not follow waits for a bus
@@ -48,7 +52,7 @@ type cursor struct {
 	stop    uint64 // last sequence of a read that does not follow
 	done    bool
 	run     []Raw
-	timer   *time.Timer
+	ticker  *time.Ticker
 }
 
 func (b *Bus) newCursor(ctx context.Context, p plan) (*cursor, error) {
@@ -74,7 +78,7 @@ func (b *Bus) newCursor(ctx context.Context, p plan) (*cursor, error) {
 			return c, nil
 		}
 	}
-	c.timer = time.NewTimer(time.Hour)
+	c.ticker = time.NewTicker(pull.Heartbeat)
 	if err := c.attach(ctx); err != nil {
 		c.close()
 		return nil, err
@@ -145,8 +149,8 @@ func (c *cursor) detach() {
 
 func (c *cursor) close() {
 	c.detach()
-	if c.timer != nil {
-		c.timer.Stop()
+	if c.ticker != nil {
+		c.ticker.Stop()
 	}
 }
 
@@ -205,15 +209,24 @@ func (c *cursor) wait(ctx context.Context, ch <-chan *nats.Msg) (*nats.Msg, erro
 	if ch == nil {
 		return nil, ctx.Err()
 	}
-	c.timer.Reset(pull.Silence)
+	// In a flood the next message is there after a moment; that is cheaper
+	// than to be woken for it.
+	runtime.Gosched()
 	select {
 	case m := <-ch:
 		return m, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-c.timer.C:
-		return nil, nil
+	default:
 	}
+	for range silentTicks + 1 {
+		select {
+		case m := <-ch:
+			return m, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-c.ticker.C:
+		}
+	}
+	return nil, nil
 }
 
 // take handles one delivery: a stored message goes to the run, a status is

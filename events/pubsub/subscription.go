@@ -24,6 +24,9 @@ import (
 const (
 	// apiWait bounds one request to the JetStream API.
 	apiWait = 5 * time.Second
+	// silentTicks of the heartbeat without a sign of the server mean that it
+	// has forgotten the request.
+	silentTicks = int(pull.Silence/pull.Heartbeat) + 1
 	// stallAfter is when pending messages that do not come count as a stall.
 	stallAfter = 2 * time.Second
 )
@@ -56,7 +59,7 @@ type subscription struct {
 	last     uint64 // newest sequence delivered
 	pending  uint64 // behind it
 	lastSeen time.Time
-	silences int
+	quiet    int // heartbeats' times without a sign of the server
 
 	held   registry
 	ready  []*held       // in Unordered mode: to be delivered
@@ -153,8 +156,8 @@ func (x *subscription) workers(wg *sync.WaitGroup) []chan *held {
 
 // pull takes messages from the server until stopped.
 func (x *subscription) pull(in []chan *held) {
-	timer := time.NewTimer(pull.Silence)
-	defer timer.Stop()
+	ticker := time.NewTicker(pull.Heartbeat)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-x.stopping:
@@ -177,7 +180,6 @@ func (x *subscription) pull(in []chan *held) {
 			x.ready = x.ready[1:]
 			continue
 		default:
-			timer.Reset(pull.Silence)
 			select {
 			case got = <-x.loop.C():
 			case out <- m:
@@ -186,7 +188,7 @@ func (x *subscription) pull(in []chan *held) {
 				continue
 			case <-x.wake:
 				continue
-			case <-timer.C:
+			case <-ticker.C:
 				if x.silence() {
 					x.reattach(in)
 				}
@@ -195,7 +197,7 @@ func (x *subscription) pull(in []chan *held) {
 				return
 			}
 		}
-		x.silences = 0
+		x.quiet = 0
 		if x.take(got, in) == pull.Lost {
 			x.reattach(in)
 		}
@@ -263,16 +265,18 @@ func (x *subscription) ask() {
 	}
 }
 
-// silence is called when nothing came for pull.Silence. True means that asking
-// again did not help either.
+// silence is called for every heartbeat's time without a sign of the server.
+// True means that asking again did not help either.
 func (x *subscription) silence() bool {
 	x.watch()
 	if x.loop.Owed() == 0 {
 		return false // nothing was asked for: all room is taken
 	}
-	x.loop.Forget()
-	x.silences++
-	return x.silences > 1
+	x.quiet++
+	if x.quiet == silentTicks {
+		x.loop.Forget() // the request is lost: ask again
+	}
+	return x.quiet >= 2*silentTicks
 }
 
 // watch raises the alarm when messages wait and do not come.
@@ -289,7 +293,7 @@ func (x *subscription) watch() {
 // reattach finds the consumer again, however long that takes.
 func (x *subscription) reattach(in []chan *held) {
 	x.loop.Stop()
-	x.silences = 0
+	x.quiet = 0
 	x.rest(in) // what has come is not lost
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
