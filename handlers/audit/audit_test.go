@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
 
 	"github.com/ballast-energy/ballast/events"
@@ -314,16 +315,34 @@ func TestDamagedFile(t *testing.T) {
 	}
 }
 
+// The lines under the compression are the interesting part.
 func FuzzReadFile(f *testing.F) {
+	f.Add([]byte(`{"format":"ballast-export/1","site":"tx1","prefix":"ballast"}
+{"stream":"JOURNAL","sequence":1,"arrived":"2026-01-01T00:00:00Z","subject":"a.b","payload":"{}"}
+{"lines":1}
+`))
 	f.Add([]byte("{}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, lines, err := audit.ReadFile(bytes.NewReader(data))
+		var buf bytes.Buffer
+		z, err := zstd.NewWriter(&buf, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstd.MinWindowSize))
 		if err != nil {
-			return
+			t.Fatal(err)
 		}
-		for _, err := range lines {
+		if _, err := z.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, in := range [][]byte{data, buf.Bytes()} {
+			_, lines, err := audit.ReadFile(bytes.NewReader(in))
 			if err != nil {
-				return
+				continue
+			}
+			for l, err := range lines {
+				if err == nil && l.Stream == "" {
+					t.Error("a line without a stream")
+				}
 			}
 		}
 	})

@@ -98,7 +98,7 @@ func (l *Line) raw() (*decider.Raw, error) {
 // reads from r, once. A file that was cut off ends with ErrFile after its last
 // whole line.
 func ReadFile(r io.Reader) (*FileHeader, iter.Seq2[*Line, error], error) {
-	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(32<<20))
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
