@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"sync"
 	"time"
@@ -25,6 +26,13 @@ const MaxUnitsPerStatus = 500
 const (
 	DefaultAnnouncePeriod = 30 * time.Second
 	DefaultDrainTimeout   = 5 * time.Second
+)
+
+// A broadcast makes everybody answer at once: the answers are spread over a
+// moment, or those of the first would hold up the broadcast to the last.
+const (
+	answerAfter  = 10 * time.Millisecond
+	answerWithin = 30 * time.Millisecond
 )
 
 // Bus is what an agent needs of the bus; *bus.Bus is one.
@@ -130,8 +138,10 @@ type Agent struct {
 	// Of the agent's goroutine.
 	decoder    events.Decoder
 	orders     []Order
-	telling    []int  // units with news
-	isTelling  []bool // per unit
+	telling    []int          // units with news
+	isTelling  []bool         // per unit
+	newsAt     permit.Instant // when news is told
+	spread     time.Duration  // answers to a broadcast wait this long
 	everyone   []int
 	statusAt   permit.Instant
 	announceAt permit.Instant
@@ -179,6 +189,9 @@ func New(cfg Config, bus Bus, driver Driver) (*Agent, error) {
 		return nil, err
 	}
 	a.isTelling = make([]bool, len(a.units))
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(cfg.Agent)) // never fails
+	a.spread = answerAfter + time.Duration(h.Sum32())%answerWithin
 	p := bus.Prefix()
 	a.curtailSubject = events.Subject(p, cfg.Site, events.TypeCommandCurtail, cfg.Agent)
 	a.broadcastSubject = events.BroadcastSubject(p, cfg.Site)

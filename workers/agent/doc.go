@@ -22,7 +22,8 @@
 // on stored.command.ramp.<agent>; renewals on permit.renewed.<agent>. It
 // publishes worker.status: an announcement at start, when the connection comes
 // back, and every AnnouncePeriod; every unit every StatusPeriod; and at once
-// for units whose state changed or that obeyed a command. Announcements are
+// for units whose state changed or that obeyed a command; answers to a broadcast
+// come within some hundredths of a second. Announcements are
 // repeated until the bus acknowledges them. There is nothing to subscribe to
 // for "announce yourself": who starts late hears everybody within
 // AnnouncePeriod.

@@ -103,6 +103,9 @@ func (a *Agent) untilNext() time.Duration {
 	if end, live := a.panel.Next(); live {
 		next = min(next, end)
 	}
+	if len(a.telling) > 0 && a.nc.IsConnected() {
+		next = min(next, a.newsAt)
+	}
 	if next == math.MaxInt64 {
 		return time.Hour
 	}
@@ -142,6 +145,9 @@ func (a *Agent) receive(m *nats.Msg) {
 	switch p := e.Data.(type) {
 	case *events.CommandCurtail:
 		a.obey("curtail", a.panel.Curtail(now, p))
+		if m.Subject == a.broadcastSubject {
+			a.newsAt = now.Add(a.spread)
+		}
 	case *events.CommandRamp:
 		// Nobody but the server may publish on this subject, and it does so
 		// after storing.
@@ -159,7 +165,10 @@ func (a *Agent) receive(m *nats.Msg) {
 // obey drives the units that a fold changed and remembers what is to be told.
 func (a *Agent) obey(kind string, out permit.Outcome) {
 	a.drive(out.Changed, a.panel.Setpoint)
-	a.tell(out.Telling)
+	if len(out.Telling) > 0 {
+		a.tell(out.Telling)
+		a.newsAt = 0
+	}
 	a.cfg.Metrics.count(kind, out)
 	if kind == "lease" && len(out.Telling) > 0 {
 		a.cfg.Metrics.failsafes.Add(float64(len(out.Telling)))

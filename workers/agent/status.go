@@ -43,7 +43,7 @@ func (a *Agent) tellAll() {
 // flush tells the news. What cannot be sent now stays news: an announcement
 // follows when the connection is back.
 func (a *Agent) flush() {
-	if len(a.telling) == 0 || !a.nc.IsConnected() {
+	if len(a.telling) == 0 || !a.nc.IsConnected() || a.cfg.Clock() < a.newsAt {
 		return
 	}
 	if err := a.status(a.telling, statusNews); err != nil {
