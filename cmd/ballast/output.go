@@ -140,3 +140,10 @@ func group(s string) string {
 
 // clock writes a time of day with milliseconds, UTC.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
+
+// title opens a block for a person; JSON has none.
+func (p *printer) title(s string) {
+	if !p.json {
+		p.linef("%s", p.paint(codeTitle, s))
+	}
+}

@@ -60,7 +60,8 @@ configuration or a join token names. Any number of dispatchers may run: they
 fold the same journal and the bus keeps one copy of each decision.
 
 Roles:
-  bus         the embedded server, its streams, and the sites of the configuration
+  bus         the embedded server (or the one of --server), its streams, and the
+              sites of the configuration
   dispatcher  the deciders (dispatch, settlement) of each --site
   pool        the practice pool: work and verdicts on a private chain, no money
   market      repeats a market quote (--btc-price)
@@ -133,6 +134,9 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 			}
 		}
 	}
+	if slices.Contains(f.roles, roleDispatcher) {
+		options = append(options, roles.Inspector())
+	}
 	for _, role := range serveRoles {
 		if !slices.Contains(f.roles, role) {
 			continue
@@ -168,15 +172,23 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	return errors.Join(err, failure.Err(), stopApp(app))
 }
 
-// openFor runs the embedded server with the bus role, and never without.
+// openFor runs the embedded server with the bus role, and never without. With
+// the bus role on somebody else's server the streams are declared there.
 func (a *app) openFor(ctx context.Context, f *serveFlags, conf *config.Config) (*bus.Bus, error) {
-	if slices.Contains(f.roles, roleBus) {
-		if !conf.Bus.Embedded() {
-			return nil, withCode(exitUsage, errors.New("the bus role runs the embedded server: leave out --server, bus.url and the join token"))
-		}
-		return bus.Open(ctx, conf.Bus)
+	if !slices.Contains(f.roles, roleBus) {
+		return a.connect(ctx, conf.Bus.Name)
 	}
-	return a.connect(ctx, conf.Bus.Name)
+	b, err := bus.Open(ctx, conf.Bus)
+	if err != nil {
+		return nil, err
+	}
+	if !conf.Bus.Embedded() {
+		if err := b.EnsureStreams(ctx); err != nil {
+			closeBus(b)
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 // module is one role for one site.

@@ -87,7 +87,7 @@ func (a *app) up(ctx context.Context, f *demoFlags) error {
 	views := make([]*siteview.View, len(demos))
 	options := []fx.Option{
 		fx.NopLogger, fx.StartTimeout(startTimeout), fx.StopTimeout(stopTimeout),
-		roles.Bus(b, failure, log, prometheus.NewRegistry()),
+		roles.Bus(b, failure, log, prometheus.NewRegistry()), roles.Inspector(),
 	}
 	var playing sync.WaitGroup // recordings not yet at their end
 	for i, d := range demos {

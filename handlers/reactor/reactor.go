@@ -166,10 +166,16 @@ func Handle[T any, P events.PayloadOf[T]](r *Reactor, name, stream string, f fun
 		}
 		return f(withCause(m.Context(), e), events.Of[T]{Meta: e.Meta, Data: *p})
 	})
-	c := r.m.handler(r.cfg.Name, name)
-	// The first is the outermost.
-	h.AddMiddleware(c.measure, r.deadLetters(c), r.retry(c), recoverer)
+	h.AddMiddleware(r.Middlewares(name)...)
 	return nil
+}
+
+// Middlewares are those that every handler runs behind, the outermost first:
+// metrics, dead letters, retry, recover. Handle adds them by itself; a
+// measurement of what they cost needs them by hand.
+func (r *Reactor) Middlewares(handler string) []message.HandlerMiddleware {
+	c := r.m.handler(r.cfg.Name, handler)
+	return []message.HandlerMiddleware{c.measure, r.deadLetters(c), r.retry(c), recoverer}
 }
 
 // topics are the subjects that carry t in a stream; the first names the

@@ -127,7 +127,7 @@ func Run(ctx context.Context, c Config, progress func(done, of int)) (*Result, e
 	}
 	spawn("readings", func(ctx context.Context) error { return readings(ctx, b, c.ReadingsPerSecond) })
 	if c.HashThreads > 0 {
-		stop, err := hash(c.HashThreads)
+		stop, err := Hash(c.HashThreads)
 		if err != nil {
 			return nil, err
 		}
@@ -224,8 +224,8 @@ func readings(ctx context.Context, b *bus.Bus, perSecond int) error {
 	}
 }
 
-// hash keeps threads busy with a search that practically never ends.
-func hash(threads int) (stop func(), err error) {
+// Hash keeps threads busy with a search that practically never ends, until stop.
+func Hash(threads int) (stop func(), err error) {
 	m, err := hashengine.NewMiner(hashengine.MinerConfig{Threads: threads, OnHit: func(hashengine.Hit) {}})
 	if err != nil {
 		return nil, err

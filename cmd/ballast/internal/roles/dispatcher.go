@@ -14,6 +14,7 @@ import (
 	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/dispatch"
 	"github.com/ballast-energy/ballast/handlers/host"
+	"github.com/ballast-energy/ballast/handlers/inspector"
 	"github.com/ballast-energy/ballast/handlers/settlement"
 )
 
@@ -55,6 +56,19 @@ func Dispatcher(o DispatcherOptions) fx.Option {
 			return err
 		}
 		bg.run("dispatcher "+o.Site, h.Run)
+		return nil
+	}))
+}
+
+// Inspector is the role that keeps what nobody could read: one per process
+// that decides, whatever the number of sites. Replicas share the work.
+func Inspector() fx.Option {
+	return fx.Module("inspector", fx.Invoke(func(bg *background, b *bus.Bus, log *slog.Logger, reg *prometheus.Registry) error {
+		i, err := inspector.New(inspector.Config{Bus: b, Name: "inspector", Logger: log, Registerer: reg})
+		if err != nil {
+			return err
+		}
+		bg.run("inspector", i.Run)
 		return nil
 	}))
 }
