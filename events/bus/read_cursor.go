@@ -53,6 +53,7 @@ type cursor struct {
 	done    bool
 	run     []Raw
 	ticker  *time.Ticker
+	back    chan nats.Status // the connection is back
 }
 
 func (b *Bus) newCursor(ctx context.Context, p plan) (*cursor, error) {
@@ -79,6 +80,7 @@ func (b *Bus) newCursor(ctx context.Context, p plan) (*cursor, error) {
 		}
 	}
 	c.ticker = time.NewTicker(pull.Heartbeat)
+	c.back = b.nc.StatusChanged(nats.CONNECTED)
 	if err := c.attach(ctx); err != nil {
 		c.close()
 		return nil, err
@@ -151,6 +153,7 @@ func (c *cursor) close() {
 	c.detach()
 	if c.ticker != nil {
 		c.ticker.Stop()
+		c.b.nc.RemoveStatusListener(c.back)
 	}
 }
 
@@ -223,6 +226,8 @@ func (c *cursor) wait(ctx context.Context, ch <-chan *nats.Msg) (*nats.Msg, erro
 			return m, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		case <-c.back:
+			return nil, nil // what was asked for before is forgotten
 		case <-c.ticker.C:
 		}
 	}
@@ -289,7 +294,7 @@ func (c *cursor) idle(m *nats.Msg) bool {
 // not follow gives up after finiteRetry).
 func (c *cursor) resume(ctx context.Context) error {
 	bo := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
-		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
+		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
 	if !c.p.follow {
 		bo.MaxElapsedTime = finiteRetry
 	}
@@ -298,10 +303,24 @@ func (c *cursor) resume(ctx context.Context) error {
 		if c.b.nc.IsClosed() {
 			return backoff.Permanent(fmt.Errorf("read %s after %d: %w", c.p.stream, c.seq, nats.ErrConnectionClosed))
 		}
-		if err := c.same(ctx); err != nil {
+		// What is asked of a server that goes down is never answered: ask the
+		// next one as soon as it is there.
+		actx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		for len(c.back) > 0 {
+			<-c.back // old news
+		}
+		go func() {
+			select {
+			case <-c.back:
+				cancel()
+			case <-actx.Done():
+			}
+		}()
+		if err := c.same(actx); err != nil {
 			return err
 		}
-		return c.attach(ctx)
+		return c.attach(actx)
 	}, backoff.WithContext(bo, ctx))
 }
 

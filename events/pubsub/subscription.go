@@ -59,7 +59,8 @@ type subscription struct {
 	last     uint64 // newest sequence delivered
 	pending  uint64 // behind it
 	lastSeen time.Time
-	quiet    int // heartbeats' times without a sign of the server
+	back     chan nats.Status // the connection is back
+	quiet    int              // heartbeats' times without a sign of the server
 
 	held   registry
 	ready  []*held       // in Unordered mode: to be delivered
@@ -158,6 +159,8 @@ func (x *subscription) workers(wg *sync.WaitGroup) []chan *held {
 func (x *subscription) pull(in []chan *held) {
 	ticker := time.NewTicker(pull.Heartbeat)
 	defer ticker.Stop()
+	x.back = x.s.b.Conn().StatusChanged(nats.CONNECTED)
+	defer x.s.b.Conn().RemoveStatusListener(x.back)
 	for {
 		select {
 		case <-x.stopping:
@@ -187,6 +190,9 @@ func (x *subscription) pull(in []chan *held) {
 				x.ready = x.ready[1:]
 				continue
 			case <-x.wake:
+				continue
+			case <-x.back:
+				x.loop.Forget() // what was asked for before is forgotten
 				continue
 			case <-ticker.C:
 				if x.silence() {
@@ -309,6 +315,15 @@ func (x *subscription) reattach(in []chan *held) {
 	err := backoff.RetryNotify(func() error {
 		actx, done := context.WithTimeout(ctx, apiWait)
 		defer done()
+		// What is asked of a server that goes down is never answered: ask the
+		// next one as soon as it is there.
+		go func() {
+			select {
+			case <-x.back:
+				done()
+			case <-actx.Done():
+			}
+		}()
 		return x.attach(actx)
 	}, backoff.WithContext(bo, ctx), func(err error, d time.Duration) {
 		x.s.cfg.Logger.Error("Subscription lost, trying again", err, watermill.LogFields{"topic": x.topic, "in": d.String()})
