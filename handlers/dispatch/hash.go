@@ -93,7 +93,12 @@ func (d *Dispatch) StateHash() uint64 {
 	g.int(d.env.Started)
 	g.uint(d.alarms.hash())
 	g.uint(d.entries)
+	g.int(d.load.AI)
+	g.int(d.load.Reserve)
 	g.int(d.load.Headroom)
 	g.int(d.load.Cap)
+	g.int(d.load.ShedCap)
+	g.int(d.load.Mining)
+	g.bool(d.load.Fresh)
 	return g.sum()
 }

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// TestEveryFieldCounts changes every field of the entries, one by one: the
+// digest must see it, or replicas could differ unnoticed. Fields that follow
+// from others are named.
+func TestEveryFieldCounts(t *testing.T) {
+	a := newAgent("a")
+	u := &unit{id: "u", agent: a}
+	m := &meter{}
+	s := &signal{}
+	for _, tt := range []struct {
+		name    string
+		entry   any
+		hash    func() uint64
+		derived []string
+	}{
+		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "merit", "raiseBook", "extra", "fixed", "counted", "reason", "before", "h"}},
+		{"agent", a, func() uint64 { return a.hash() }, []string{"id", "units", "lowering", "cursor", "phase", "index", "h"}},
+		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "booked", "units", "h"}},
+		{"signal", s, func() uint64 { return s.hash() }, nil},
+	} {
+		v := reflect.ValueOf(tt.entry).Elem()
+		for i := range v.NumField() {
+			name := v.Type().Field(i).Name
+			if slices.Contains(tt.derived, name) {
+				continue
+			}
+			f := v.Field(i)
+			f = reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem()
+			before, was := tt.hash(), reflect.New(f.Type()).Elem()
+			was.Set(f)
+			switch x := f.Addr().Interface().(type) {
+			case *bool:
+				*x = !*x
+			case *events.OrderKey:
+				x.Ordinal++
+			case *events.MeterConfig:
+				x.Meter += "x"
+			case *events.PermitState:
+				*x = events.PermitRunning
+			default:
+				switch f.Kind() {
+				case reflect.Int, reflect.Int64:
+					f.SetInt(f.Int() + 1)
+				case reflect.Uint64:
+					f.SetUint(f.Uint() + 1)
+				case reflect.String:
+					f.SetString(f.String() + "x")
+				default:
+					t.Fatalf("%s.%s: do not know how to change a %s", tt.name, name, f.Type())
+				}
+			}
+			if tt.hash() == before {
+				t.Errorf("the digest of a %s does not see %s", tt.name, name)
+			}
+			f.Set(was)
+		}
+	}
+}
