@@ -28,7 +28,6 @@ type waiter struct {
 	units   map[string]unitView  // unit → newest report
 	meters  map[string]meterView // mining meter → newest reading
 	applied bool
-	at      struct{ decided, applied, metered time.Duration }
 }
 
 type unitView struct {

@@ -90,7 +90,7 @@ func Run(ctx context.Context, c Config, progress func(done, of int)) (*Result, e
 	if err != nil {
 		return nil, fmt.Errorf("latency: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	b, err := bus.Open(ctx, bus.Config{DataDir: dir, Listen: "127.0.0.1:0", Durability: c.Durability, Logger: c.Logger})
 	if err != nil {
 		return nil, err
