@@ -245,10 +245,11 @@ func TestSameSeedSameFleet(t *testing.T) {
 		}
 		return out
 	}
-	if run(1) != run(1) {
+	first, again, other := run(1), run(1), run(2)
+	if first != again {
 		t.Fatal("the same seed gave another fleet")
 	}
-	if run(1) == run(2) {
+	if first == other {
 		t.Fatal("the seed changes nothing")
 	}
 }
@@ -312,6 +313,20 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// await looks again and again until ok holds.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	again, deadline := time.NewTicker(time.Millisecond), time.After(30*time.Second)
+	defer again.Stop()
+	for !ok() {
+		select {
+		case <-again.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
 func TestPlantPublishesReadingsAndLosesNoShare(t *testing.T) {
 	s := &shelf{}
 	p, err := NewPlant(PlantConfig{Site: "demo", Period: 10 * time.Millisecond}, s)
@@ -329,15 +344,11 @@ func TestPlantPublishesReadingsAndLosesNoShare(t *testing.T) {
 	done := make(chan error, 1)
 	s.err = errors.New("the bus is away")
 	go func() { done <- p.Run(ctx) }()
-	for p.outbox.Waiting() < 20 {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "shares that wait", func() bool { return p.outbox.Waiting() >= 20 })
 	s.mu.Lock()
 	s.err = nil
 	s.mu.Unlock()
-	for len(s.of(events.TypeMeterReading)) < 5 {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "readings", func() bool { return len(s.of(events.TypeMeterReading)) >= 5 })
 	f.Drive([]agent.Order{{Unit: 0, Watts: 0}})
 	cancel()
 	if err := <-done; err != nil {

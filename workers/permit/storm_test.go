@@ -31,11 +31,10 @@ const units = 3
 
 // oracle knows, of one unit, what the rules say without the machine's detail.
 type oracle struct {
-	alive    Instant // no delivered grant reaches beyond this
-	local    int64
-	newest   events.OrderKey // newest command delivered
-	ceiling  int64           // lowest curtail delivered at or after the newest ramp delivered
-	failsafe uint64          // counter at which the present failsafe began, 0 when none
+	alive   Instant // no delivered grant reaches beyond this
+	local   int64
+	newest  events.OrderKey // newest command delivered
+	ceiling int64           // lowest curtail delivered at or after the newest ramp delivered
 }
 
 // source of choices: seeded or fuzzed.
@@ -139,7 +138,7 @@ func (s *storm) step() {
 		before[i] = s.p.Setpoint(i)
 	}
 	mayRaise := map[int]bool{}
-	what := ""
+	var what string
 	switch s.in.choose(10) {
 	case 0: // time passes, nobody ticks
 		s.now += Instant(s.in.choose(4000)) * Instant(time.Millisecond)

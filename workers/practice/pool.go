@@ -147,8 +147,8 @@ type Pool struct {
 	seen    seenShares
 	quote   *events.MarketQuote
 
-	found, accepted, rejected, unknown, blocks, height atomic.Int64
-	agents                                             atomic.Int64
+	accepted, rejected, unknown, blocks, height atomic.Int64
+	agents                                      atomic.Int64
 }
 
 // Stats of a Pool since it was made: Found = Accepted + Rejected + Unknown.

@@ -100,6 +100,20 @@ func newBench(t *testing.T, cfg Config) (*unit, *shelf) {
 	return u, s
 }
 
+// await looks again and again until ok holds.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	again, deadline := time.NewTicker(time.Millisecond), time.After(patience)
+	defer again.Stop()
+	for !ok() {
+		select {
+		case <-again.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
 func work(id, difficulty string, extranonceBytes int) *events.WorkAssigned {
 	return &events.WorkAssigned{
 		JobID: id, Gateway: "pool", Version: "20000000", VersionMask: "1fffe000", PrevHash: strings.Repeat("ab", 32),
@@ -164,9 +178,7 @@ func TestNoHashWithoutPowerOrWork(t *testing.T) {
 		t.Fatalf("without work: %+v", s)
 	}
 	u.Work(work("j1", "1", 4))
-	for u.miner.Stats().Hashes == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "hashes", func() bool { return u.miner.Stats().Hashes > 0 })
 	if s := measure(u); !s.Healthy || s.PowerWatts != u.caps.NameplateWatts || s.Modelled {
 		t.Fatalf("hashing: %+v", s)
 	}
@@ -181,9 +193,7 @@ func TestNoHashWithoutPowerOrWork(t *testing.T) {
 			t.Fatalf("%d hashes after the stop", after.Hashes-before)
 		}
 		set(u, u.caps.NameplateWatts)
-		for u.miner.Stats().Hashes == before {
-			time.Sleep(time.Millisecond)
-		}
+		await(t, "hashes", func() bool { return u.miner.Stats().Hashes > before })
 	}
 }
 
@@ -405,9 +415,7 @@ func TestWorkerDrains(t *testing.T) {
 		Decider: "d", Key: events.OrderKey{Epoch: 1, Sequence: 1}, Agent: "cpu", BootID: s.BootID, Counter: s.Counter, LeaseMilliseconds: 12000,
 		Units: []events.UnitSetpoint{{Unit: "cpu", SetpointWatts: 10}}, Reason: events.ReasonAvailable, IssuedAt: now, ValidUntil: now.Add(time.Minute),
 	})
-	for w.Stats().Hits < 10 {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "hits", func() bool { return w.Stats().Hits >= 10 })
 	cancel()
 	if err := <-done; err != nil {
 		t.Fatal(err)
