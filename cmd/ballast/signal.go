@@ -40,7 +40,7 @@ func (f *signalFlags) add(c *cobra.Command) {
 	fl.DurationVar(&f.window, "for", 0, "how long it holds; without it, until restored")
 	fl.StringVar(&f.at, "at", "", "RFC 3339 `time` at which it starts (default: now)")
 	fl.BoolVar(&f.test, "test", false, "a drill: recorded and reported, never obeyed")
-	fl.BoolVar(&f.wait, "wait", false, "wait until meters show it; prints decided, applied and metered with times")
+	fl.BoolVar(&f.wait, "wait", false, "wait until meters show it; prints decided, received, applied and metered with times")
 	fl.DurationVar(&f.deadline, "deadline", 30*time.Second, "with --wait: give up after this long and exit 3")
 	_ = c.MarkFlagRequired("site")
 }

@@ -23,15 +23,17 @@ type waiter struct {
 	seen     chan *events.Event
 	failed   chan error
 
-	config  *events.SiteConfig
-	decided *events.DispatchDecided
-	units   map[string]unitView  // unit → newest report
-	meters  map[string]meterView // mining meter → newest reading
-	applied bool
+	config                       *events.SiteConfig
+	decided                      *events.DispatchDecided
+	units                        map[string]unitView        // unit → newest report
+	meters                       map[string]meterView       // mining meter → newest reading
+	ordered                      map[string]events.OrderKey // units that the decision's commands name, until they report it
+	commanded, received, applied bool
 }
 
 type unitView struct {
 	setpoint, power int64
+	newest          events.OrderKey // of the commands it reports to have obeyed
 	meter           string
 	after           bool // reported after the decision
 }
@@ -46,7 +48,7 @@ func newWaiter(ctx context.Context, b *bus.Bus, site string, ev *events.Event, d
 	s := ev.Data.(*events.GridSignal)
 	w := &waiter{site: site, signalID: s.SignalID, deadline: deadline,
 		seen: make(chan *events.Event, 1024), failed: make(chan error, 2),
-		units: map[string]unitView{}, meters: map[string]meterView{}}
+		units: map[string]unitView{}, meters: map[string]meterView{}, ordered: map[string]events.OrderKey{}}
 	zero := int64(0)
 	switch s.Kind {
 	case events.SignalCurtail, events.SignalSetpoint:
@@ -83,7 +85,7 @@ func newWaiter(ctx context.Context, b *bus.Bus, site string, ev *events.Event, d
 		}()
 	}
 	since := time.Now().Add(-3 * events.StatusPeriod)
-	follow(events.ReadRequest{Stream: events.StreamCommands, Types: []events.Type{events.TypeDispatchDecided}, Since: time.Now().Add(-time.Second)})
+	follow(events.ReadRequest{Stream: events.StreamCommands, Types: []events.Type{events.TypeCommandCurtail, events.TypeDispatchDecided}, Since: time.Now().Add(-time.Second)})
 	follow(events.ReadRequest{Stream: events.StreamJournal, Types: []events.Type{events.TypeWorkerStatus, events.TypeMeterReading}, Since: since})
 	return w, nil
 }
@@ -119,9 +121,17 @@ func (w *waiter) step(e *events.Event, p *printer, sent time.Time) bool {
 			w.decided = d
 			w.say(p, "decided", since, fmt.Sprintf("%s → %s permitted, bound by %s", watts(d.PermittedBeforeWatts), watts(d.PermittedAfterWatts), d.Binding))
 		}
+	case *events.CommandCurtail:
+		if d.SignalID == w.signalID {
+			w.order(d)
+		}
 	case *events.WorkerStatus:
 		for _, u := range d.Units {
 			v := w.units[u.Unit]
+			if u.Applied != nil {
+				v.newest = *u.Applied
+				w.obeyed(u.Unit, v.newest)
+			}
 			v.setpoint, v.power = u.SetpointWatts, u.PowerWatts
 			if u.Capabilities != nil {
 				v.meter = u.Capabilities.Meter
@@ -129,6 +139,7 @@ func (w *waiter) step(e *events.Event, p *printer, sent time.Time) bool {
 			v.after = since > 0
 			if d.Leaving {
 				v = unitView{after: true}
+				delete(w.ordered, u.Unit)
 			}
 			w.units[u.Unit] = v
 		}
@@ -136,6 +147,10 @@ func (w *waiter) step(e *events.Event, p *printer, sent time.Time) bool {
 		if w.isMining(e.Source) {
 			w.meters[e.Source] = meterView{d.PowerWatts, since > 0 && d.Quality == events.QualityGood}
 		}
+	}
+	if w.commanded && !w.received && len(w.ordered) == 0 {
+		w.received = true
+		w.say(p, "received", since, "every unit that was told reports it")
 	}
 	if w.target == nil {
 		return w.decided != nil
@@ -168,6 +183,29 @@ func (w *waiter) step(e *events.Event, p *printer, sent time.Time) bool {
 	}
 	w.say(p, "metered", since, fmt.Sprintf("mining at %s", watts(sum)))
 	return true
+}
+
+// order notes the units that a command of the signal names; a broadcast names
+// all.
+func (w *waiter) order(c *events.CommandCurtail) {
+	w.commanded = true
+	if len(c.Units) == 0 {
+		for id := range w.units {
+			w.ordered[id] = c.Key
+		}
+	}
+	for _, u := range c.Units {
+		w.ordered[u.Unit] = c.Key
+	}
+	for id, v := range w.units { // statuses may come before the command
+		w.obeyed(id, v.newest)
+	}
+}
+
+func (w *waiter) obeyed(unit string, newest events.OrderKey) {
+	if key, waiting := w.ordered[unit]; waiting && newest.Compare(key) >= 0 {
+		delete(w.ordered, unit)
+	}
 }
 
 // causedBySignal: the decision that folds the signal names it as its cause.

@@ -28,7 +28,7 @@ func TestNewcomer(t *testing.T) {
 			steps[step] = true
 		}
 	}
-	for _, want := range []string{"decided", "applied", "metered"} {
+	for _, want := range []string{"decided", "received", "applied", "metered"} {
 		if !steps[want] {
 			t.Errorf("signal --wait did not report %q:\n%s", want, out)
 		}
