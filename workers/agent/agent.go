@@ -131,9 +131,11 @@ type Agent struct {
 
 	messages chan *nats.Msg
 	calls    chan func()
-	ready    chan struct{}
-	once     sync.Once
-	stopped  chan struct{}
+	// Requests, each of capacity 1.
+	report, introduce chan struct{}
+	ready             chan struct{}
+	once              sync.Once
+	stopped           chan struct{}
 
 	// Of the agent's goroutine.
 	decoder    events.Decoder
@@ -164,9 +166,10 @@ func New(cfg Config, bus Bus, driver Driver) (*Agent, error) {
 		log:      cfg.Logger.With("agent", cfg.Agent),
 		messages: make(chan *nats.Msg, 512),
 		calls:    make(chan func()),
-		ready:    make(chan struct{}),
-		stopped:  make(chan struct{}),
-		unacked:  make(map[uint64]struct{}),
+		report:   make(chan struct{}, 1), introduce: make(chan struct{}, 1),
+		ready:   make(chan struct{}),
+		stopped: make(chan struct{}),
+		unacked: make(map[uint64]struct{}),
 		retry: backoff.NewExponentialBackOff(
 			backoff.WithInitialInterval(time.Second), backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0)),
 	}
@@ -216,11 +219,18 @@ func (a *Agent) Ready() <-chan struct{} { return a.ready }
 
 // Report publishes the status of every unit soon, as after a change that only
 // the driver knows of. It returns at once and does nothing after Run.
-func (a *Agent) Report() { go a.call(func() { a.tellAll() }) }
+func (a *Agent) Report() { poke(a.report) }
 
 // Announce repeats the announcement soon, as after a change of capabilities.
-// It returns at once and does nothing after Run.
-func (a *Agent) Announce() { go a.call(a.announce) }
+// It returns at once; before Run it waits for that, after it does nothing.
+func (a *Agent) Announce() { poke(a.introduce) }
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // asked for already
+	}
+}
 
 // SetLimit sets the limit of a person on site for one unit, W, or lifts it with
 // nil. It returns when the unit has been driven accordingly.

@@ -61,6 +61,11 @@ func (a *Agent) Run(ctx context.Context) error {
 			}
 		case f := <-a.calls:
 			f()
+		case <-a.report:
+			a.tellAll()
+			a.newsAt = 0
+		case <-a.introduce:
+			a.announce()
 		case s := <-changes:
 			if s == nats.CLOSED {
 				a.drive(a.everyone, func(int) int64 { return 0 })

@@ -13,10 +13,24 @@ import (
 
 // issued is one job that was handed out.
 type issued struct {
-	agent    string
-	work     *events.WorkAssigned
+	agent string
+	work  *events.WorkAssigned
+	at    time.Time
+	// template is made when the first share of the job comes: of most jobs
+	// of a large site none does.
 	template *job.Template
-	at       time.Time
+}
+
+// decoded returns the job's template.
+func (i *issued) decoded() (*job.Template, error) {
+	if i.template == nil {
+		t, err := job.Parse(i.work)
+		if err != nil {
+			return nil, err
+		}
+		i.template = t
+	}
+	return i.template, nil
 }
 
 // jobTable holds the jobs whose shares can be judged.
@@ -38,17 +52,14 @@ func (t *jobTable) id(instance string, generation uint64, prefix uint32) string 
 func madeBy(instance, id string) bool { return strings.HasPrefix(id, instance+"-") }
 
 // add remembers a job; one that is known stays as it is.
-func (t *jobTable) add(agent string, w *events.WorkAssigned, at time.Time) error {
-	if t.byID[w.JobID] != nil {
-		return nil
+func (t *jobTable) add(agent string, w *events.WorkAssigned, at time.Time) *issued {
+	if known := t.byID[w.JobID]; known != nil {
+		return known
 	}
-	parsed, err := job.Parse(w)
-	if err != nil {
-		return err
-	}
-	t.byID[w.JobID] = &issued{agent: agent, work: w, template: parsed, at: at}
+	j := &issued{agent: agent, work: w, at: at}
+	t.byID[w.JobID] = j
 	t.order = append(t.order, w.JobID)
-	return nil
+	return j
 }
 
 // forget drops jobs handed out before t0.

@@ -56,6 +56,7 @@ func (p *Pool) judge(found *events.Event, height int64) verdict {
 			ShareID: s.ShareID, JobID: s.JobID, Agent: found.Source, Unit: s.Unit,
 			Difficulty: issued.work.ShareDifficulty, Payout: issued.work.Payout, JudgedAt: now,
 		}
+		// A hash comes from the decoded template.
 		if hash != nil && issued.template.NetworkTarget.Met(hash) {
 			a.Block = true
 			v.block, v.height = hash, issued.work.Height
@@ -109,7 +110,11 @@ func (p *Pool) examine(found *events.Event, s *events.ShareFound, height int64) 
 	case j.work.Height <= height:
 		return no(events.RejectStale, "block %d has been found", j.work.Height)
 	}
-	header, err := solution(j.template, s)
+	t, err := j.decoded()
+	if err != nil {
+		return no(events.RejectInvalid, "the job itself is invalid: %v", err)
+	}
+	header, err := solution(t, s)
 	if err != nil {
 		return no(events.RejectInvalid, "%v", err)
 	}
@@ -117,7 +122,7 @@ func (p *Pool) examine(found *events.Event, s *events.ShareFound, height int64) 
 	if hash.String() != s.ShareID {
 		return no(events.RejectInvalid, "the header hashes to %s", hash)
 	}
-	if !j.template.ShareTarget.Met(&hash) {
+	if !t.ShareTarget.Met(&hash) {
 		return no(events.RejectLow, "hash %s does not meet difficulty %s", hash, j.work.ShareDifficulty)
 	}
 	return j, &hash, nil

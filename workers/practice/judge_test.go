@@ -76,6 +76,9 @@ func (b *bench) assign() {
 func (b *bench) job(agent string) *issued {
 	for i := len(b.p.jobs.order) - 1; i >= 0; i-- {
 		if j := b.p.jobs.byID[b.p.jobs.order[i]]; j.agent == agent {
+			if _, err := j.decoded(); err != nil {
+				b.t.Fatal(err)
+			}
 			return j
 		}
 	}

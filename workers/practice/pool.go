@@ -217,9 +217,7 @@ func (p *Pool) assign(ctx context.Context, miners []*miner, clean bool) error {
 		w.JobID = p.jobs.id(p.instance, p.current.generation, m.prefix)
 		evs = append(evs, events.New(p.cfg.Site, m.agent, &w).At(now.UTC()))
 		evs[len(evs)-1].ID = w.JobID
-		if err := p.jobs.add(m.agent, &w, now); err != nil {
-			return fmt.Errorf("work for %s: %w", m.agent, err)
-		}
+		p.jobs.add(m.agent, &w, now)
 	}
 	if err := p.bus.Publish(ctx, evs...); err != nil {
 		return fmt.Errorf("assign work: %w", err)

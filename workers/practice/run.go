@@ -134,7 +134,7 @@ func (p *Pool) session(ctx context.Context) error {
 		case <-ticker.C:
 			now := p.cfg.Now()
 			p.roster.forget(now)
-			p.jobs.forget(now.Add(-2 * p.cfg.JobLifetime))
+			p.jobs.forget(now.Add(-p.cfg.JobLifetime - time.Minute))
 			p.seen.turn(now, p.cfg.JobLifetime)
 			p.renew()
 			if err := p.assign(ctx, p.everybody(), false); err != nil {
@@ -220,11 +220,15 @@ func (p *Pool) recover(ctx context.Context, acknowledged uint64) (map[string]str
 		}
 		w := ev.Data
 		w.MerkleBranches = slices.Clone(w.MerkleBranches)
-		if w.Gateway != p.cfg.Gateway || p.jobs.add(ev.Source, &w, ev.Arrived) != nil {
+		if w.Gateway != p.cfg.Gateway {
 			continue
 		}
-		if j := p.jobs.byID[w.JobID]; w.Height > tip.height+1 && j.template.Bits == tip.bits {
-			tip.height, tip.tip = w.Height-1, j.template.PrevHash
+		j := p.jobs.add(ev.Source, &w, ev.Arrived)
+		if w.Height <= tip.height+1 {
+			continue
+		}
+		if t, err := j.decoded(); err == nil && t.Bits == tip.bits {
+			tip.height, tip.tip = w.Height-1, t.PrevHash
 		}
 	}
 	for ev, err := range events.Read[events.MarketQuote](ctx, p.bus, events.AtSite(p.cfg.Site)) {
