@@ -182,7 +182,7 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 	for _, m := range d.site.meters {
 		d.entries -= m.h
 	}
-	old := d.site.byID
+	gone, old := d.site.meters, d.site.byID
 	d.site = newSettings(c, old)
 	for _, m := range d.site.meters {
 		m.booked, m.units = 0, 0
@@ -192,12 +192,13 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 		m.h = m.hash()
 		d.entries += m.h
 	}
-	for id, m := range old {
-		if m.staleAlert && d.site.byID[id] == nil {
-			d.alarms.Meter.Open--
+	for _, o := range gone {
+		m := d.site.byID[o.cfg.Meter]
+		if m == nil || !m.staleAlert {
+			d.clearAlert(&d.alarms.Meter, &o.staleAlert, alarmMeter, o.cfg.Meter, "the meter is not configured any more")
 		}
-		if m.overAlert && d.site.byID[id] == nil {
-			d.alarms.Metered.Open--
+		if m == nil || !m.overAlert {
+			d.clearAlert(&d.alarms.Metered, &o.overAlert, alarmMetered, o.cfg.Meter, "the meter is not configured any more")
 		}
 	}
 	for _, u := range d.order {

@@ -51,7 +51,7 @@ type agent struct {
 
 func newAgent(id string) *agent {
 	a := &agent{id: id, idHash: xxhash.Sum64String(id), renewedAt: -never / 2}
-	a.phase = int64(a.idHash % renewEvery)
+	a.phase = int64(a.idHash % 60)
 	return a
 }
 

@@ -10,11 +10,9 @@ import (
 )
 
 const (
-	// renewEvery is how many ticks lie between two renewals of an agent.
+	// renewEvery is how many ticks lie between two renewals of an agent at
+	// most; a quarter of the lease, if that is less.
 	renewEvery = 3
-	// renewLate is the elapsed time after which an agent is renewed whatever
-	// its turn.
-	renewLate = 4 * second
 	// tickGap is the least elapsed time between two ticks that are acted on.
 	tickGap = 250 * milli
 	// maxUnitsPerMessage bounds one command or renewal.
@@ -24,11 +22,9 @@ const (
 // onTick takes time from the journal. It reports whether the tick is to be
 // acted on: once a second is enough.
 func (d *Dispatch) onTick(t *events.ClockTick) bool {
-	skew := int64(0)
-	if t.Second < 0 || t.Second > maxUnix {
-		skew = never
-	} else if skew = d.wall - t.Second*second; skew < 0 {
-		skew = -skew
+	skew := never
+	if t.Second >= 0 && t.Second <= maxUnix {
+		skew = max(d.wall-t.Second*second, t.Second*second-d.wall)
 	}
 	if skew > int64(events.MaxStep) {
 		d.raiseAlert(&d.alarms.Clock, &d.skewed, alarmClock, "tick", events.SeverityCritical,
@@ -268,5 +264,6 @@ func (d *Dispatch) renewable(a *agent) bool {
 	if a.counter <= a.renewed {
 		return false
 	}
-	return (d.tickSecond+a.phase)%renewEvery == 0 || d.now-a.renewedAt >= renewLate
+	every := clamp(d.site.lease/(4*second), 1, renewEvery)
+	return (d.tickSecond+a.phase)%every == 0 || d.now-a.renewedAt >= (every+1)*second
 }

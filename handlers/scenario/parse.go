@@ -221,14 +221,17 @@ func (s *Story) eventBody(w *words) (action, error) {
 	case w.take("quote"):
 		return readQuote(w)
 	case w.take("clock", "jumps"):
-		sign := time.Duration(1)
-		if w.take("back") {
-			sign = -1
-		} else if err := w.need("forward"); err != nil {
-			return nil, err
+		back := w.take("back")
+		if !back {
+			if err := w.need("forward"); err != nil {
+				return nil, err
+			}
 		}
 		d, err := w.duration()
-		return func(p *player) error { p.offset += sign * d; return nil }, err
+		if back {
+			d = -d
+		}
+		return func(p *player) error { p.offset += d; return nil }, err
 	case w.take("ticks", "stop"):
 		return func(p *player) error { p.ticking = false; return nil }, nil
 	case w.take("ticks", "resume"):

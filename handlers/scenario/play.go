@@ -72,7 +72,6 @@ type player struct {
 	now     time.Duration
 	offset  time.Duration
 	nudge   time.Duration
-	last    time.Time
 	seq     uint64
 	epoch   uint64
 	ticking bool

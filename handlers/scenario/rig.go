@@ -27,7 +27,6 @@ type rig struct {
 	// silent: its statuses get lost. deaf: it claims to obey and hashes on.
 	silent, deaf, gone bool
 	saying             bool
-	announced          bool
 }
 
 type rigUnit struct {
