@@ -17,7 +17,8 @@
 //     long, a jump of the clock. They know no minimum times and no budget.
 //   - Increases are decided on clock.tick, and within 100 ms of a unit
 //     joining, and only with fresh good meters, a fresh tick, the reserve
-//     kept, tokens in the ramp bucket, and a unit that is ready.
+//     kept, tokens in the ramp bucket, and a unit that is ready. A clearly
+//     better unit that finds no room takes the place of worse ones.
 //   - Permits are renewed on clock.tick, every agent every three seconds and
 //     every agent with an unapplied reduction on each tick.
 //
