@@ -509,3 +509,11 @@ func tail(s string, lines int) string {
 	all := strings.Split(s, "\n")
 	return strings.Join(all[max(len(all)-lines, 0):], "\n")
 }
+
+// journalStateAgain is journalState once the test is connected to a bus that
+// was started anew.
+func (s *faultSite) journalStateAgain() (last, epoch uint64) {
+	s.t.Helper()
+	until(s.t, 30*time.Second, "the test is connected again", s.b.Conn().IsConnected)
+	return s.journalState()
+}
