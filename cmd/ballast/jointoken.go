@@ -71,10 +71,14 @@ A worker's token cannot publish signals, meters or another agent's status.`,
 				return withCode(exitUsage, fmt.Errorf("--role %q: use one of %s", role, strings.Join(names, ", ")))
 			}
 			if len(g.Servers) == 0 {
+				scheme := "nats://"
+				if conf.Bus.TLS.CertFile != "" {
+					scheme = "tls://"
+				}
 				if url := conf.Bus.URL; url != "" {
 					g.Servers = strings.Split(url, ",")
 				} else {
-					g.Servers = []string{"nats://" + conf.Bus.Listen}
+					g.Servers = []string{scheme + firstOf(conf.Bus.Advertise, conf.Bus.Listen)}
 				}
 			}
 			if ca != "" {
@@ -111,7 +115,7 @@ A worker's token cannot publish signals, meters or another agent's status.`,
 	f.StringVar(&g.Site, "site", "", "`site` it may speak about (a worker needs one)")
 	f.StringSliceVar(&g.Sources, "sources", nil, "source `tokens` of an issuer or source that speaks for several")
 	f.DurationVar(&g.TTL, "ttl", 0, "how long it is good; 0 means until revoked")
-	f.StringSliceVar(&g.Servers, "advertise", nil, "`URLs` to put into the token (default: bus.url or bus.listen)")
+	f.StringSliceVar(&g.Servers, "advertise", nil, "`URLs` to put into the token (default: bus.url, bus.advertise or bus.listen)")
 	f.StringVar(&ca, "ca", "", "PEM `file` of the authority of the server's certificate, to put into the token")
 	f.StringVar(&dataDir, "data-dir", "", "data `directory` of the embedded server (default: bus.data_dir)")
 	f.BoolVar(&credsFile, "creds-format", false, "write a NATS credentials file instead (for nats --creds)")
