@@ -189,7 +189,7 @@ func (m *Machine) Curtail(now Instant, decider string, key events.OrderKey, watt
 	}
 	o.command, o.commanded = key, true
 	o.limit = min(o.limit, watts)
-	m.applied, m.hasApplied = key, true
+	m.apply(key)
 	return m.effect(Obeyed, true)
 }
 
@@ -229,7 +229,7 @@ func (m *Machine) Ramp(now Instant, g Grant) Effect {
 	default:
 		return m.effect(refused, lapsed)
 	}
-	m.applied, m.hasApplied = g.Key, true
+	m.apply(g.Key)
 	return m.effect(refused, true)
 }
 
@@ -261,7 +261,7 @@ func (m *Machine) Renew(now Instant, g Grant) Effect {
 	lowered := false
 	if watts < o.limit && (!o.commanded || causes(g.Key, o.command) > 0) {
 		o.limit, lowered = watts, true
-		m.applied, m.hasApplied = g.Key, true
+		m.apply(g.Key)
 	}
 	if o.granted {
 		o.lease = max(o.lease, g.Expires)
@@ -288,6 +288,14 @@ func (m *Machine) Unlimit(now Instant) Effect {
 func (m *Machine) Told(counter uint64) {
 	if m.told == 0 && m.lapsed() {
 		m.told = counter
+	}
+}
+
+// apply notes the newest command obeyed. A command that is overtaken by the
+// renewal of its own cause leaves the renewal's key.
+func (m *Machine) apply(key events.OrderKey) {
+	if !m.hasApplied || key.Compare(m.applied) > 0 {
+		m.applied, m.hasApplied = key, true
 	}
 }
 

@@ -233,3 +233,17 @@ func TestEverybodyHasWorkAtOnceHoweverMany(t *testing.T) {
 	}
 	t.Logf("1000 agents had work after %s", time.Since(begin))
 }
+
+func TestPoolJudgesWhatIsLeftWhenItEnds(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	stop := run(t, newPool(t, b, practice.Config{}).Run)
+	job := jobOf(t, b, "hall")
+	publish(t, b, shares(job, "hall", 0, 900)...)
+	stop()
+	l := ledger{t, b}
+	s := l.read()
+	l.balanced(s)
+	if len(s.accepted) != 900 {
+		t.Errorf("%d of 900 accepted", len(s.accepted))
+	}
+}

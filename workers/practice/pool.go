@@ -146,6 +146,8 @@ type Pool struct {
 	jobs    jobTable
 	seen    seenShares
 	quote   *events.MarketQuote
+	// draining: the pool ends and hands out no more work.
+	draining bool
 
 	accepted, rejected, unknown, blocks, height atomic.Int64
 	agents                                      atomic.Int64

@@ -24,14 +24,17 @@ const (
 	round = 500
 	// storeTime bounds storing one round.
 	storeTime = 20 * time.Second
+	// drainTime bounds the judging of what is left at the end.
+	drainTime = 3 * time.Second
 	// healthy is how long a session lasts for its predecessor's failure to be
 	// forgotten.
 	healthy = 30 * time.Second
 )
 
-// Run serves until ctx ends. Whatever goes wrong with the bus, it starts over
+// Run serves until ctx ends, and then judges the shares that have been found,
+// for some seconds at most. Whatever goes wrong with the bus, it starts over
 // from what is stored, with a growing pause; so it returns only nil, after ctx
-// ended.
+// ended. It may be called once.
 func (p *Pool) Run(ctx context.Context) error {
 	bo := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
 		backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
@@ -39,6 +42,9 @@ func (p *Pool) Run(ctx context.Context) error {
 		began := time.Now()
 		err := p.session(ctx)
 		if ctx.Err() != nil {
+			if err != nil {
+				p.log.Warn("shares wait for the next start of the pool", "error", err)
+			}
 			return nil
 		}
 		if time.Since(began) > healthy {
@@ -116,7 +122,7 @@ func (p *Pool) session(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return p.drain(context.WithoutCancel(ctx), consumer, shares, stored)
 		case err := <-failed:
 			return fmt.Errorf("consume shares: %w", err)
 		case m := <-heard:
@@ -124,11 +130,7 @@ func (p *Pool) session(ctx context.Context) error {
 				return err
 			}
 		case m := <-shares:
-			batch := []jetstream.Msg{m}
-			for len(batch) < round && len(shares) > 0 {
-				batch = append(batch, <-shares)
-			}
-			if err := p.settle(ctx, batch, stored); err != nil {
+			if err := p.settle(ctx, gather(m, shares), stored); err != nil {
 				return err
 			}
 		case <-ticker.C:
@@ -140,6 +142,45 @@ func (p *Pool) session(ctx context.Context) error {
 			if err := p.assign(ctx, p.everybody(), false); err != nil {
 				return err
 			}
+		}
+	}
+}
+
+// gather adds to m what waits behind it, up to a round.
+func gather(m jetstream.Msg, shares <-chan jetstream.Msg) []jetstream.Msg {
+	batch := []jetstream.Msg{m}
+	for len(batch) < round && len(shares) > 0 {
+		batch = append(batch, <-shares)
+	}
+	return batch
+}
+
+// drain judges what has been found when the pool ends, within drainTime: the
+// workers have stopped before it, so this is the last of their work. What it
+// does not get to waits for the next start.
+func (p *Pool) drain(ctx context.Context, c jetstream.Consumer, shares <-chan jetstream.Msg, stored map[string]struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	p.draining = true
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case m := <-shares:
+			if err := p.settle(ctx, gather(m, shares), stored); err != nil {
+				return err
+			}
+			continue
+		case <-look.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		info, err := c.Info(ctx)
+		if err != nil {
+			return fmt.Errorf("shares left: %w", err)
+		}
+		if info.NumPending == 0 && info.NumAckPending == 0 {
+			return nil
 		}
 	}
 }

@@ -89,6 +89,9 @@ func (p *Pool) settle(ctx context.Context, batch []jetstream.Msg, stored map[str
 	p.blocks.Add(blocks)
 	p.chain = tip
 	p.renew()
+	if p.draining {
+		return nil // nobody is left to work
+	}
 	p.log.Info("practice block found", "height", tip.height, "hash", tip.tip.String())
 	return p.assign(ctx, p.everybody(), true)
 }
