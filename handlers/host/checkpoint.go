@@ -189,6 +189,32 @@ func (x *session) due() *snapshot {
 	return out
 }
 
+// tail follows the output streams and tells the pipeline what is stored, so
+// that a replica need not try what another one has done.
+func (x *session) tail(ctx context.Context, stream string, from uint64) {
+	for ctx.Err() == nil {
+		r := events.ReadRequest{Stream: stream, Site: x.h.cfg.Site, FromSequence: from, Follow: true}
+		for batch, err := range x.h.cfg.Bus.RawBatches(ctx, r) {
+			if err != nil {
+				x.log.Debug("the tail of an output stream broke off", "stream", stream, "error", err)
+				break
+			}
+			for i := range batch {
+				from = batch[i].Sequence + 1
+				site, name, key, ok := decider.ParseMessageID(batch[i].Header.Get(events.HeaderMsgID))
+				if ok && site == x.h.cfg.Site && name == x.id.Name {
+					x.pipe.seen(key)
+				}
+			}
+		}
+		// Only a convenience: without it replicas do more than they need.
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
 // keepAnchors notes positions for snapshots and looks.
 func (x *session) keepAnchors(ctx context.Context) {
 	t := time.NewTicker(min(anchorEvery, max(x.half/4, 10*time.Millisecond)))

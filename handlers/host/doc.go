@@ -22,10 +22,12 @@
 //
 // # What goes on the wire, and when
 //
-// The outputs of one cause are one atomic batch per stream. Up to 16 batches
-// are unconfirmed at a time; those behind them wait, except reductions, which
-// leave at once, past everything. After an error other than "already stored"
-// the host goes back to the first unconfirmed cause.
+// The outputs of one cause are one atomic batch per stream. While batches are
+// unconfirmed, the causes behind them gather into the next one, except
+// reductions, which leave at once and take along what waits before them. After
+// an error other than "already stored" the host goes back to the first
+// unconfirmed cause. A replica that comes second leaves unhurried causes to the
+// first for a moment and sends what it does not see stored by then.
 //
 // Before it repeats anything whose id the server may have forgotten, a host
 // looks into the output streams: at its start, after a pause of its own longer

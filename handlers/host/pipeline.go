@@ -22,9 +22,20 @@ import (
 )
 
 const (
-	// maxOutstanding batches are sent and not confirmed; the server allows 50
-	// open ones per stream, shared by everybody.
-	maxOutstanding = 16
+	// maxOutstanding batches are sent and not confirmed. The server spends
+	// milliseconds on every atomic batch whatever its size (it stages each in
+	// files of its own), so what waits meanwhile goes out together.
+	maxOutstanding = 2
+	// maxAhead messages may be put on the wire before a reduction to keep the
+	// order of the stream; if more wait, it overtakes them.
+	maxAhead = 256
+	// politeFor a replica that came second leaves unhurried causes to the one
+	// that came first, each for politeness.
+	politeFor  = 3 * time.Second
+	politeness = 100 * time.Millisecond
+	// tailPause lets the tail of the output streams tell which causes of a
+	// refused group are stored before the others are sent one by one.
+	tailPause = 30 * time.Millisecond
 	// maxBacklog causes may wait to be stored before the fold stops reading.
 	// Then renewals stop too, and power falls with the leases.
 	maxBacklog = 4096
@@ -50,15 +61,27 @@ type cause struct {
 	at              time.Time
 }
 
+// outgoing is one batch of a cause.
 type outgoing struct {
 	cause *cause
 	decider.Batch
-	state  sendState
-	token  uint64
-	sentAt time.Time
+	state sendState
+	// alone: it was part of a group that the server refused because some of
+	// it is known.
+	alone bool
+	// seen in its stream while it was under way.
+	seen bool
 	// answered is called once with the place of the last message; nil for
 	// most.
 	answered func(stored)
+}
+
+// wire is what went out as one atomic batch: the batches of one or more
+// causes, all for one stream.
+type wire struct {
+	outs   []*outgoing
+	msgs   int
+	sentAt time.Time
 }
 
 type sendState uint8
@@ -78,9 +101,10 @@ type stored struct {
 	Duplicate bool
 }
 
-// pipeline brings the outputs of causes into the streams: confirmed in order,
-// several under way at a time, reductions past all others. It is safe for
-// concurrent use.
+// pipeline brings the outputs of causes into the streams, in order. While some
+// are under way the next ones gather and go out together; a reduction waits for
+// nothing and takes with it what waits before it. A replica that finds another
+// one faster lets it go ahead. It is safe for concurrent use.
 type pipeline struct {
 	nc   *nats.Conn
 	log  *slog.Logger
@@ -97,12 +121,15 @@ type pipeline struct {
 	closed      bool
 	queue       []*cause // unconfirmed, in order
 	room        chan struct{}
-	pending     map[uint64]*outgoing
+	byKey       map[events.OrderKey]*outgoing // unconfirmed, by First
+	pending     map[uint64]*wire
 	token       uint64
 	outstanding int
-	blocked     bool // waiting before going back
+	blocked     bool      // waiting before going back
+	second      time.Time // when another replica was first the last time
 	retry       *backoff.ExponentialBackOff
-	timer       *time.Timer
+	timer       *time.Timer // ends blocked
+	later       *time.Timer // pumps again; nil when none is set
 	sweeping    bool
 	// confirmed is called with the lock held whenever the queue shrank.
 	confirmed func()
@@ -111,7 +138,7 @@ type pipeline struct {
 func newPipeline(nc *nats.Conn, log *slog.Logger, now func() time.Time, half time.Duration, fail func(error), m *seatMetrics) (*pipeline, error) {
 	p := &pipeline{
 		nc: nc, log: log, now: now, half: half, fail: fail, m: m,
-		inbox: nc.NewInbox(), pending: make(map[uint64]*outgoing), room: make(chan struct{}, 1),
+		inbox: nc.NewInbox(), byKey: make(map[events.OrderKey]*outgoing), pending: make(map[uint64]*wire), room: make(chan struct{}, 1),
 		confirmed: func() {},
 		retry: backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
 			backoff.WithMaxInterval(250*time.Millisecond), backoff.WithMaxElapsedTime(0)),
@@ -132,11 +159,14 @@ func (p *pipeline) close() {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	p.queue, p.pending = nil, nil
+	if p.later != nil {
+		p.later.Stop()
+	}
+	p.queue, p.pending, p.byKey = nil, nil, nil
 }
 
 // submit takes the outputs of the next cause. A reduction is on the wire when
-// submit returns; anything else waits its turn. submit blocks only while
+// submit returns; anything else may wait its turn. submit blocks only while
 // maxBacklog causes are unconfirmed.
 func (p *pipeline) submit(ctx context.Context, c *cause) error {
 	for {
@@ -159,53 +189,136 @@ func (p *pipeline) submit(ctx context.Context, c *cause) error {
 	c.at = p.now()
 	c.open = len(c.batches)
 	p.queue = append(p.queue, c)
-	p.m.backlog.Set(float64(len(p.queue)))
-	if c.urgent {
-		for _, o := range c.batches {
-			if !p.send(o) {
-				break
-			}
+	for _, o := range c.batches {
+		if o.First != (events.OrderKey{}) {
+			p.byKey[o.First] = o
 		}
-	} else {
+	}
+	p.m.backlog.Set(float64(len(p.queue)))
+	if !c.urgent {
 		p.pump()
+		return nil
+	}
+	if p.waiting() <= maxAhead {
+		p.flush()
+		return nil
+	}
+	for _, o := range c.batches {
+		if !p.send(&wire{outs: []*outgoing{o}, msgs: len(o.Messages)}) {
+			break
+		}
 	}
 	return nil
 }
 
-// pump sends what waits, in order, while there is room.
+// waiting counts the messages not sent yet, up to a little above maxAhead.
+func (p *pipeline) waiting() int {
+	n := 0
+	for i := len(p.queue) - 1; i >= 0 && n <= maxAhead; i-- {
+		// What urges counts for nothing: it must go in any case.
+		for _, o := range p.queue[i].batches {
+			if o.state == queued && !p.queue[i].urgent {
+				n += len(o.Messages)
+			}
+		}
+	}
+	return n
+}
+
+// pump sends what waits, in order and in groups, while there is room.
 func (p *pipeline) pump() {
-	if p.blocked || p.closed {
+	if p.blocked || p.closed || p.outstanding >= maxOutstanding {
 		return
 	}
-	for _, c := range p.queue {
-		for _, o := range c.batches {
-			if o.state != queued {
-				continue
+	now := p.now()
+	polite := now.Sub(p.second) < politeFor
+	for _, stream := range outputStreams {
+		w := &wire{}
+		for _, c := range p.queue {
+			if wait := politeness - now.Sub(c.at); polite && wait > 0 && !c.urgent {
+				p.pumpAfter(wait)
+				break
 			}
-			if p.outstanding >= maxOutstanding {
+			if !p.gather(&w, stream, c, func() bool { return p.outstanding < maxOutstanding }) {
 				return
 			}
-			if !p.send(o) {
-				return
-			}
+		}
+		if len(w.outs) > 0 && p.outstanding < maxOutstanding && !p.send(w) {
+			return
 		}
 	}
 }
 
-// send puts one batch on the wire. It reports false when nothing more can be
+// flush sends all that waits at once, whatever is under way.
+func (p *pipeline) flush() {
+	for _, stream := range outputStreams {
+		w := &wire{}
+		for _, c := range p.queue {
+			if !p.gather(&w, stream, c, func() bool { return true }) {
+				return
+			}
+		}
+		if len(w.outs) > 0 && !p.send(w) {
+			return
+		}
+	}
+}
+
+// gather adds what waits of a cause for a stream to the group, sending the
+// group when it is full. False means that nothing more can be sent now.
+func (p *pipeline) gather(w **wire, stream string, c *cause, room func() bool) bool {
+	for _, o := range c.batches {
+		if o.state != queued || o.Stream != stream {
+			continue
+		}
+		full := (*w).msgs+len(o.Messages) > events.MaxBatch
+		if len((*w).outs) > 0 && (full || o.alone) {
+			if !room() || !p.send(*w) {
+				return false
+			}
+			*w = &wire{}
+		}
+		(*w).outs, (*w).msgs = append((*w).outs, o), (*w).msgs+len(o.Messages)
+		if o.alone {
+			if !room() || !p.send(*w) {
+				return false
+			}
+			*w = &wire{}
+		}
+	}
+	return true
+}
+
+// pumpAfter looks again after a while.
+func (p *pipeline) pumpAfter(d time.Duration) {
+	if p.later != nil {
+		return
+	}
+	p.later = time.AfterFunc(d, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.later = nil
+		p.pump()
+	})
+}
+
+// send puts a group on the wire. It reports false when nothing more can be
 // sent now.
-func (p *pipeline) send(o *outgoing) bool {
+func (p *pipeline) send(w *wire) bool {
 	now := p.now()
-	if elapsed(o.cause.at, now) > p.half {
-		p.fail(errStale)
-		return false
+	for _, o := range w.outs {
+		if elapsed(o.cause.at, now) > p.half {
+			p.fail(errStale)
+			return false
+		}
+		o.state = sent
 	}
 	p.token++
-	o.token, o.state, o.sentAt = p.token, sent, now
-	p.pending[o.token] = o
+	w.sentAt = now
+	p.pending[p.token] = w
 	p.outstanding++
-	if err := p.write(o); err != nil {
-		p.goBack(fmt.Errorf("cause %d/%d: %w", o.cause.epoch, o.cause.sequence, err))
+	if err := p.write(w, p.token); err != nil {
+		p.goBack(fmt.Errorf("%s: %w", w, err))
 		return false
 	}
 	p.m.batches.Inc()
@@ -216,18 +329,37 @@ func (p *pipeline) send(o *outgoing) bool {
 	return true
 }
 
-func (p *pipeline) write(o *outgoing) error {
-	msgs := o.Messages
+// String names the causes of a group, for the log.
+func (w *wire) String() string {
+	first, last := w.outs[0], w.outs[len(w.outs)-1]
+	return fmt.Sprintf("causes %d/%d to %d/%d into %s", first.cause.epoch, first.cause.sequence, last.cause.epoch, last.cause.sequence, first.Stream)
+}
+
+func (p *pipeline) write(w *wire, token uint64) error {
+	msgs := make([]*nats.Msg, 0, w.msgs)
+	for _, o := range w.outs {
+		msgs = append(msgs, o.Messages...)
+	}
 	last := msgs[len(msgs)-1]
+	id := ""
 	if len(msgs) > 1 {
-		id := nuid.Next()
-		for i, m := range msgs {
-			m.Header[events.HeaderBatchID] = []string{id}
-			m.Header[events.HeaderBatchSeq] = []string{strconv.Itoa(i + 1)}
+		id = nuid.Next()
+	}
+	for i, m := range msgs {
+		m.Reply = ""
+		delete(m.Header, events.HeaderBatchCommit)
+		if id == "" {
+			delete(m.Header, events.HeaderBatchID)
+			delete(m.Header, events.HeaderBatchSeq)
+			continue
 		}
+		m.Header[events.HeaderBatchID] = []string{id}
+		m.Header[events.HeaderBatchSeq] = []string{strconv.Itoa(i + 1)}
+	}
+	if id != "" {
 		last.Header[events.HeaderBatchCommit] = []string{"1"}
 	}
-	last.Reply = p.inbox + "." + strconv.FormatUint(o.token, 36)
+	last.Reply = p.inbox + "." + strconv.FormatUint(token, 36)
 	for _, m := range msgs {
 		if err := p.nc.PublishMsg(m); err != nil {
 			return err
@@ -236,7 +368,7 @@ func (p *pipeline) write(o *outgoing) error {
 	return nil
 }
 
-// answer takes the answer of a stream to the last message of a batch.
+// answer takes the answer of a stream to the last message of a group.
 func (p *pipeline) answer(m *nats.Msg) {
 	token, err := strconv.ParseUint(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], 36, 64)
 	if err != nil {
@@ -245,21 +377,60 @@ func (p *pipeline) answer(m *nats.Msg) {
 	at, err := readAnswer(m)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	o, ok := p.pending[token]
+	w, ok := p.pending[token]
 	if !ok || p.closed {
 		return
 	}
-	if err == nil && at.Stream != "" && at.Stream != o.Stream {
-		err = fmt.Errorf("stored in %s instead of %s: the stream's subjects are not as declared", at.Stream, o.Stream)
+	if err == nil && at.Stream != "" && at.Stream != w.outs[0].Stream {
+		err = fmt.Errorf("stored in %s instead: the stream's subjects are not as declared", at.Stream)
 	}
 	if err != nil {
-		p.goBack(fmt.Errorf("cause %d/%d into %s: %w", o.cause.epoch, o.cause.sequence, o.Stream, err))
+		p.goBack(fmt.Errorf("%s: %w", w, err))
 		return
 	}
 	delete(p.pending, token)
 	p.outstanding--
+	p.retry.Reset()
+	switch {
+	case !at.Duplicate:
+		p.stored(w, at)
+	case len(w.outs) == 1:
+		p.second = p.now()
+		p.finish(w.outs[0], at)
+	default:
+		// Some of the group is known. The tail says which.
+		p.second = p.now()
+		for _, o := range w.outs {
+			if o.seen {
+				p.finish(o, at)
+			} else if o.state == sent {
+				o.state, o.alone = queued, true
+			}
+		}
+		p.settle()
+		p.pumpAfter(tailPause)
+		return
+	}
+	p.settle()
+	p.pump()
+}
+
+// stored finishes a group that was stored as a whole, ending at at.Sequence.
+func (p *pipeline) stored(w *wire, at stored) {
+	end := at.Sequence - uint64(w.msgs)
+	for _, o := range w.outs {
+		end += uint64(len(o.Messages))
+		p.finish(o, stored{Stream: at.Stream, Sequence: end})
+	}
+}
+
+func (p *pipeline) finish(o *outgoing, at stored) {
+	if o.state == done {
+		return
+	}
 	o.state = done
 	o.cause.open--
+	delete(p.byKey, o.First)
 	p.m.confirm.Observe(p.now().Sub(o.cause.at).Seconds())
 	if at.Duplicate {
 		p.m.duplicates.Inc()
@@ -267,9 +438,24 @@ func (p *pipeline) answer(m *nats.Msg) {
 	if o.answered != nil {
 		o.answered(at)
 	}
-	p.retry.Reset()
+}
+
+// seen tells the pipeline that an output is in its stream, whoever put it
+// there. What is under way waits for its own answer all the same.
+func (p *pipeline) seen(k events.OrderKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.byKey[k]
+	if p.closed || o == nil {
+		return
+	}
+	if o.state == sent {
+		o.seen = true
+		return
+	}
+	p.second = p.now()
+	p.finish(o, stored{Stream: o.Stream, Duplicate: true})
 	p.settle()
-	p.pump()
 }
 
 // settle drops confirmed causes from the head of the queue.
@@ -328,9 +514,9 @@ func (p *pipeline) sweep() {
 		return
 	}
 	now := p.now()
-	for _, o := range p.pending {
-		if elapsed(o.sentAt, now) > confirmWait {
-			p.goBack(fmt.Errorf("cause %d/%d: no answer from %s within %s", o.cause.epoch, o.cause.sequence, o.Stream, confirmWait))
+	for _, w := range p.pending {
+		if elapsed(w.sentAt, now) > confirmWait {
+			p.goBack(fmt.Errorf("%s: no answer within %s", w, confirmWait))
 			break
 		}
 	}

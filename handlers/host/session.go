@@ -86,6 +86,9 @@ func (s *seat) session(ctx context.Context) error {
 	x.pipe.confirmed = x.wake
 	x.wg.Go(func() { x.keepAnchors(ctx) })
 	x.wg.Go(func() { x.keepSnapshots(ctx) })
+	for stream, next := range l.next {
+		x.wg.Go(func() { x.tail(ctx, stream, next) })
+	}
 	x.log.Info("folding", "from", r.Sequence()+1, "epoch", r.Epoch(), "muted", s.muted, "stored_outputs", len(l.keys))
 	err = x.follow(ctx)
 	x.fail(err)
