@@ -128,7 +128,6 @@ type verifier struct {
 	r           *decider.Runner
 	causes      map[place]*stands
 	checkpoints map[place]*events.DeciderCheckpoint
-	newest      events.OrderKey
 	spans       map[decider.Activation]*Span
 }
 

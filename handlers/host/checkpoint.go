@@ -53,7 +53,7 @@ func (x *session) checkpoint(ctx context.Context, st *decider.Step, now time.Tim
 	if err != nil {
 		return err
 	}
-	c := &cause{epoch: mine.Epoch, sequence: mine.Sequence}
+	c := &cause{epoch: mine.Epoch, sequence: mine.Sequence, at: now}
 	o := &outgoing{cause: c, Batch: decider.Batch{Stream: events.StreamCommands, Messages: []*nats.Msg{msg}}}
 	o.answered = func(at stored) {
 		if !at.Duplicate {

@@ -58,7 +58,9 @@ type cause struct {
 	urgent          bool // holds a reduction
 	batches         []*outgoing
 	open            int // batches not stored yet
-	at              time.Time
+	// at is when it was last certain that nothing of it was stored by another
+	// replica too long ago for the server to know.
+	at time.Time
 }
 
 // outgoing is one batch of a cause.
@@ -186,7 +188,6 @@ func (p *pipeline) submit(ctx context.Context, c *cause) error {
 		}
 	}
 	defer p.mu.Unlock()
-	c.at = p.now()
 	c.open = len(c.batches)
 	p.queue = append(p.queue, c)
 	for _, o := range c.batches {

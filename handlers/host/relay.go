@@ -121,6 +121,12 @@ func (h *Host) relayStream(ctx context.Context, stream string, epochs *decider.E
 			h.epochs.add(o)
 			return fmt.Errorf("epoch %d was opened: %w", o.Epoch, errRelayAgain)
 		}
+		if _, err := events.ParseSubject(m.Subject); err != nil {
+			// No decider could be told of it, and the inspector says so. To
+			// stop here would keep every later fact from the deciders.
+			h.cfg.Logger.Debug("not relayed", "stream", stream, "sequence", m.Sequence, "reason", err)
+			continue
+		}
 		msg, err := h.copyOf(ctx, stream, m)
 		if err != nil {
 			return err
@@ -131,6 +137,10 @@ func (h *Host) relayStream(ctx context.Context, stream string, epochs *decider.E
 		pctx, cancel := context.WithTimeout(ctx, relayWait)
 		_, err = h.cfg.Bus.JetStream().PublishMsg(pctx, msg)
 		cancel()
+		if errors.Is(err, nats.ErrMaxPayload) {
+			h.tooLarge(ctx, stream, m)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("relay %s/%d: %w", stream, m.Sequence, err)
 		}
@@ -138,6 +148,19 @@ func (h *Host) relayStream(ctx context.Context, stream string, epochs *decider.E
 		h.m.relayed.WithLabelValues(h.cfg.Site, stream).Inc()
 	}
 	return ctx.Err()
+}
+
+// tooLarge says that a fact fits its own stream but not the journal, where the
+// headers of a copy come on top. Facts behind it are relayed all the same.
+func (h *Host) tooLarge(ctx context.Context, stream string, m *bus.Raw) {
+	if _, err := events.Decode(m.Subject, m.Header, m.Data); err != nil {
+		return // nobody could have used it anyway, and the inspector says so
+	}
+	h.raise(ctx, strconv.FormatUint(m.Sequence, 10), &events.AlertRaised{
+		Alert: "relay-too-large/" + stream, Severity: events.SeverityCritical,
+		Message: fmt.Sprintf("%s/%d of %d bytes is too large to be copied into the journal: no decider knows of it", stream, m.Sequence, len(m.Data)),
+		Remedy:  "Publish it smaller, or raise max_payload of the bus.",
+	})
 }
 
 // relayedUpTo is the highest sequence of stream that the journal has a copy

@@ -259,7 +259,7 @@ func (x *session) speak(ctx context.Context, st *decider.Step, now time.Time) er
 		if err := x.lookFirst(ctx, st.Event, now); err != nil {
 			return err
 		}
-		if c := x.unsaid(st, batches); len(c.batches) > 0 {
+		if c := x.unsaid(st, batches, now); len(c.batches) > 0 {
 			if err := x.pipe.submit(ctx, c); err != nil {
 				return err
 			}
@@ -303,8 +303,8 @@ func (x *session) lookFirst(ctx context.Context, cause *events.Event, now time.T
 }
 
 // unsaid is what of a cause is not stored, as far as was looked.
-func (x *session) unsaid(st *decider.Step, batches []decider.Batch) *cause {
-	c := &cause{epoch: st.Event.Epoch, sequence: st.Event.Sequence, urgent: st.Reduces()}
+func (x *session) unsaid(st *decider.Step, batches []decider.Batch, now time.Time) *cause {
+	c := &cause{epoch: st.Event.Epoch, sequence: st.Event.Sequence, urgent: st.Reduces(), at: now}
 	for _, b := range batches {
 		if !x.l.holds(b.First) {
 			c.batches = append(c.batches, &outgoing{cause: c, Batch: b})
