@@ -42,6 +42,10 @@ func Active(ctx context.Context, b *bus.Bus, site, name string) (*events.Decider
 	if err != nil {
 		return nil, m.Sequence, fmt.Errorf("activation of %s at %s: %w: %w", name, site, errNoActivation, err)
 	}
+	e.Arrived = m.Time
+	if err := decider.CheckDate(e); err != nil {
+		return nil, m.Sequence, fmt.Errorf("activation of %s at %s: %w: %w", name, site, errNoActivation, err)
+	}
 	a, ok := e.Data.(*events.DeciderActivated)
 	if !ok || a.Decider != name {
 		return nil, m.Sequence, fmt.Errorf("activation of %s at %s: %s/%d: %w", name, site, events.StreamInputs, m.Sequence, errNoActivation)

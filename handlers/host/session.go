@@ -212,7 +212,7 @@ func (x *session) step(ctx context.Context, m *bus.Raw) error {
 		}
 	}
 	if t, ok := st.Event.Data.(*events.ClockTick); ok && x.seat == x.h.seats[0] && x.age(st.Event.Arrived, now) < x.half {
-		x.watch.tick(ctx, x.h, t.Second)
+		x.watch.tick(ctx, x.h, t.Second, st.Event.Arrived)
 	}
 	if x.r.Counts().Folded%x.h.cfg.CheckpointEvery == 0 {
 		return x.checkpoint(ctx, &st, now)

@@ -16,6 +16,9 @@ const (
 	// clear it.
 	tickGap  = 3
 	tickCalm = 10
+	// tickSkew is how far, in seconds, a tick may be from its arrival before
+	// it is nobody's clock.
+	tickSkew = 60
 )
 
 // ticker offers one clock.tick per second. Every host does; the id keeps one
@@ -55,9 +58,9 @@ type tickWatch struct {
 }
 
 // tick is called with every clock.tick of a journal that is being followed.
-func (w *tickWatch) tick(ctx context.Context, h *Host, second int64) {
+func (w *tickWatch) tick(ctx context.Context, h *Host, second int64, arrived time.Time) {
 	last := w.newest
-	if second <= last {
+	if off := second - arrived.Unix(); second <= last || off > tickSkew || off < -tickSkew {
 		return
 	}
 	w.newest = second

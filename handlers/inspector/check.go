@@ -58,8 +58,11 @@ func checkDates(stream string, e *events.Event) verdict {
 	if v := checkDate("ce-time", e.Time, e.Arrived); v.err != nil {
 		return v
 	}
-	if p, ok := e.Data.(*events.MeterReading); ok {
+	switch p := e.Data.(type) {
+	case *events.MeterReading:
 		return checkDate("sampled_at", p.SampledAt, e.Arrived)
+	case *events.ClockTick:
+		return checkDate("second", time.Unix(p.Second, 0), e.Arrived)
 	}
 	return verdict{}
 }

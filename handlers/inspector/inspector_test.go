@@ -120,6 +120,7 @@ func TestGarbageGetsOneLetterEach(t *testing.T) {
 		{"ballast.tx1.meter.reading.m", strings.Replace(good, now, "1970-01-01T00:00:00Z", 1), nil, events.DeadTooOld},
 		{"ballast.tx1.meter.reading.m", good, nats.Header{events.HeaderCETime: {"2999-01-01T00:00:00Z"}}, events.DeadTooOld},
 		{"ballast.tx1.meter.reading.m", good, nats.Header{events.HeaderCETime: {"yesterday"}}, events.DeadInvalid},
+		{"ballast.tx1.clock.tick.site", `{"second":1}`, nil, events.DeadTooOld},
 		{"ballast.nowhere.meter.reading.m", good, nil, events.DeadUnknownSite},
 		{"ballast.TX1.meter.reading.m", good, nil, events.DeadSubject},
 		{"ballast.tx1.grid.signal.ercot", `{"kind":"dance"}`, nil, events.DeadInvalid},
