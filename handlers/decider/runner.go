@@ -155,6 +155,9 @@ func (r *Runner) decode(m *Raw) (*events.Event, error) {
 		return nil, err
 	}
 	e.Sequence, e.Arrived = m.Sequence, m.Arrived.UTC()
+	if err := CheckDate(e); err != nil {
+		return nil, &events.DecodeError{Reason: events.DeadTooOld, Subject: m.Subject, Err: err}
+	}
 	return e, nil
 }
 
