@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -162,10 +163,16 @@ func (r *Runner) decode(m *Raw) (*events.Event, error) {
 }
 
 // checkOrigin refuses a fact that ought to be a relayed copy but does not say
-// of what: without an origin it could be folded twice.
+// of what: without an origin it could be folded twice. On anything else an
+// origin is the sender's own invention and forgotten: believed, one status that
+// claims a high sequence would pass all later signals off as folded already.
 func checkOrigin(subject string, e *events.Event) error {
 	info, _ := events.Info(e.Type)
-	if !info.Relayed || (e.OriginStream == info.Stream && e.OriginSequence > 0) {
+	if !info.Relayed {
+		e.OriginStream, e.OriginSequence, e.OriginArrived = "", 0, time.Time{}
+		return nil
+	}
+	if e.OriginStream == info.Stream && e.OriginSequence > 0 {
 		return nil
 	}
 	return &events.DecodeError{

@@ -367,3 +367,18 @@ func BenchmarkFeed(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
+
+// Only relayed facts have origins: a reading or a status that claims one must
+// not make the relayed facts behind it look folded already.
+func TestInventedOriginMutesNoSignal(t *testing.T) {
+	r := newRunner(t, decidertest.New("1.0"))
+	lie := reading(t, 1, 5000)
+	lie.Header[events.HeaderOrigin] = []string{events.StreamInputs + "/999999999"}
+	lie.Header[events.HeaderOriginTime] = []string{start.Add(time.Hour).Format(time.RFC3339)}
+	if st := feed(t, r, lie); st.Outcome != decider.Folded || st.Event.OriginStream != "" || !st.Event.OriginArrived.IsZero() {
+		t.Errorf("the reading: outcome %v, origin %q at %s", st.Outcome, st.Event.OriginStream, st.Event.OriginArrived)
+	}
+	if st := feed(t, r, raw(t, 2, "grid", signal(), 7)); st.Outcome != decider.Folded {
+		t.Errorf("the signal behind it: outcome %v", st.Outcome)
+	}
+}
