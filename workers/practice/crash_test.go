@@ -166,7 +166,7 @@ func TestPoolThatLostItsJobsSaysUnknown(t *testing.T) {
 	}
 }
 
-func TestPoolLeavesOtherGatewaysAloneAndBuriesGarbage(t *testing.T) {
+func TestPoolLeavesOtherGatewaysAndGarbageAlone(t *testing.T) {
 	b := openBus(t, t.TempDir())
 	run(t, newPool(t, b, practice.Config{}).Run)
 	job := jobOf(t, b, "hall")
@@ -179,17 +179,11 @@ func TestPoolLeavesOtherGatewaysAloneAndBuriesGarbage(t *testing.T) {
 	publish(t, b, shares(job, "hall", 0, 1)...)
 	l := ledger{t, b}
 	l.await("the verdict", func(s tally) bool { return s.judged() == 1 && len(s.accepted) == 1 })
+	// The dead letter is the inspector's.
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	var letters []events.Of[events.DeadLetter]
 	for e, err := range events.Read[events.DeadLetter](ctx, b, events.AtSite(site)) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		letters = append(letters, e)
-	}
-	if len(letters) != 1 || letters[0].Data.Reason != events.DeadUnreadable || string(letters[0].Data.Payload) != "{nonsense" {
-		t.Fatalf("%+v", letters)
+		t.Errorf("a second letter: %+v %v", e, err)
 	}
 }
 

@@ -4,9 +4,7 @@ package practice
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -34,13 +32,8 @@ func (p *Pool) settle(ctx context.Context, batch []jetstream.Msg, stored map[str
 	for _, m := range batch {
 		e, err := readShare(m)
 		if err != nil {
-			letter, lerr := p.deadLetter(m, err)
-			if lerr != nil {
-				return lerr
-			}
-			if err := p.bus.Publish(ctx, letter); err != nil {
-				return fmt.Errorf("dead letter: %w", err)
-			}
+			// The inspector writes the dead letter: one, whoever reads along.
+			p.log.Debug("not a share", "subject", m.Subject(), "error", err)
 			continue
 		}
 		s := e.Data.(*events.ShareFound)
@@ -124,27 +117,4 @@ func readShare(m jetstream.Msg) (*events.Event, error) {
 	}
 	e.Stream, e.Sequence, e.Arrived = meta.Stream, meta.Sequence.Stream, meta.Timestamp
 	return e, nil
-}
-
-// deadLetter makes the record of a share that nobody can read. There is one per
-// message, however often it is delivered.
-func (p *Pool) deadLetter(m jetstream.Msg, why error) (*events.Event, error) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return nil, fmt.Errorf("place of an unreadable share: %w", err)
-	}
-	reason := events.DeadUnreadable
-	var bad *events.DecodeError
-	if errors.As(why, &bad) {
-		reason = bad.Reason
-	}
-	l := &events.DeadLetter{
-		Subject: m.Subject(), Stream: meta.Stream, Sequence: meta.Sequence.Stream, Consumer: p.cfg.Gateway,
-		Reason: reason, Detail: events.ClipText(why.Error()), Attempts: 1, Payload: m.Data(),
-	}
-	if len(l.Payload) > events.MaxDeadPayload {
-		l.Payload, l.Truncated = l.Payload[:events.MaxDeadPayload], true
-	}
-	id := p.cfg.Gateway + "/" + meta.Stream + "/" + strconv.FormatUint(meta.Sequence.Stream, 10)
-	return events.New(p.cfg.Site, p.cfg.Gateway, l).WithID(id), nil
 }
