@@ -96,11 +96,18 @@ func (s *faultSite) uninterrupted(from, to time.Time) {
 	r := events.ReadRequest{Stream: events.StreamJournal, Site: faultSiteID, Types: []events.Type{events.TypeClockTick, events.TypeWorkerStatus}, Since: from, Until: to}
 	var second int64
 	for e, err := range s.b.Events(ctx, r) {
+		var bad *events.DecodeError
+		if errors.As(err, &bad) {
+			continue // more of it
+		}
 		if err != nil {
 			s.t.Fatal(err)
 		}
 		switch p := e.Data.(type) {
 		case *events.ClockTick:
+			if e.Source != events.SiteSource {
+				continue // garbage, where a test sends some
+			}
 			if second > 0 && p.Second > second+2 {
 				s.t.Errorf("no tick between the seconds %d and %d (JOURNAL/%d at %s)", second, p.Second, e.Sequence, e.Arrived)
 			}
