@@ -4,12 +4,10 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -43,9 +41,6 @@ const (
 	confirmWait = 5 * time.Second
 	// sweepEvery the answers are looked after.
 	sweepEvery = time.Second
-
-	// codeBatchDuplicate is the server's "batch contains a known id".
-	codeBatchDuplicate = 10201
 )
 
 // errStale ends a session whose unconfirmed outputs have waited so long that
@@ -93,15 +88,6 @@ const (
 	sent
 	done
 )
-
-// stored is a positive answer of a stream.
-type stored struct {
-	// Stream and Sequence of the (last) message, of the first copy when
-	// Duplicate; Sequence is 0 for a batch refused as known.
-	Stream    string
-	Sequence  uint64
-	Duplicate bool
-}
 
 // pipeline brings the outputs of causes into the streams, in order. While some
 // are under way the next ones gather and go out together; a reduction waits for
@@ -369,96 +355,6 @@ func (p *pipeline) write(w *wire, token uint64) error {
 	return nil
 }
 
-// answer takes the answer of a stream to the last message of a group.
-func (p *pipeline) answer(m *nats.Msg) {
-	token, err := strconv.ParseUint(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], 36, 64)
-	if err != nil {
-		return
-	}
-	at, err := readAnswer(m)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w, ok := p.pending[token]
-	if !ok || p.closed {
-		return
-	}
-	if err == nil && at.Stream != "" && at.Stream != w.outs[0].Stream {
-		err = fmt.Errorf("stored in %s instead: the stream's subjects are not as declared", at.Stream)
-	}
-	if err != nil {
-		p.goBack(fmt.Errorf("%s: %w", w, err))
-		return
-	}
-	delete(p.pending, token)
-	p.outstanding--
-	p.retry.Reset()
-	switch {
-	case !at.Duplicate:
-		p.stored(w, at)
-	case len(w.outs) == 1:
-		p.second = p.now()
-		p.finish(w.outs[0], at)
-	default:
-		// Some of the group is known. The tail says which.
-		p.second = p.now()
-		for _, o := range w.outs {
-			if o.seen {
-				p.finish(o, at)
-			} else if o.state == sent {
-				o.state, o.alone = queued, true
-			}
-		}
-		p.settle()
-		p.pumpAfter(tailPause)
-		return
-	}
-	p.settle()
-	p.pump()
-}
-
-// stored finishes a group that was stored as a whole, ending at at.Sequence.
-func (p *pipeline) stored(w *wire, at stored) {
-	end := at.Sequence - uint64(w.msgs)
-	for _, o := range w.outs {
-		end += uint64(len(o.Messages))
-		p.finish(o, stored{Stream: at.Stream, Sequence: end})
-	}
-}
-
-func (p *pipeline) finish(o *outgoing, at stored) {
-	if o.state == done {
-		return
-	}
-	o.state = done
-	o.cause.open--
-	delete(p.byKey, o.First)
-	p.m.confirm.Observe(p.now().Sub(o.cause.at).Seconds())
-	if at.Duplicate {
-		p.m.duplicates.Inc()
-	}
-	if o.answered != nil {
-		o.answered(at)
-	}
-}
-
-// seen tells the pipeline that an output is in its stream, whoever put it
-// there. What is under way waits for its own answer all the same.
-func (p *pipeline) seen(k events.OrderKey) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	o := p.byKey[k]
-	if p.closed || o == nil {
-		return
-	}
-	if o.state == sent {
-		o.seen = true
-		return
-	}
-	p.second = p.now()
-	p.finish(o, stored{Stream: o.Stream, Duplicate: true})
-	p.settle()
-}
-
 // settle drops confirmed causes from the head of the queue.
 func (p *pipeline) settle() {
 	n := 0
@@ -488,11 +384,16 @@ func (p *pipeline) goBack(err error) {
 	p.outstanding = 0
 	for _, c := range p.queue {
 		for _, o := range c.batches {
-			if o.state == sent {
+			switch {
+			case o.state != sent:
+			case o.seen:
+				p.finish(o, stored{Stream: o.Stream, Duplicate: true})
+			default:
 				o.state = queued
 			}
 		}
 	}
+	p.settle()
 	if p.blocked || p.closed {
 		return
 	}
@@ -535,31 +436,4 @@ func (p *pipeline) unconfirmed() (sequence uint64, ok bool) {
 		return 0, false
 	}
 	return p.queue[0].sequence, true
-}
-
-// readAnswer reads a publish acknowledgement. A batch refused because an id in
-// it is known is stored: replicas cut equal batches, so all of it is known.
-func readAnswer(m *nats.Msg) (stored, error) {
-	if len(m.Data) == 0 {
-		return stored{}, fmt.Errorf("no stream takes it (status %s): was the bus declared?", m.Header.Get("Status"))
-	}
-	var r struct {
-		Error *struct {
-			Code        int    `json:"err_code"`
-			Description string `json:"description"`
-		} `json:"error"`
-		Stream    string `json:"stream"`
-		Sequence  uint64 `json:"seq"`
-		Duplicate bool   `json:"duplicate"`
-	}
-	if err := json.Unmarshal(m.Data, &r); err != nil {
-		return stored{}, fmt.Errorf("answer is no JSON: %w", err)
-	}
-	switch {
-	case r.Error == nil:
-		return stored{Stream: r.Stream, Sequence: r.Sequence, Duplicate: r.Duplicate}, nil
-	case r.Error.Code == codeBatchDuplicate:
-		return stored{Stream: r.Stream, Duplicate: true}, nil
-	}
-	return stored{}, fmt.Errorf("refused: %s (%d)", r.Error.Description, r.Error.Code)
 }

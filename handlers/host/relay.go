@@ -109,6 +109,10 @@ func (h *Host) relayStream(ctx context.Context, stream string, epochs *decider.E
 	if err != nil {
 		return err
 	}
+	journal, err := h.cfg.Bus.JetStream().Stream(ctx, events.StreamJournal)
+	if err != nil {
+		return fmt.Errorf("relay of %s: stream %s: %w", stream, events.StreamJournal, err)
+	}
 	r := events.ReadRequest{Stream: stream, Site: h.cfg.Site, Types: relayedTypes(stream), FromSequence: at + 1, Follow: true}
 	for m, err := range h.cfg.Bus.RawEvents(ctx, r) {
 		if err != nil {
@@ -135,7 +139,7 @@ func (h *Host) relayStream(ctx context.Context, stream string, epochs *decider.E
 			return fmt.Errorf("the connection broke: %w", errRelayAgain)
 		}
 		pctx, cancel := context.WithTimeout(ctx, relayWait)
-		_, err = h.cfg.Bus.JetStream().PublishMsg(pctx, msg)
+		err = h.storeInJournal(pctx, journal, msg)
 		cancel()
 		if errors.Is(err, nats.ErrMaxPayload) {
 			h.tooLarge(ctx, stream, m)

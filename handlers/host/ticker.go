@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -24,6 +26,7 @@ const (
 // ticker offers one clock.tick per second. Every host does; the id keeps one
 // per second, so there is no clock process that could die.
 func (h *Host) ticker(ctx context.Context) {
+	var journal jetstream.Stream // once it was reached
 	for {
 		now := time.Now()
 		next := now.Truncate(events.TickPeriod).Add(events.TickPeriod)
@@ -35,10 +38,14 @@ func (h *Host) ticker(ctx context.Context) {
 		case <-timer.C:
 		}
 		second := time.Now().Unix()
-		e := events.New(h.cfg.Site, events.SiteSource, &events.ClockTick{Second: second}).
-			WithID(h.cfg.Site + "/tick/" + strconv.FormatInt(second, 10))
 		pctx, cancel := context.WithTimeout(ctx, events.TickPeriod*9/10)
-		err := h.cfg.Bus.Publish(pctx, e)
+		var err error
+		if journal == nil {
+			journal, err = h.cfg.Bus.JetStream().Stream(pctx, events.StreamJournal)
+		}
+		if err == nil {
+			err = h.offerTick(pctx, journal, second)
+		}
 		cancel()
 		switch {
 		case err == nil:
@@ -47,6 +54,17 @@ func (h *Host) ticker(ctx context.Context) {
 			h.cfg.Logger.Warn("tick could not be offered", "site", h.cfg.Site, "second", second, "error", err)
 		}
 	}
+}
+
+// offerTick stores the tick of that second unless another host has.
+func (h *Host) offerTick(ctx context.Context, journal jetstream.Stream, second int64) error {
+	e := events.New(h.cfg.Site, events.SiteSource, &events.ClockTick{Second: second}).At(time.Now().UTC()).
+		WithID(h.cfg.Site + "/tick/" + strconv.FormatInt(second, 10))
+	m, err := events.Encode(h.cfg.Bus.Prefix(), e)
+	if err != nil {
+		return err
+	}
+	return h.storeInJournal(ctx, journal, m)
 }
 
 // tickWatch finds gaps between the ticks of the journal. All of it follows

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// storeInJournal stores m in JOURNAL under its id, once however many hosts do
+// it.
+//
+// The ids of relayed facts and ticks can be foretold, and every worker and
+// source writes into the same stream: one that used such an id before us would
+// make the server drop a curtailment as known. So a duplicate is looked at, and
+// if it is none of ours, m is stored without an id. Deciders fold a fact and
+// the tick of a second once, even if every host does that.
+func (h *Host) storeInJournal(ctx context.Context, journal jetstream.Stream, m *nats.Msg) error {
+	js := h.cfg.Bus.JetStream()
+	ack, err := js.PublishMsg(ctx, m)
+	if err != nil || !ack.Duplicate {
+		return err
+	}
+	if ack.Sequence > 0 {
+		have, err := journal.GetMsg(ctx, ack.Sequence)
+		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return fmt.Errorf("look at what is stored as %s: %w", m.Header.Get(events.HeaderMsgID), err)
+		}
+		if err == nil && have.Subject == m.Subject {
+			return nil
+		}
+		if err == nil {
+			h.cfg.Logger.Error("somebody used an id of the dispatchers: stored without one", "site", h.cfg.Site,
+				"id", m.Header.Get(events.HeaderMsgID), "subject", m.Subject, "used_on", have.Subject, "sequence", ack.Sequence)
+		}
+	}
+	m.Header.Del(events.HeaderMsgID)
+	_, err = js.PublishMsg(ctx, m)
+	return err
+}
