@@ -5,6 +5,7 @@ package bus
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -153,6 +154,10 @@ func explain(err error, c Config, url string) error {
 		return fmt.Errorf("bus: nobody answers at %s: start `ballast up` there, or check the address: %w", url, err)
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return fmt.Errorf("bus: %s refuses the credentials: get a fresh token from `ballast join-token`: %w", url, err)
+	}
+	var untrusted x509.UnknownAuthorityError
+	if errors.As(err, &untrusted) {
+		return fmt.Errorf("bus: %s shows a certificate of an authority not known here: name that in tls.ca_file, or use a join token made with --ca: %w", url, err)
 	}
 	return fmt.Errorf("bus: connect %s to %s: %w", c.Name, url, err)
 }

@@ -241,7 +241,7 @@ func (b *Bus) checkRetention(h *Health, infos map[string]*jetstream.StreamInfo) 
 			h.add(check, LevelWarning, "raise its byte bound under retention, or find out who floods it",
 				"%s holds only about %s of events within its byte bound", name, span.Round(time.Minute))
 		case left > 0:
-			h.add(check, LevelOK, "", "%s: the oldest event goes in %s (bound by %s)", name, left.Round(time.Minute), f.DroppedBy)
+			h.add(check, LevelOK, "", "%s: the oldest event goes in %s (bound by %s)", name, days(left), f.DroppedBy)
 		default:
 			h.add(check, LevelOK, "", "%s is at its bound (%s): what comes pushes the oldest out", name, f.DroppedBy)
 		}
@@ -301,6 +301,19 @@ func (b *Bus) checkSpace(ctx context.Context, h *Health) {
 	h.add(check, l, remedy, "%s", text)
 }
 
+// days writes a long time for a person: in days, else without empty parts.
+func days(d time.Duration) string {
+	if d >= 48*time.Hour {
+		return fmt.Sprintf("%d days", int64(d.Round(time.Hour)/(24*time.Hour)))
+	}
+	s := d.Round(time.Minute).String()
+	s = strings.TrimSuffix(s, "0s")
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
 func (b *Bus) checkDeadLetters(h *Health, infos map[string]*jetstream.StreamInfo) {
 	const check = "dead letters"
 	info := infos[events.StreamDeadLetter]
@@ -309,11 +322,11 @@ func (b *Bus) checkDeadLetters(h *Health, infos map[string]*jetstream.StreamInfo
 	}
 	n := info.State.Msgs
 	if n > 0 && time.Since(info.State.LastTime) < deadRecent {
-		h.add(check, LevelWarning, "`ballast watch --type deadletter` shows what was refused and why",
+		h.add(check, LevelWarning, "`ballast watch deadletter --since 1h` shows what was refused and why",
 			"%d, the newest %s ago", n, time.Since(info.State.LastTime).Round(time.Second))
 		return
 	}
-	h.add(check, LevelOK, "", "%d, none within the last %s", n, deadRecent)
+	h.add(check, LevelOK, "", "%d, none within the last %s", n, days(deadRecent))
 }
 
 // checkServer asks the embedded server about itself.

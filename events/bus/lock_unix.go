@@ -25,7 +25,7 @@ func lockDir(dir string) (*dirLock, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("bus: data directory %s is in use by another process: connect to that one by URL, or choose another directory", dir)
+			return nil, fmt.Errorf("bus: data directory %s is %w: connect to that one by URL, or choose another directory", dir, ErrInUse)
 		}
 		return nil, fmt.Errorf("bus: lock data directory %s: %w", dir, err)
 	}

@@ -24,7 +24,7 @@ func lockDir(dir string) (*dirLock, error) {
 	if err != nil {
 		_ = f.Close()
 		if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
-			return nil, fmt.Errorf("bus: data directory %s is in use by another process: connect to that one by URL, or choose another directory", dir)
+			return nil, fmt.Errorf("bus: data directory %s is %w: connect to that one by URL, or choose another directory", dir, ErrInUse)
 		}
 		return nil, fmt.Errorf("bus: lock data directory %s: %w", dir, err)
 	}

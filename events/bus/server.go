@@ -30,6 +30,9 @@ type embedded struct {
 	background sync.WaitGroup
 }
 
+// ErrInUse says that a data directory or an address belongs to another process.
+var ErrInUse = errors.New("in use by another process")
+
 // startServer brings the server up and waits until it takes connections. On an
 // error nothing is left running and the directory is free again.
 func startServer(ctx context.Context, c Config) (_ *embedded, err error) {
@@ -71,6 +74,9 @@ func startServer(ctx context.Context, c Config) (_ *embedded, err error) {
 		}
 		select {
 		case why := <-fatal:
+			if strings.Contains(why, "address already in use") {
+				return nil, fmt.Errorf("bus: address %s is %w: connect to it by URL, or listen elsewhere", c.Listen, ErrInUse)
+			}
 			return nil, fmt.Errorf("bus: embedded server did not start: %s", why)
 		case <-ctx.Done():
 			return nil, fmt.Errorf("bus: embedded server not ready in time: %w", ctx.Err())
