@@ -30,7 +30,7 @@ const headerImportStream = "Ballast-Import-Stream"
 const importChunk = 500
 
 // ErrImported: the name is taken in REPLAY. Nothing was changed.
-var ErrImported = errors.New("stream REPLAY holds an import of that name: choose another or Forget it")
+var ErrImported = errors.New("stream REPLAY holds an import of that name: choose another name, or forget that one")
 
 // Export writes what JOURNAL, COMMANDS and REVENUE hold of a site and what
 // arrived from from until before to (zero means open) into w, compressed.
