@@ -133,8 +133,8 @@ func (x *subscription) run() {
 }
 
 // workers starts what answers: the lanes of Ordered and Keyed mode, or the
-// collector of Unordered mode. Each channel has room for everything that may
-// be held, so the puller never waits for them.
+// collector of Unordered mode. Each channel has room for everything that is
+// asked for, so the puller hardly ever waits for them.
 func (x *subscription) workers(wg *sync.WaitGroup) []chan *held {
 	in := make([]chan *held, x.s.cfg.Lanes)
 	if x.s.cfg.Mode == Unordered {
@@ -179,15 +179,13 @@ func (x *subscription) pull(in []chan *held) {
 		select {
 		case got = <-x.loop.C():
 		case out <- m:
-			in[0] <- x.ready[0]
-			x.ready = x.ready[1:]
+			x.sent(in[0])
 			continue
 		default:
 			select {
 			case got = <-x.loop.C():
 			case out <- m:
-				in[0] <- x.ready[0]
-				x.ready = x.ready[1:]
+				x.sent(in[0])
 				continue
 			case <-x.wake:
 				continue
@@ -207,6 +205,24 @@ func (x *subscription) pull(in []chan *held) {
 		if x.take(got, in) == pull.Lost {
 			x.reattach(in)
 		}
+	}
+}
+
+// sent moves the oldest ready message, which a handler has now, to the
+// collector. If that is full when the subscription ends, the message is let go
+// and delivered again after AckWait.
+func (x *subscription) sent(collector chan<- *held) {
+	h := x.ready[0]
+	x.ready = x.ready[1:]
+	select {
+	case collector <- h:
+		return
+	default:
+	}
+	select {
+	case collector <- h:
+	case <-x.stopping:
+		x.release(h)
 	}
 }
 
@@ -231,11 +247,28 @@ func (x *subscription) take(m *nats.Msg, in []chan *held) pull.Verdict {
 		h.message()
 		x.ready = append(x.ready, h)
 	case len(in) == 1:
-		in[0] <- h
+		x.hand(in[0], h)
 	default:
-		in[maphash.String(x.seed, x.s.cfg.Key(m))%uint64(len(in))] <- h
+		x.hand(in[maphash.String(x.seed, x.s.cfg.Key(m))%uint64(len(in))], h)
 	}
 	return verdict
+}
+
+// hand gives a message to its lane. A lane has room for everything that was
+// asked for; but the server may still answer a request that was given up for
+// lost, and a lane that is full must not hold up the end: what does not fit
+// then goes back to the server.
+func (x *subscription) hand(lane chan<- *held, h *held) {
+	select {
+	case lane <- h:
+		return
+	default:
+	}
+	select {
+	case lane <- h:
+	case <-x.stopping:
+		x.giveBack(h)
+	}
 }
 
 // rest takes what has already come.
