@@ -51,7 +51,7 @@ func Encode(prefix string, e *Event) (*nats.Msg, error) {
 	if err := checkAddressee(e.Source, e.Data); err != nil {
 		return nil, fmt.Errorf("encode %s of %s/%s: %w", t, e.Site, e.Source, err)
 	}
-	data, err := AppendPayload(nil, e.Data)
+	data, err := AppendPayload(make([]byte, 0, payloadRoom), e.Data)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s of %s/%s: %w", t, e.Site, e.Source, err)
 	}
@@ -65,25 +65,51 @@ func Encode(prefix string, e *Event) (*nats.Msg, error) {
 	return m, nil
 }
 
+// payloadRoom holds the JSON of a reading or of one unit's status, so that it
+// is not copied while it grows.
+const payloadRoom = 320
+
+// Header values that never change are shared by all messages. Nobody writes
+// into the values of a header: nats.go copies them on the way out.
+var (
+	specVersionValue = []string{CESpecVersion}
+	contentTypeValue = []string{ContentTypeJSON}
+	typeValues       = func() map[Type][]string {
+		m := make(map[Type][]string, len(typeTable))
+		for _, t := range typeTable {
+			m[t.Type] = []string{string(t.Type)}
+		}
+		return m
+	}()
+)
+
+// putEnvelope writes the headers of an event. The values of one message stand
+// in one array: an allocation, not seven.
 func putEnvelope(h nats.Header, t Type, m *Meta) {
-	h[HeaderCESpecVersion] = []string{CESpecVersion}
-	h[HeaderCEType] = []string{string(t)}
-	h[HeaderCESource] = []string{m.Site + "/" + m.Source}
-	h[HeaderContentType] = []string{ContentTypeJSON}
+	h[HeaderCESpecVersion] = specVersionValue
+	h[HeaderCEType] = typeValues[t]
+	h[HeaderContentType] = contentTypeValue
+	values := make([]string, 0, 5)
+	put := func(key, value string) {
+		values = append(values, value)
+		h[key] = values[len(values)-1 : len(values) : len(values)]
+	}
+	put(HeaderCESource, m.Site+"/"+m.Source)
 	if m.ID != "" {
-		h[HeaderCEID] = []string{m.ID}
+		put(HeaderCEID, m.ID)
 		if m.Dedup {
-			h[HeaderMsgID] = []string{m.ID}
+			h[HeaderMsgID] = h[HeaderCEID]
 		}
 	}
 	if !m.Time.IsZero() {
-		h[HeaderCETime] = []string{m.Time.UTC().Format(time.RFC3339Nano)}
+		var b [len(time.RFC3339Nano)]byte
+		put(HeaderCETime, string(m.Time.UTC().AppendFormat(b[:0], time.RFC3339Nano)))
 	}
 	if m.Causation != "" {
-		h[HeaderCausation] = []string{m.Causation}
+		put(HeaderCausation, m.Causation)
 	}
 	if m.Correlation != "" {
-		h[HeaderCorrelation] = []string{m.Correlation}
+		put(HeaderCorrelation, m.Correlation)
 	}
 }
 
