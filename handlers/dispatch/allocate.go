@@ -93,7 +93,7 @@ func (d *Dispatch) shed() {
 	}
 	room := d.load.ShedCap
 	if !d.unsafe {
-		room -= d.excess()
+		room -= d.excess(d.fallSum)
 	}
 	if d.setSum+d.extraSum <= room {
 		return
@@ -118,11 +118,12 @@ func (d *Dispatch) lower(u *unit, w int64, why events.Reason) {
 	}
 	u.reason = why
 	u.inflight = max(u.inflight, u.set, u.setpoint)
+	from := u.set
 	d.place(u, w)
+	d.fall(u, from)
 	u.lowering, u.raising, u.tries = true, false, 0
 	u.changedAt, u.counter = d.now, u.agent.counter
-	u.fallBy = d.now + u.fall + answerGrace
-	d.settleAt = max(d.settleAt, u.fallBy)
+	d.settleAt = max(d.settleAt, d.now+u.fallTime())
 	d.book(u)
 }
 
@@ -152,7 +153,7 @@ func (d *Dispatch) raise() {
 	if !d.mayRaise() || len(d.order) == 0 {
 		return
 	}
-	usable := d.load.Cap - d.excess()
+	usable := d.load.Cap - d.excess(0)
 	free := usable - d.setSum - d.extraSum
 	// What falls still occupies its room; only the unit that falls may rise
 	// into it.
@@ -239,13 +240,15 @@ func (d *Dispatch) ramp(u *unit) {
 
 // refill adds to the ramp bucket what elapsed time brings, to the billionth.
 //
-// The bucket holds at least the largest step of a unit, or that unit could
-// never start.
+// The bucket holds at least the largest step of a unit that the site could
+// carry, or that unit could never start.
 func (d *Dispatch) refill() {
 	if d.stepsChanged {
 		d.stepsChanged, d.maxStep = false, 0
 		for _, u := range d.order {
-			d.maxStep = max(d.maxStep, u.step())
+			if s := u.step(); s <= d.site.usable {
+				d.maxStep = max(d.maxStep, s)
+			}
 		}
 	}
 	full := max(d.site.rampBurst, d.maxStep)

@@ -52,7 +52,8 @@ type Dispatch struct {
 	load     load
 	// restartUntil bars increases after a meter came back, elapsed ns.
 	restartUntil int64
-	// settleAt is when everything lowered must have fallen, elapsed ns.
+	// settleAt is when everything lowered so far must have fallen, elapsed ns:
+	// before it nothing changes places.
 	settleAt int64
 
 	signals signals
@@ -63,8 +64,9 @@ type Dispatch struct {
 	order  []*unit  // by merit
 
 	// Sums over all units, W: setpoints; setpoints beyond command; draw above
-	// setpoints that should have ended; bookings while others want to rise.
-	setSum, fixedSum, extraSum, raiseSum int64
+	// setpoints that should have ended; bookings while others want to rise;
+	// what falling units may still draw beyond those.
+	setSum, fixedSum, extraSum, raiseSum, fallSum int64
 	// maxStep is the largest rise that some unit can only make at once.
 	maxStep      int64
 	stepsChanged bool
@@ -183,7 +185,7 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 		d.entries -= m.h
 	}
 	gone, old := d.site.meters, d.site.byID
-	d.site = newSettings(c, old)
+	d.site, d.stepsChanged = newSettings(c, old), true
 	for _, m := range d.site.meters {
 		m.booked, m.units = 0, 0
 		if old[m.cfg.Meter] == nil || !m.has && m.heard == 0 {

@@ -17,6 +17,8 @@ const (
 	// ones get no permit, and an alert says so.
 	MaxAgents = 20_000
 	MaxUnits  = 50_000
+	// MaxAgentUnits of one agent: what one command can name.
+	MaxAgentUnits = events.MaxCommandUnits
 	// MaxMeters of one site.
 	MaxMeters = 4_096
 )
@@ -145,7 +147,9 @@ func (d *Dispatch) onStatus(source string, s *events.WorkerStatus) {
 				continue
 			}
 		} else if st.Capabilities != nil && !u.sameCaps(st.Capabilities) {
-			d.relearn(u, st.Capabilities)
+			if c := usableCaps(st.Capabilities); !u.sameCaps(&c) {
+				d.relearn(u, c)
+			}
 		}
 		d.report(u, st)
 		d.shedUnit(u)
@@ -159,8 +163,14 @@ func (d *Dispatch) onStatus(source string, s *events.WorkerStatus) {
 // reboot takes a new process behind the same id: whatever the old one was
 // permitted is gone.
 func (d *Dispatch) reboot(a *agent, boot string) {
+	// Unless the old one said goodbye it may run on elsewhere, cut off, until
+	// its last lease ends.
+	alive := !a.leaving && !a.lost
 	a.boot, a.counter, a.renewed = boot, 0, 0
 	for _, u := range a.units {
+		if until := a.heard + d.site.lease + u.fallTime(); alive && until > d.now {
+			u.held, u.heldUntil = max(u.set, u.inflight, u.held), max(u.heldUntil, until)
+		}
 		d.drop(u)
 		u.lowering, u.hasApplied, u.applied = false, false, events.OrderKey{}
 		u.state = events.PermitBoot
@@ -171,18 +181,24 @@ func (d *Dispatch) reboot(a *agent, boot string) {
 
 // join makes a unit known, at its failsafe setpoint.
 func (d *Dispatch) join(a *agent, st *events.UnitStatus) *unit {
+	if len(a.units) >= MaxAgentUnits {
+		return nil // no agent of ours starts with so many
+	}
 	if len(d.order) >= MaxUnits {
 		d.crowded()
 		return nil
 	}
 	u := &unit{id: strings.Clone(st.Unit), agent: a, local: -1, unhealthyAt: -1, onSince: -1, offSince: -1, state: events.PermitBoot}
-	u.learn(st.Capabilities)
+	u.learn(usableCaps(st.Capabilities))
 	d.place(u, u.caps.FailsafeWatts)
-	u.fallBy = d.now + u.fall + answerGrace
+	d.fall(u, max(u.caps.FailsafeWatts, clamp(st.PowerWatts, 0, u.caps.NameplateWatts)))
 	u.changedAt = d.now
 	i, _ := slices.BinarySearchFunc(a.units, u.id, func(x *unit, id string) int { return strings.Compare(x.id, id) })
 	a.units = slices.Insert(a.units, i, u)
-	a.index, a.cursor = nil, i+1
+	if a.index != nil {
+		a.index[u.id] = u
+	}
+	a.cursor = i + 1
 	d.rank(u)
 	d.meet(u, 1)
 	d.joining = true
@@ -225,7 +241,7 @@ func (u *unit) sameCaps(c *events.Capabilities) bool {
 		o.Meter == c.Meter && slices.Equal(o.LevelsWatts, c.LevelsWatts)
 }
 
-func (d *Dispatch) relearn(u *unit, c *events.Capabilities) {
+func (d *Dispatch) relearn(u *unit, c events.Capabilities) {
 	d.meet(u, -1)
 	i, ok := slices.BinarySearchFunc(d.order, u, byMerit)
 	if ok {
@@ -234,7 +250,6 @@ func (d *Dispatch) relearn(u *unit, c *events.Capabilities) {
 	u.learn(c)
 	d.rank(u)
 	d.meet(u, 1)
-	u.fallBy = max(u.fallBy, d.now+u.fall+answerGrace)
 	d.joining = true
 }
 
@@ -271,11 +286,7 @@ func (d *Dispatch) report(u *unit, st *events.UnitStatus) {
 		u.notBefore = max(u.notBefore, d.now+d.site.restart)
 	}
 	d.confirm(u)
-	overdue := u.overdue
 	d.book(u)
-	if u.overdue != overdue {
-		d.judge(u)
-	}
 	d.touchUnit(u)
 }
 

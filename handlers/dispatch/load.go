@@ -177,13 +177,14 @@ func (d *Dispatch) reserve(ai int64) int64 {
 }
 
 // excess is draw that the mining meters see and no unit explains: units that
-// deny what they draw, or losses. It counts only once everything lowered has
-// had time to fall, or it would be shed twice.
-func (d *Dispatch) excess() int64 {
-	if d.load.Mining < 0 || d.now < d.settleAt {
+// deny what they draw, or losses. Whoever sheds for it excuses what lowered
+// units may still draw while they fall, or it would be shed twice; whoever
+// raises excuses nothing.
+func (d *Dispatch) excess(excused int64) int64 {
+	if d.load.Mining < 0 {
 		return 0
 	}
-	if x := d.load.Mining - d.raiseSum; x > d.raiseSum/50+50 {
+	if x := d.load.Mining - d.raiseSum - excused; x > d.raiseSum/50+50 {
 		return x
 	}
 	return 0

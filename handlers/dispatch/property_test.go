@@ -98,20 +98,21 @@ func checked(d *Dispatch, e *events.Event, out *decider.Outbox, wild bool) error
 
 // consistent compares every sum and digest with what the entries give.
 func (d *Dispatch) consistent() error {
-	var set, fixed, extra, raise int64
+	var set, fixed, extra, raise, fall int64
 	sum := uint64(0)
 	units := 0
 	for _, u := range d.order {
 		set += u.set
 		extra += u.extra
 		raise += u.raiseBook
+		fall += u.fallBook
 		if u.fixed {
 			fixed += u.set
 		}
 		if u.h != u.hash() {
 			return fmt.Errorf("unit %s changed without its digest", u.id)
 		}
-		if want := max(u.set, u.power, u.setpoint, u.inflight); u.raiseBook != want {
+		if want := max(u.set, u.power, u.setpoint, u.inflight, u.held); u.raiseBook != want {
 			return fmt.Errorf("unit %s is booked with %d W, not %d", u.id, u.raiseBook, want)
 		}
 		if u.set < 0 || u.set > u.caps.NameplateWatts && u.set != u.fit(u.set) {
@@ -156,6 +157,8 @@ func (d *Dispatch) consistent() error {
 		sum += s.hash()
 	}
 	switch {
+	case fall != d.fallSum:
+		return fmt.Errorf("%d W may still fall, counted %d", fall, d.fallSum)
 	case set != d.setSum || fixed != d.fixedSum || extra != d.extraSum || raise != d.raiseSum:
 		return fmt.Errorf("sums %d %d %d %d, want %d %d %d %d", d.setSum, d.fixedSum, d.extraSum, d.raiseSum, set, fixed, extra, raise)
 	case sum != d.entries:

@@ -82,7 +82,11 @@ type unitState struct {
 	Raising     bool                `json:"raising"`
 	Tries       int64               `json:"tries"`
 	Inflight    int64               `json:"inflight"`
+	Allow       int64               `json:"allow"`
+	Due         int64               `json:"due"`
 	FallBy      int64               `json:"fall_by"`
+	Held        int64               `json:"held"`
+	HeldUntil   int64               `json:"held_until"`
 	OnSince     int64               `json:"on_since"`
 	OffSince    int64               `json:"off_since"`
 	NotBefore   int64               `json:"not_before"`
@@ -125,7 +129,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 			SilentAlert: a.silentAlert, Units: make([]unitState, 0, len(a.units))}
 		for _, u := range a.units {
 			as.Units = append(as.Units, unitState{u.id, u.caps, u.set, u.key, u.changedAt, u.counter, u.lowering, u.raising,
-				u.tries, u.inflight, u.fallBy, u.onSince, u.offSince, u.notBefore, u.state, u.setpoint, u.power, u.applied,
+				u.tries, u.inflight, u.allow, u.due, u.fallBy, u.held, u.heldUntil, u.onSince, u.offSince, u.notBefore, u.state, u.setpoint, u.power, u.applied,
 				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed})
 		}
 		s.Agents = append(s.Agents, as)
@@ -196,11 +200,13 @@ func (d *Dispatch) restoreAgent(s *agentState) {
 	d.roster = append(d.roster, a)
 	for _, t := range s.Units {
 		u := &unit{id: t.ID, agent: a}
-		u.learn(&t.Caps)
+		u.learn(usableCaps(&t.Caps))
 		d.place(u, t.Set)
 		u.key, u.changedAt, u.counter = t.Key, t.ChangedAt, t.Counter
 		u.lowering, u.raising, u.tries, u.inflight = t.Lowering, t.Raising, t.Tries, t.Inflight
-		u.fallBy, u.onSince, u.offSince, u.notBefore = t.FallBy, t.OnSince, t.OffSince, t.NotBefore
+		u.allow, u.due, u.fallBy = t.Allow, t.Due, t.FallBy
+		u.held, u.heldUntil = t.Held, t.HeldUntil
+		u.onSince, u.offSince, u.notBefore = t.OnSince, t.OffSince, t.NotBefore
 		u.state, u.setpoint, u.power = t.State, t.Setpoint, t.Power
 		u.applied, u.hasApplied, u.local = t.Applied, t.HasApplied, t.Local
 		u.healthy, u.unhealthyAt, u.heard = t.Healthy, t.UnhealthyAt, t.Heard

@@ -49,9 +49,8 @@ func (d *Dispatch) visit() {
 	d.visitAgents()
 	may := d.mayRaise()
 	for _, u := range d.order {
-		if u.overdue != (d.now >= u.fallBy && u.power > u.set+u.tolerance()) {
+		if d.passTime(u) || u.overdue != u.late() {
 			d.book(u)
-			d.judge(u)
 			d.touchUnit(u)
 		}
 		if u.fixed {
@@ -120,7 +119,7 @@ func (d *Dispatch) visitAgents() {
 				d.drop(u)
 				u.setpoint, u.power = u.caps.FailsafeWatts, u.caps.FailsafeWatts
 				u.lowering = false
-				d.book(u)
+				d.bookAs(u, false) // silence clears no alert
 				d.fix(u, true)
 				d.touchUnit(u)
 			}
@@ -180,7 +179,7 @@ func (d *Dispatch) forget(a *agent) {
 }
 
 func (d *Dispatch) forgetUnit(u *unit) {
-	u.power, u.setpoint, u.inflight, u.lowering = 0, 0, 0, false
+	u.power, u.setpoint, u.inflight, u.lowering, u.allow, u.held = 0, 0, 0, false, 0, 0
 	d.fix(u, false)
 	d.place(u, 0)
 	d.book(u)

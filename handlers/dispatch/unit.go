@@ -51,8 +51,12 @@ type unit struct {
 	tries             int64
 	// inflight is the highest setpoint that the unit may still obey.
 	inflight int64
-	// fallBy is when its draw must be down to set.
-	fallBy int64
+	// While it falls: allow is what it may still draw, until fallBy, and due
+	// what it must be down to then; allow is 0 when it does not fall.
+	allow, due, fallBy int64
+	// held is what a process that was replaced without a goodbye may still
+	// draw under its last lease, until heldUntil.
+	held, heldUntil int64
 	// onSince and offSince, −1 for not; notBefore bars a start.
 	onSince, offSince, notBefore int64
 
@@ -71,8 +75,10 @@ type unit struct {
 	// Derived: what it is booked with while others want to rise, and what it
 	// draws beyond set after its time to fall.
 	raiseBook, extra int64
-	fixed            bool
-	counted          bool
+	// fallBook is what it may still draw beyond raiseBook while it falls.
+	fallBook int64
+	fixed    bool
+	counted  bool
 	// reason for which it was lowered within the present fold, and before
 	// that its setpoint.
 	reason events.Reason
@@ -91,7 +97,11 @@ func (u *unit) hash() uint64 {
 	g.uint(u.counter)
 	g.int(u.tries)
 	g.int(u.inflight)
+	g.int(u.allow)
+	g.int(u.due)
 	g.int(u.fallBy)
+	g.int(u.held)
+	g.int(u.heldUntil)
 	g.int(u.onSince)
 	g.int(u.offSince)
 	g.int(u.notBefore)
@@ -150,9 +160,9 @@ func (d *Dispatch) touchUnit(u *unit) {
 	u.h = h
 }
 
-// learn takes over capabilities, made safe to calculate with.
-func (u *unit) learn(c *events.Capabilities) {
-	u.caps = events.Capabilities{
+// usableCaps are capabilities made safe to calculate with.
+func usableCaps(c *events.Capabilities) events.Capabilities {
+	o := events.Capabilities{
 		Class:                  strings.Clone(c.Class),
 		NameplateWatts:         watts(c.NameplateWatts),
 		MinWatts:               watts(c.MinWatts),
@@ -161,13 +171,19 @@ func (u *unit) learn(c *events.Capabilities) {
 		BootMilliseconds:       clamp(c.BootMilliseconds, 0, 3_600_000),
 		Meter:                  strings.Clone(c.Meter),
 	}
-	u.caps.FailsafeWatts = clamp(c.FailsafeWatts, 0, u.caps.NameplateWatts)
+	o.FailsafeWatts = clamp(c.FailsafeWatts, 0, o.NameplateWatts)
 	for _, l := range c.LevelsWatts[:min(len(c.LevelsWatts), 64)] {
-		if l > 0 && l <= u.caps.NameplateWatts {
-			u.caps.LevelsWatts = append(u.caps.LevelsWatts, l)
+		if l > 0 && l <= o.NameplateWatts {
+			o.LevelsWatts = append(o.LevelsWatts, l)
 		}
 	}
-	slices.Sort(u.caps.LevelsWatts)
+	slices.Sort(o.LevelsWatts)
+	return o
+}
+
+// learn takes over usable capabilities.
+func (u *unit) learn(c events.Capabilities) {
+	u.caps = c
 	u.capsHash = hashJSON(&u.caps)
 	u.fall = u.caps.FallMilliseconds * milli
 	u.merit = u.caps.MillijoulesPerTerahash
@@ -230,17 +246,57 @@ func (u *unit) limit() int64 {
 // tolerance of a draw above the setpoint that is no disobedience.
 func (u *unit) tolerance() int64 { return max(u.caps.NameplateWatts/20, 20) }
 
-// book brings the sums up to date after a change of u.
+// book brings the sums up to date after a change of u or of time, and the alert
+// about it.
 func (d *Dispatch) book(u *unit) {
-	d.bookAs(u, d.now >= u.fallBy && u.power > u.set+u.tolerance())
+	d.passTime(u)
+	was := u.overdue
+	if d.bookAs(u, u.late()); u.overdue != was {
+		d.judge(u)
+	}
+}
+
+// late reports whether u draws more than it may after its time to fall.
+func (u *unit) late() bool { return u.power > max(u.set, u.allow)+u.tolerance() }
+
+// fall gives u the time it needs to come down from so many watts. A further
+// reduction within that time prolongs it not: it gets a time of its own behind
+// it, or a load that changes with every reading would excuse any draw for ever.
+func (d *Dispatch) fall(u *unit, from int64) {
+	if u.allow > 0 && from <= u.allow {
+		return
+	}
+	u.allow, u.due, u.fallBy = from, u.set, d.now+u.fallTime()
+}
+
+// fallTime is how long u takes from a decision to a status that proves it.
+func (u *unit) fallTime() int64 { return u.fall + answerGrace }
+
+// passTime ends for u what ends by time alone, and reports whether anything
+// did.
+func (d *Dispatch) passTime(u *unit) bool {
+	passed := false
+	if u.allow > 0 && d.now >= u.fallBy {
+		passed = true
+		if u.allow = 0; u.set < u.due {
+			u.allow, u.due, u.fallBy = u.due, u.set, d.now+u.fallTime()
+		}
+	}
+	if u.held > 0 && d.now >= u.heldUntil {
+		u.held, passed = 0, true
+	}
+	return passed
 }
 
 func (d *Dispatch) bookAs(u *unit, overdue bool) {
 	extra := int64(0)
 	if overdue {
-		extra = u.power - u.set
+		extra = max(u.power-max(u.set, u.allow), 0)
 	}
-	raise := max(u.set, u.power, u.setpoint, u.inflight)
+	raise := max(u.set, u.power, u.setpoint, u.inflight, u.held)
+	falling := max(u.allow-raise, 0)
+	d.fallSum += falling - u.fallBook
+	u.fallBook = falling
 	u.overdue = overdue
 	d.extraSum += extra - u.extra
 	d.raiseSum += raise - u.raiseBook
@@ -271,7 +327,9 @@ func (d *Dispatch) place(u *unit, w int64) {
 	case w > 0 && u.set == 0:
 		u.onSince, u.offSince = d.now, -1
 	}
-	u.set = w
+	if u.set = w; u.allow > 0 {
+		u.due = max(u.due, w)
+	}
 }
 
 // fix says whether u is beyond command (leaving, lost).
@@ -290,12 +348,13 @@ func (d *Dispatch) fix(u *unit, fixed bool) {
 // drop forgets the permit of u: it is taken to be at its failsafe setpoint,
 // which no command is needed for.
 func (d *Dispatch) drop(u *unit) {
+	from := max(u.raiseBook, u.set)
 	if u.set > u.caps.FailsafeWatts {
 		d.place(u, u.caps.FailsafeWatts)
 	}
 	u.raising, u.tries, u.inflight = false, 0, 0
-	u.fallBy = max(u.fallBy, d.now+u.fall+answerGrace)
-	d.settleAt = max(d.settleAt, u.fallBy)
+	d.fall(u, from)
+	d.settleAt = max(d.settleAt, d.now+u.fallTime())
 }
 
 // byMerit orders units best first, totally.
