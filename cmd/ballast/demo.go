@@ -49,6 +49,7 @@ func (f *demoFlags) add(c *cobra.Command) {
 	fl.IntVar(&f.speed, "speed", 1, "compress recordings this many times; bus time, leases, ramps and energy stay real")
 	fl.BoolVar(&f.keepGaps, "keep-gaps", false, "play pauses between the runs of a recording at their length")
 	fl.Var(&f.limit, "limit", "the most the site may draw (default: what a peak of 70 % of nameplate implies)")
+	fl.Lookup("limit").DefValue = "" // derived
 	fl.Var(&f.peak, "ai-peak", "peak of the generated AI load, without --load")
 	fl.StringVar(&f.class, "class", "s21", "modelled machine `class`: bitaxe-gamma, m66s-plus, s21, s21xp")
 	fl.IntVar(&f.count, "machines", 0, "modelled machines (default: as many as the headroom can feed)")

@@ -43,6 +43,10 @@ deciders are alive. Exits 4 when something is critical.`,
 				h.Findings = append(h.Findings, bus.Finding{Check: "sites", Level: bus.LevelWarning, Message: "no site is configured", Remedy: "start ballast up, or ballast serve --role bus with a configuration that names sites"})
 			}
 			p := a.printer()
+			width := 0
+			for _, f := range h.Findings {
+				width = max(width, len(f.Check))
+			}
 			for _, f := range h.Findings {
 				if p.json {
 					if err := p.value(f); err != nil {
@@ -51,9 +55,9 @@ deciders are alive. Exits 4 when something is critical.`,
 					continue
 				}
 				code := map[bus.Level]string{bus.LevelOK: codeGood, bus.LevelWarning: codeWarn, bus.LevelCritical: codeBad}[f.Level]
-				p.linef("%s %-22s %s", p.paint(code, fmt.Sprintf("%-8s", f.Level)), f.Check, f.Message)
+				p.linef("%s %-*s %s", p.paint(code, fmt.Sprintf("%-8s", f.Level)), width, f.Check, f.Message)
 				if f.Remedy != "" {
-					p.linef("%-32s→ %s", "", f.Remedy)
+					p.linef("%-*s → %s", 8+width, "", f.Remedy)
 				}
 			}
 			if h.Worst() == bus.LevelCritical {
@@ -134,7 +138,7 @@ func checkSite(ctx context.Context, b *bus.Bus, site string, now time.Time) []bu
 	case failsafe > 0:
 		add("workers", bus.LevelWarning, fmt.Sprintf("%d of %d units are in failsafe", failsafe, len(units)), "they come back with the next ramp; if not, look at ballast watch dispatch.decided")
 	default:
-		add("workers", bus.LevelOK, fmt.Sprintf("%d units report", len(units)), "")
+		add("workers", bus.LevelOK, count(int64(len(units)), "unit")+" known by their reports", "")
 	}
 	for _, f := range roles.Deciders(false) {
 		d, err := f()

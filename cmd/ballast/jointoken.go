@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -29,12 +28,21 @@ func (a *app) joinTokenCommand() *cobra.Command {
 		Use:   "join-token --role ROLE --id ID",
 		Short: "One word that lets a process join the bus in one role",
 		Long: `Prints a join token: where the bus is, who the bearer may be there, and the
-secret. Treat it as a password. It is signed by the authority in the data
+secret. Treat it as a password: --join @FILE and BALLAST_JOIN_TOKEN keep it out
+of the list of processes. It is signed by the authority in the data
 directory of the embedded server, so run it on that machine; the running server
 accepts it at once.
 
-Roles: ` + strings.Join(names, ", ") + `.
-A worker's token cannot publish signals, meters or another agent's status.`,
+Roles:
+  issuer      publishes grid signals and prices under its own id; reads nothing
+  worker      one agent of one site: its own status and shares, its own commands
+  source      publishes readings and quotes of the meters named by --sources
+  viewer      reads everything, publishes nothing
+  operator    a person: reads everything, signals, stops, configures, activates
+  dispatcher  the deciders, in a process of their own
+  gateway     hands out work and judges shares (serve --role pool)
+
+Viewer, operator, dispatcher and gateway are for all sites of a bus.`,
 		Example: `  ballast join-token --role worker --id rig-17 --site demo
   ballast join-token --role issuer --id ercot --site demo --ttl 720h
   ballast join-token --role source --id gateway-1 --site demo --sources ai-feeder,mining-1
@@ -48,7 +56,7 @@ A worker's token cannot publish signals, meters or another agent's status.`,
 			}
 			dir := firstOf(dataDir, conf.Bus.DataDir)
 			// Making keys where no bus lives would print a token for nothing.
-			if _, err := os.Stat(filepath.Join(dir)); errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 				return withCode(exitUsage, fmt.Errorf("no bus in %q: name the data directory of the embedded server with --data-dir", dir))
 			}
 			auth, err := bus.OpenAuthority(dir, conf.Bus.Prefix)
@@ -68,17 +76,13 @@ A worker's token cannot publish signals, meters or another agent's status.`,
 			}
 			g.Role = bus.Role(role)
 			if !slices.Contains(bus.Roles(), g.Role) {
-				return withCode(exitUsage, fmt.Errorf("--role %q: use one of %s", role, strings.Join(names, ", ")))
+				return withCode(exitUsage, fmt.Errorf("--role %q: use %s", role, strings.Join(names, ", ")))
 			}
 			if len(g.Servers) == 0 {
-				scheme := "nats://"
-				if conf.Bus.TLS.CertFile != "" {
-					scheme = "tls://"
-				}
 				if url := conf.Bus.URL; url != "" {
 					g.Servers = strings.Split(url, ",")
 				} else {
-					g.Servers = []string{scheme + firstOf(conf.Bus.Advertise, conf.Bus.Listen)}
+					g.Servers = []string{serverURL(&conf.Bus)}
 				}
 			}
 			if ca != "" {

@@ -27,7 +27,7 @@ func (a *app) journalCommand() *cobra.Command {
 		Short: "List, export, import and replay what was decided on, and prove the decisions",
 		Example: `  ballast journal ls --site demo --since 1m
   ballast journal replay --verify --site demo
-  ballast journal export --site demo day.ndjson.zst
+  ballast journal export day.ndjson.zst --site demo
   ballast journal replay --verify --file day.ndjson.zst`,
 	}
 	c.AddCommand(a.journalListCommand(), a.journalExportCommand(), a.journalImportCommand(), a.journalForgetCommand(), a.journalReplayCommand())
@@ -121,8 +121,8 @@ FILE - is standard output.`,
 			return nil
 		}}
 	c.Flags().StringVar(&site, "site", "", "`site` id (required)")
-	c.Flags().StringVar(&from, "from", "", "RFC 3339 `time` of the first arrival")
-	c.Flags().StringVar(&to, "to", "", "RFC 3339 `time` before which the last arrived")
+	c.Flags().StringVar(&from, "from", "", "`time` of the first arrival, like 2026-01-31T18:00:00Z")
+	c.Flags().StringVar(&to, "to", "", "`time` before which the last arrived")
 	_ = c.MarkFlagRequired("site")
 	return c
 }
@@ -166,7 +166,7 @@ func parseTimeFlag(name, s string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return t, withCode(exitUsage, fmt.Errorf("%s: %w", name, err))
+		return t, withCode(exitUsage, fmt.Errorf("%s %q: write it like 2026-01-31T18:00:00Z", name, s))
 	}
 	return t, nil
 }
@@ -194,7 +194,10 @@ func (a *app) journalImportCommand() *cobra.Command {
 			bar := a.progress("importing", size)
 			n, err := audit.Import(cmd.Context(), b, args[0], io.TeeReader(f, bar))
 			_ = bar.Finish()
-			if err != nil {
+			switch {
+			case errors.Is(err, audit.ErrImported), err != nil && n == 0:
+				return err
+			case err != nil:
 				return fmt.Errorf("%w\n(ballast journal forget %s removes what was stored)", err, args[0])
 			}
 			p := a.printer()
@@ -215,7 +218,15 @@ func (a *app) journalForgetCommand() *cobra.Command {
 				return err
 			}
 			defer closeBus(b)
-			return audit.Forget(cmd.Context(), b, args[0])
+			if err := audit.Forget(cmd.Context(), b, args[0]); err != nil {
+				return err
+			}
+			p := a.printer()
+			if p.json {
+				return p.value(map[string]any{"import": args[0], "forgotten": true})
+			}
+			p.linef("nothing of import %s is left", args[0])
+			return nil
 		}}
 }
 

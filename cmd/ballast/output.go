@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/big"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -119,10 +120,30 @@ func dollars(micro int64) string {
 	if micro > -1_000_000 && micro < 1_000_000 {
 		places = 6
 	}
-	return "$" + group(new(big.Rat).SetFrac64(micro, 1_000_000).FloatString(places))
+	s := group(new(big.Rat).SetFrac64(micro, 1_000_000).FloatString(places))
+	if rest, negative := strings.CutPrefix(s, "-"); negative {
+		return "-$" + rest
+	}
+	return "$" + s
 }
 
-// group puts thin groups of thousands into the whole part of a decimal.
+// valued writes satoshi and, where somebody quoted a rate, dollars.
+func valued(msat, micro int64) string {
+	if micro == 0 {
+		return sats(msat)
+	}
+	return sats(msat) + " = " + dollars(micro)
+}
+
+// count writes a number of things.
+func count(n int64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return group(strconv.FormatInt(n, 10)) + " " + one + "s"
+}
+
+// group separates the thousands of the whole part of a decimal.
 func group(s string) string {
 	sign := ""
 	if strings.HasPrefix(s, "-") {

@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -56,14 +58,22 @@ by the deadline · 4 a finding (replay differs, invalid event, doctor) · 5 no b
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.configFile, "config", "", "configuration `file` (see ballast config example)")
-	f.StringVar(&a.server, "server", "", "bus `URL`, or a comma-separated list (default: bus.url, the join token's, "+defaultServer+")")
-	f.StringVar(&a.join, "join", "", "join `token` as ballast join-token prints it (or BALLAST_JOIN_TOKEN)")
+	f.StringVar(&a.server, "server", "", "bus `URL`, or a comma-separated list (default: the join token's, bus.url, bus.advertise, bus.listen: "+defaultServer+")")
+	f.StringVar(&a.join, "join", "", "join `token` as ballast join-token prints it, or @FILE that holds it (or BALLAST_JOIN_TOKEN)")
 	f.StringVar(&a.creds, "creds", "", "NATS credentials `file`")
 	f.StringVar(&a.prefix, "prefix", "", "first token of every subject (default: ballast)")
 	f.BoolVar(&a.json, "json", false, "write JSON, one value per line")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours (also NO_COLOR, and when piped)")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what the machinery does, on standard error")
 
+	// A token that a failed command was to print must not end as "no token":
+	// the process would then join whatever listens on this machine.
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if f := cmd.Flags().Lookup("join"); f != nil && f.Changed && a.join == "" {
+			return errors.New("--join is empty: did the command that prints the token fail?")
+		}
+		return nil
+	}
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run:"},
 		&cobra.Group{ID: "operate", Title: "Operate:"},
@@ -131,7 +141,11 @@ func (a *app) loadConfig() (*config.Config, error) {
 	if a.server != "" {
 		c.Bus.URL = a.server
 	}
-	if token := firstOf(a.join, a.env("BALLAST_JOIN_TOKEN")); token != "" {
+	token, err := a.joinToken()
+	if err != nil {
+		return nil, withCode(exitUsage, err)
+	}
+	if token != "" {
 		c.Bus.Credentials = bus.Credentials{JoinToken: token}
 	}
 	if a.creds != "" {
@@ -144,7 +158,41 @@ func (a *app) loadConfig() (*config.Config, error) {
 	return c, nil
 }
 
+// joinToken is the token of the flag or the environment, or empty. A file
+// keeps it out of the list of processes.
+func (a *app) joinToken() (string, error) {
+	token := firstOf(a.join, a.env("BALLAST_JOIN_TOKEN"))
+	name, isFile := strings.CutPrefix(token, "@")
+	if !isFile {
+		return token, nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("join token: %w", err)
+	}
+	if token = strings.TrimSpace(string(b)); token == "" {
+		return "", fmt.Errorf("join token: %s is empty", name)
+	}
+	return token, nil
+}
+
+// serverURL is where others reach the embedded server of a configuration.
+func serverURL(c *bus.Config) string {
+	scheme := "nats://"
+	if c.TLS.CertFile != "" {
+		scheme = "tls://"
+	}
+	addr := firstOf(c.Advertise, c.Listen)
+	if host, port, err := net.SplitHostPort(addr); err == nil {
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			addr = net.JoinHostPort("127.0.0.1", port)
+		}
+	}
+	return scheme + addr
+}
+
 // connect reaches a bus that somebody else runs: never the embedded server.
+// Without a URL it is the one that the configuration would run.
 // name tells the server who we are.
 func (a *app) connect(ctx context.Context, name string) (*bus.Bus, error) {
 	c, err := a.loadConfig()
@@ -152,12 +200,15 @@ func (a *app) connect(ctx context.Context, name string) (*bus.Bus, error) {
 		return nil, err
 	}
 	if c.Bus.URL == "" && c.Bus.Credentials.JoinToken == "" {
-		c.Bus.URL = defaultServer
+		c.Bus.URL = serverURL(&c.Bus)
 	}
 	c.Bus.Name = name
 	b, err := bus.Open(ctx, c.Bus)
-	if err != nil {
-		return nil, withCode(exitUnreachable, fmt.Errorf("%w\nIs a site running (ballast up), or does --server name the right one?", err))
+	switch {
+	case errors.Is(err, bus.ErrToken):
+		return nil, withCode(exitUsage, err)
+	case err != nil:
+		return nil, withCode(exitUnreachable, err)
 	}
 	return b, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"go.uber.org/fx"
@@ -67,7 +68,8 @@ Roles:
   market      repeats a market quote (--btc-price)
   price       plays a recorded price (--price)
   load        plays a recorded AI load (--load) or generates one (--ai-peak)
-  fleet       modelled machines behind one agent, and the meter that sees them`,
+  fleet       modelled machines behind one agent, and the meter that sees them; on a
+              secured bus in the process of the bus only`,
 		Example: `  ballast serve --role bus --config site.yaml
   ballast serve --role dispatcher --site tx1 --server nats://bus:4222
   ballast serve --role dispatcher --join "$TOKEN" --site tx1 --name dispatcher-b
@@ -124,7 +126,11 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	if err != nil {
 		return err
 	}
-	failure, reg := &roles.Failure{}, prometheus.NewRegistry()
+	if who := b.Identity().Role; slices.Contains(f.roles, roleFleet) && who != "" && who != bus.RoleInternal {
+		closeBus(b)
+		return withCode(exitUsage, errors.New("a modelled fleet plays machines and the meter that sees them, and no token may speak for both: run it in the process of the bus (--role bus,fleet)"))
+	}
+	failure, reg := &roles.Failure{}, newRegistry()
 	options := []fx.Option{fx.NopLogger, fx.StartTimeout(startTimeout), fx.StopTimeout(stopTimeout), roles.Bus(b, failure, log, reg)}
 	fail := func(err error) error { return errors.Join(err, b.Close(context.WithoutCancel(ctx))) }
 	if slices.Contains(f.roles, roleBus) {
@@ -235,6 +241,14 @@ func (f *serveFlags) module(role, site string, conf *config.Config) (fx.Option, 
 		return roles.Fleet(roles.FleetOptions{Site: site, Agent: f.agent, Class: class, Count: f.demo.count, Meter: firstOf(f.meter, miningMeter), Seed: f.demo.seed}), nil
 	}
 	return fx.Options(), nil // the bus is open already
+}
+
+// newRegistry holds what every process tells about itself.
+func newRegistry() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ballast_build_info", Help: "1, with the version of the binary.", ConstLabels: prometheus.Labels{"version": version}}, func() float64 { return 1 }))
+	return reg
 }
 
 // metricsServer serves /metrics until the app stops.

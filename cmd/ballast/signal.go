@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -27,20 +28,27 @@ type signalFlags struct {
 	deadline                            time.Duration
 }
 
+// add gives a command the flags of a signal that asks for something.
 func (f *signalFlags) add(c *cobra.Command) {
+	f.addIssuer(c)
 	fl := c.Flags()
-	fl.StringVar(&f.site, "site", "", "`site` id (required)")
-	fl.StringVar(&f.issuer, "issuer", events.OperatorSource, "who speaks: the source `token`; a join token for an issuer allows its own only")
 	fl.StringVar(&f.programme, "programme", "", "grid `programme` the signal belongs to")
 	fl.StringVar(&f.precedence, "precedence", "", "`class`: safety, grid-emergency, ai-contract, demand-response, economics")
 	fl.IntVar(&f.priority, "priority", 0, "within the class, 0 (most important) to 255")
-	fl.StringVar(&f.reason, "reason", "", "for people and reports, like \"EEA2\"")
-	fl.StringVar(&f.id, "id", "", "signal id to supersede or cancel it by (default: made up)")
+	fl.StringVar(&f.id, "id", "", "signal `id` to supersede or cancel it by (default: made up)")
 	fl.StringVar(&f.supersedes, "supersedes", "", "`id` of an earlier signal of the same issuer that this one replaces")
 	fl.DurationVar(&f.window, "for", 0, "how long it holds; without it, until restored")
-	fl.StringVar(&f.at, "at", "", "RFC 3339 `time` at which it starts (default: now)")
+	fl.StringVar(&f.at, "at", "", "`time` at which it starts, like 2026-01-31T18:00:00Z (default: now)")
 	fl.BoolVar(&f.test, "test", false, "a drill: recorded and reported, never obeyed")
-	fl.BoolVar(&f.wait, "wait", false, "wait until meters show it; prints decided, received, applied and metered with times")
+}
+
+// addIssuer gives a command the flags that every signal has.
+func (f *signalFlags) addIssuer(c *cobra.Command) {
+	fl := c.Flags()
+	fl.StringVar(&f.site, "site", "", "`site` id (required)")
+	fl.StringVar(&f.issuer, "issuer", "", "who speaks: the source `token` (default: the issuer of the join token, else "+events.OperatorSource+")")
+	fl.StringVar(&f.reason, "reason", "", "for people and reports, like \"EEA2\"")
+	fl.BoolVar(&f.wait, "wait", false, "wait until meters show it (what only raises, prices or limits the site: until it is decided); prints each step with its time")
 	fl.DurationVar(&f.deadline, "deadline", 30*time.Second, "with --wait: give up after this long and exit 3")
 	_ = c.MarkFlagRequired("site")
 }
@@ -57,11 +65,14 @@ func (f *signalFlags) signal(kind events.SignalKind) (*events.GridSignal, error)
 	if f.window < 0 || f.window%time.Second != 0 {
 		return nil, withCode(exitUsage, fmt.Errorf("--for %v: use whole seconds", f.window))
 	}
+	if f.test && f.wait {
+		return nil, withCode(exitUsage, errors.New("--test --wait: a drill moves no power, so there is nothing to wait for"))
+	}
 	s.DurationSeconds = int64(f.window / time.Second)
 	if f.at != "" {
 		t, err := time.Parse(time.RFC3339, f.at)
 		if err != nil {
-			return nil, withCode(exitUsage, fmt.Errorf("--at: %w", err))
+			return nil, withCode(exitUsage, fmt.Errorf("--at %q: write it like 2026-01-31T18:00:00Z", f.at))
 		}
 		t = t.UTC()
 		s.StartsAt = &t
@@ -102,7 +113,8 @@ func (a *app) powerSignal(kind events.SignalKind, name, short, example string) *
 			return a.sendSignal(cmd.Context(), &f, s)
 		}}
 	f.add(c)
-	c.Flags().Var(&to, "to", "power with its unit, like 0MW, 1.5MW, 800kW")
+	c.Flags().Var(&to, "to", "`power` with its unit, like 0MW, 1.5MW, 800kW")
+	c.Flags().Lookup("to").DefValue = "" // required
 	_ = c.MarkFlagRequired("to")
 	return c
 }
@@ -136,7 +148,8 @@ and ramp allow. A stop is lifted by ballast signal cancel, by its id.`,
 			}
 			return a.sendSignal(cmd.Context(), &f, s)
 		}}
-	f.add(c)
+	f.addIssuer(c)
+	c.Flags().StringVar(&f.programme, "programme", "", "grid `programme` whose signals end (default: those without one)")
 	return c
 }
 
@@ -154,7 +167,7 @@ operator lifts a stop.`,
 			s.Cancels = args[0]
 			return a.sendSignal(cmd.Context(), &f, s)
 		}}
-	f.add(c)
+	f.addIssuer(c)
 	return c
 }
 
@@ -174,14 +187,15 @@ func (a *app) priceCommand() *cobra.Command {
 			return a.sendSignal(cmd.Context(), &f, s)
 		}}
 	f.add(c)
-	c.Flags().Var(&price, "price", "dollars per MWh, may be negative")
+	c.Flags().Var(&price, "price", "`dollars` per MWh, may be negative")
+	c.Flags().Lookup("price").DefValue = "" // required
 	_ = c.MarkFlagRequired("price")
 	return c
 }
 
 // sendSignal publishes, says so, and waits if asked.
 func (a *app) sendSignal(ctx context.Context, f *signalFlags, s *events.GridSignal) error {
-	if err := s.Validate(); err != nil {
+	if err := events.CheckToken("site", f.site); err != nil {
 		return withCode(exitUsage, err)
 	}
 	b, err := a.connect(ctx, "signal")
@@ -189,8 +203,20 @@ func (a *app) sendSignal(ctx context.Context, f *signalFlags, s *events.GridSign
 		return err
 	}
 	defer closeBus(b)
-	if err := knownSite(ctx, b, f.site); err != nil {
-		return err
+	if err := f.authorize(b.Identity()); err != nil {
+		return withCode(exitUsage, err)
+	}
+	s.Issuer = f.issuer
+	if err := s.Validate(); err != nil {
+		return withCode(exitUsage, err)
+	}
+	if b.Identity().Role != bus.RoleIssuer { // an issuer reads nothing
+		if err := knownSite(ctx, b, f.site); err != nil {
+			return err
+		}
+		if err := knownSignal(ctx, b, f.site, s); err != nil {
+			return err
+		}
 	}
 	ev := events.New(f.site, f.issuer, s).WithID("signal/" + f.site + "/" + f.issuer + "/" + s.SignalID)
 	var w *waiter
@@ -218,6 +244,45 @@ func (a *app) sendSignal(ctx context.Context, f *signalFlags, s *events.GridSign
 		return nil
 	}
 	return w.run(ctx, p, sent)
+}
+
+// authorize fills in the issuer and refuses what the bus would: it drops a
+// forbidden message without a word to the sender.
+func (f *signalFlags) authorize(who bus.Identity) error {
+	switch who.Role {
+	case "", bus.RoleInternal:
+	case bus.RoleOperator:
+		if f.issuer != "" && f.issuer != events.OperatorSource {
+			return fmt.Errorf("--issuer %s: an operator's token speaks as %s only", f.issuer, events.OperatorSource)
+		}
+	case bus.RoleIssuer:
+		if f.issuer = firstOf(f.issuer, who.ID); f.wait {
+			return errors.New("--wait: an issuer's token may not read meters; send without it, and look with an operator's or viewer's token")
+		}
+	default:
+		return fmt.Errorf("a token of role %s may not publish signals; use one of role issuer or operator", who.Role)
+	}
+	f.issuer = firstOf(f.issuer, events.OperatorSource)
+	return nil
+}
+
+// knownSignal refuses to cancel or supersede what is not there: a misspelt id
+// would be stored and end nothing.
+func knownSignal(ctx context.Context, b *bus.Bus, site string, s *events.GridSignal) error {
+	id := firstOf(s.Cancels, s.Supersedes)
+	if id == "" {
+		return nil
+	}
+	rows, err := listSignals(ctx, b, site, false, time.Now())
+	if err != nil {
+		return fmt.Errorf("look up signal %s: %w", id, err)
+	}
+	for _, r := range rows {
+		if r.ID == id {
+			return nil
+		}
+	}
+	return fmt.Errorf("no signal %q in force or to come at %s; ballast signal ls --site %s lists them", id, site, site)
 }
 
 // knownSite refuses a site that nobody configured: a signal to a misspelt one

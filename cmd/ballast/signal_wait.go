@@ -165,7 +165,11 @@ func (w *waiter) step(e *events.Event, p *printer, sent time.Time) bool {
 			return false
 		}
 		w.applied = true
-		w.say(p, "applied", since, fmt.Sprintf("%d units at %s", len(w.units), watts(sum)))
+		detail := fmt.Sprintf("%s at %s", count(int64(len(w.units)), "unit"), watts(sum))
+		if w.decided == nil && !w.commanded {
+			detail += ", and were before: no command was needed"
+		}
+		w.say(p, "applied", since, detail)
 	}
 	sum, all := int64(0), len(w.meters) > 0 || !w.anyMining()
 	for _, m := range w.meters {
@@ -259,9 +263,13 @@ func (w *waiter) missing() error {
 		}
 		return fmt.Errorf("signal %s: not applied by every unit within %v, for example %v; their leases run out by themselves", w.signalID, w.deadline, late)
 	}
-	sum := int64(0)
+	sum, fresh := int64(0), false
 	for _, m := range w.meters {
 		sum += m.watts
+		fresh = fresh || m.after
+	}
+	if !fresh && w.anyMining() {
+		return fmt.Errorf("signal %s: not metered within %v: no good reading of the mining meters came (ballast doctor says which is silent)", w.signalID, w.deadline)
 	}
 	return fmt.Errorf("signal %s: not metered within %v: the mining meters show %s, wanted %s or less", w.signalID, w.deadline, watts(sum), watts(*w.target))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus"
 )
 
 func (a *app) stopCommand() *cobra.Command {
@@ -32,6 +33,12 @@ a stop but an operator who cancels it by its id (ballast signal cancel).`,
 				return err
 			}
 			defer closeBus(b)
+			f.issuer = events.OperatorSource
+			if who := b.Identity(); who.Role == bus.RoleIssuer {
+				return withCode(exitUsage, fmt.Errorf("an issuer's token may not stop a site: use an operator's, or ballast signal emergency"))
+			} else if err := f.authorize(who); err != nil {
+				return withCode(exitUsage, err)
+			}
 			sites := []string{f.site}
 			if f.site == "" {
 				sites = nil

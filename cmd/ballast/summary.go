@@ -80,13 +80,18 @@ func printSummary(p *printer, s siteview.Picture, d *demo, ran time.Duration) {
 		if basis != events.BasisLive {
 			note = "  (" + string(basis) + ": no money)"
 		}
-		p.linef("  %-11s %d shares found, %d accepted, %d rejected, %d unknown; %s = %s accrued%s", basis, s.Found[basis], s.Accepted[basis], s.Rejected[basis], s.Unknown[basis], sats(s.Millisats[basis]), dollars(s.Microusd[basis]), note)
+		p.linef("  %-11s %s found, %d accepted, %d rejected, %d unknown", basis, count(s.Found[basis], "share"), s.Accepted[basis], s.Rejected[basis], s.Unknown[basis])
+		p.linef("              %s accrued%s", valued(s.Millisats[basis], s.Microusd[basis]), note)
 	}
 	over := p.paint(codeGood, "0 s")
 	if s.OverByMining > 0 {
 		over = p.paint(codeBad, fmt.Sprintf("%.1f s, at most %s", s.OverByMining.Seconds(), watts(s.OverMaxWatts)))
 	}
 	p.linef("  over limit  caused by mining: %s; in all %.1f s", over, s.OverLimit.Seconds())
-	p.linef("  commands    %d curtail, %d ramp; cause → stored p50 %s p99 %s, cause → applied and reported p50 %s p99 %s",
-		s.Curtails, s.Ramps, roundMillis(s.Decision.Percentile(50)), roundMillis(s.Decision.Percentile(99)), roundMillis(s.Applied.Percentile(50)), roundMillis(s.Applied.Percentile(99)))
+	p.linef("  commands    %d curtail, %d ramp", s.Curtails, s.Ramps)
+	if s.Curtails+s.Ramps == 0 {
+		return
+	}
+	p.linef("              cause → stored p50 %s p99 %s; cause → applied and reported p50 %s p99 %s",
+		roundMillis(s.Decision.Percentile(50)), roundMillis(s.Decision.Percentile(99)), roundMillis(s.Applied.Percentile(50)), roundMillis(s.Applied.Percentile(99)))
 }

@@ -108,17 +108,17 @@ func (t *revenueTotals) print(p *printer) error {
 			if basis != events.BasisLive {
 				note = "  (" + string(basis) + ": no money)"
 			}
-			p.linef("  accrued %-9s %s = %s from %d accepted shares of difficulty %s%s", basis, p.paint(codeGood, sats(a.Millisats)), dollars(a.Microusd), a.Shares, a.Difficulty, note)
+			p.linef("  accrued %-9s %s from %s of difficulty %s together%s", basis, p.paint(codeGood, valued(a.Millisats, a.Microusd)), count(a.Shares, "accepted share"), a.Difficulty, note)
 		}
 		e := sum.Energy
 		if e.Intervals == 0 {
 			p.linef("  no interval settled yet")
 			continue
 		}
-		p.linef("  energy  %s … %s, %d intervals, %d corrections", e.From.UTC().Format("2006-01-02 15:04:05"), e.Until.UTC().Format("2006-01-02 15:04:05"), e.Intervals, e.Corrections)
+		p.linef("  energy  %s … %s UTC, %s, %s", e.From.UTC().Format("2006-01-02 15:04:05"), e.Until.UTC().Format("2006-01-02 15:04:05"), count(e.Intervals, "interval"), count(e.Corrections, "correction"))
 		p.linef("          contracted %s + overdrawn %s = AI %s + house %s + mining %s + resold %s + unused %s", wattHours(e.Contracted), wattHours(e.Overdrawn),
 			wattHours(e.AI), wattHours(e.House), wattHours(e.Mining), wattHours(e.Resold), wattHours(e.Unused))
-		p.linef("          estimated %s, modelled %s, proven by shares %s; over the limit %.1f s, by mining %.1f s", wattHours(e.Estimated), wattHours(e.Modelled), wattHours(e.Witness),
+		p.linef("          of mining: estimated %s, modelled %s, proven by shares %s; over the limit %.1f s, by mining %.1f s", wattHours(e.Estimated), wattHours(e.Modelled), wattHours(e.Witness),
 			float64(e.OverLimit)/1000, float64(e.OverLimitByMining)/1000)
 		m := sum.Money
 		p.linef("  money   energy for mining %s, resale %s, margin %s", dollars(-m.EnergyCost), dollars(m.Resale), dollars(m.Margin))

@@ -29,6 +29,8 @@ const (
 	startTimeout = 30 * time.Second
 	stopTimeout  = 60 * time.Second
 	statusEvery  = 5 * time.Second
+	// A demo that is left running for days does not fill a laptop's disk.
+	demoJournalBytes = 1 << 30
 )
 
 func (a *app) upCommand() *cobra.Command {
@@ -73,9 +75,15 @@ func (a *app) up(ctx context.Context, f *demoFlags) error {
 	}
 	log := a.logger()
 	conf.Bus.Name = "up"
+	if conf.Bus.Retention.JournalBytes == 0 {
+		conf.Bus.Retention.JournalBytes = demoJournalBytes
+	}
 	b, err := bus.Open(ctx, conf.Bus)
+	if errors.Is(err, bus.ErrInUse) {
+		return fmt.Errorf("%w\nAnother ballast up? BALLAST_BUS_LISTEN=127.0.0.1:4333 BALLAST_BUS_DATA_DIR=data-2 give this one its own place", err)
+	}
 	if err != nil {
-		return fmt.Errorf("%w\n(another ballast up? BALLAST_BUS_LISTEN and BALLAST_BUS_DATA_DIR give this one its own place)", err)
+		return err
 	}
 	failure := &roles.Failure{}
 	ctx, end := context.WithCancel(ctx)

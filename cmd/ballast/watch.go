@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -158,77 +157,4 @@ func typeColor(t events.Type) string {
 		return codeGood
 	}
 	return codeTitle
-}
-
-// describe says an event in words; types without words of their own show
-// their JSON.
-func describe(ev *events.Event) string {
-	switch d := ev.Data.(type) {
-	case *events.MeterReading:
-		s := watts(d.PowerWatts)
-		if d.Quality != events.QualityGood {
-			s += " " + string(d.Quality)
-		}
-		if d.Modelled {
-			s += " (modelled)"
-		}
-		return s
-	case *events.GridSignal:
-		return describeSignal(d)
-	case *events.CommandCurtail:
-		if d.AllUnitsWatts != nil {
-			return fmt.Sprintf("every unit to %s because %s", watts(*d.AllUnitsWatts), d.Reason)
-		}
-		return fmt.Sprintf("%s because %s", describeUnits(d.Units), d.Reason)
-	case *events.CommandRamp:
-		return fmt.Sprintf("%s because %s", describeUnits(d.Units), d.Reason)
-	case *events.DispatchDecided:
-		return fmt.Sprintf("%s → %s, bound by %s; headroom %s = %s − AI %s − house %s − reserve %s",
-			watts(d.PermittedBeforeWatts), watts(d.PermittedAfterWatts), d.Binding, watts(d.HeadroomWatts),
-			watts(d.UsableWatts), watts(d.AIWatts), watts(d.HouseWatts), watts(d.ReserveWatts))
-	case *events.ShareAccepted:
-		return fmt.Sprintf("difficulty %s by %s (%s)", d.Difficulty, d.Unit, d.Payout.Basis)
-	case *events.ShareRejected:
-		return fmt.Sprintf("%s: %s by %s", d.Reason, d.Detail, d.Unit)
-	case *events.RevenueAccrued:
-		return describeAccrued(d)
-	case *events.EnergySettled:
-		return fmt.Sprintf("%s…%s AI %s, mining %s, house %s, unused %s of %s", d.IntervalStart.UTC().Format("15:04:05"), d.IntervalEnd.UTC().Format("15:04:05"),
-			wattHours(d.AIMilliwattHours), wattHours(d.MiningMilliwattHours), wattHours(d.HouseMilliwattHours), wattHours(d.UnusedMilliwattHours), wattHours(d.ContractedMilliwattHours))
-	case *events.RevenueSettled:
-		return fmt.Sprintf("%s…%s margin %s, energy %s", d.IntervalStart.UTC().Format("15:04:05"), d.IntervalEnd.UTC().Format("15:04:05"), dollars(d.MarginMicrousd), dollars(-d.EnergyCostMicrousd))
-	case *events.AlertRaised:
-		return fmt.Sprintf("%s: %s → %s", d.Severity, d.Message, d.Remedy)
-	case *events.AlertCleared:
-		return d.Message
-	case *events.DeadLetter:
-		return fmt.Sprintf("%s (%s) %s", d.Subject, d.Reason, d.Detail)
-	}
-	b, err := json.Marshal(ev.Data)
-	if err != nil {
-		return err.Error()
-	}
-	return string(b)
-}
-
-func describeUnits(units []events.UnitSetpoint) string {
-	if len(units) == 1 {
-		return units[0].Unit + " to " + watts(units[0].SetpointWatts)
-	}
-	sum := int64(0)
-	for _, u := range units {
-		sum += u.SetpointWatts
-	}
-	return fmt.Sprintf("%d units to %s together", len(units), watts(sum))
-}
-
-func describeAccrued(d *events.RevenueAccrued) string {
-	s := fmt.Sprintf("%d shares of %s: %s", d.SharesAccepted, d.Payout.Basis, sats(d.ValueMillisats))
-	if d.BTCPriceMicrousd > 0 {
-		s += " = " + dollars(d.ValueMicrousd)
-	}
-	if d.Payout.Basis != events.BasisLive {
-		s += " (" + string(d.Payout.Basis) + ": no money)"
-	}
-	return s
 }

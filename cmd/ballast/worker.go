@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"go.uber.org/fx"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
+	"github.com/ballast-energy/ballast/events/bus"
 )
 
 func (a *app) workerCommand() *cobra.Command {
@@ -25,7 +27,8 @@ itself, draws power only under a live permit, follows commands by stopping or
 throttling its threads, and publishes every share it finds. Ctrl-C hashes no
 more, publishes what is left and says goodbye.`,
 		Example: `  ballast worker --site demo --id rig-17 --threads 1
-  ballast worker --join "$(ballast join-token --role worker --id rig-18 --site demo)"`,
+  ballast worker --join "$(ballast join-token --role worker --id rig-18 --site demo)"
+  ballast worker --join @rig-18.token        keeps the token out of the list of processes`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context(), o, metrics) },
 	}
@@ -39,6 +42,18 @@ more, publishes what is left and says goodbye.`,
 	return c
 }
 
+// warnUnknownSite says that a site is not configured, where we may see that: a
+// worker may come before its site does, so it is no error.
+func (a *app) warnUnknownSite(ctx context.Context, b *bus.Bus, site string) {
+	if b.Identity().Role == bus.RoleWorker {
+		return // it may not look, and its token was made for the site
+	}
+	sites, err := b.Sites(ctx)
+	if err == nil && !slices.Contains(sites, site) {
+		fmt.Fprintf(a.err, "warning: no site %q on this bus yet (it knows: %s); drawing nothing until there is\n", site, firstOf(strings.Join(sites, ", "), "none"))
+	}
+}
+
 func (a *app) work(ctx context.Context, o roles.WorkerOptions, metrics string) error {
 	b, err := a.connect(ctx, firstOf(o.Agent, "worker"))
 	if err != nil {
@@ -50,6 +65,7 @@ func (a *app) work(ctx context.Context, o roles.WorkerOptions, metrics string) e
 	if o.Site == "" || o.Agent == "" {
 		return fail(withCode(exitUsage, errors.New("name the --site and the --id, or join with a token that does")))
 	}
+	a.warnUnknownSite(ctx, b, o.Site)
 	p := a.printer()
 	o.Ready = func() {
 		if p.json {
@@ -58,7 +74,7 @@ func (a *app) work(ctx context.Context, o roles.WorkerOptions, metrics string) e
 		}
 		p.linef("%s joined %s; Ctrl-C leaves", o.Agent, o.Site)
 	}
-	failure, reg := &roles.Failure{}, prometheus.NewRegistry()
+	failure, reg := &roles.Failure{}, newRegistry()
 	options := []fx.Option{fx.NopLogger, fx.StartTimeout(startTimeout), fx.StopTimeout(stopTimeout), roles.Bus(b, failure, a.logger(), reg), roles.Worker(o)}
 	if metrics != "" {
 		options = append(options, metricsServer(metrics, reg))

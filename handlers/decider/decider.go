@@ -12,12 +12,12 @@ import (
 // journal into the same state and the same outputs, byte for byte.
 type Identity struct {
 	// Name of the decider, the third token of its message ids: "dispatch".
-	Name string
+	Name string `json:"decider"`
 	// Version changes whenever the same journal may give other outputs.
-	Version string
+	Version string `json:"version"`
 	// ConfigHash over what the decider was built with outside the journal,
 	// 16 hex digits.
-	ConfigHash string
+	ConfigHash string `json:"config_hash"`
 }
 
 // Decider is a pure fold over the journal of one site: no clock, no random

@@ -26,8 +26,11 @@ type Picture struct {
 	// AIWatts, HouseWatts and MiningWatts as metered (units without a meter
 	// by their own report).
 	AIWatts, HouseWatts, MiningWatts int64
-	// HashrateGHs of all units, ModelledGHs of it modelled.
-	HashrateGHs, ModelledGHs int64
+	// ModelledWatts is the part of MiningWatts that comes from a model of the
+	// machines or of their power, not from a measurement.
+	ModelledWatts int64
+	// HashrateMHs of all units, ModelledMHs of it modelled.
+	HashrateMHs, ModelledMHs int64
 	// SetpointWatts of all units as they report, Units known, UnitsOn drawing
 	// by permit, Failsafe how many hold no permit after having lost one.
 	SetpointWatts            int64
@@ -79,31 +82,37 @@ type View struct {
 	p        Picture
 	acct     account
 	units    map[string]unit
-	meters   map[string]int64
+	meters   map[string]reading
 	role     map[string]events.MeterConfig
 	signals  map[string]*events.GridSignal
 	pending  []pending
 	lastStep time.Time
 }
 
+// reading is the newest that a meter said.
+type reading struct {
+	watts    int64
+	modelled bool
+}
+
 type unit struct {
-	setpoint, power, ghs int64
-	modelled             bool
+	setpoint, power, mhs int64
+	// modelled hashing, and modelled power.
+	modelled, powerModelled bool
 	// unmetered: announced as seen by no meter, so that its own report
 	// counts. Before it announced itself nothing is known and nothing counts.
 	unmetered bool
 	state     events.PermitState
+	// applied is the newest key that the unit showed, and appliedAt when it
+	// first did; nil before one was seen.
+	applied   *events.OrderKey
+	appliedAt time.Time
 }
 
-// pending is a command whose application has not been seen.
-type pending struct {
-	key   events.OrderKey
-	units map[string]bool // still to come
-	at    time.Time       // arrival of the cause
-}
-
-// maxRecent bounds the lines kept, maxPending the commands watched.
+// maxRecent bounds the lines kept, maxPending the commands watched, lookBack the
+// search for the decision that holds.
 const (
+	lookBack   = 24 * time.Hour
 	maxRecent  = 200
 	maxPending = 10_000
 )
@@ -111,7 +120,7 @@ const (
 // New returns a View that has seen nothing.
 func New(site string, log Log) *View {
 	now := time.Now()
-	v := &View{site: site, log: log, units: map[string]unit{}, meters: map[string]int64{}, role: map[string]events.MeterConfig{}, signals: map[string]*events.GridSignal{}}
+	v := &View{site: site, log: log, units: map[string]unit{}, meters: map[string]reading{}, role: map[string]events.MeterConfig{}, signals: map[string]*events.GridSignal{}}
 	v.p = Picture{Site: site, Since: now, Now: now,
 		Found: map[events.Basis]int64{}, Accepted: map[events.Basis]int64{}, Rejected: map[events.Basis]int64{}, Unknown: map[events.Basis]int64{},
 		Millisats: map[events.Basis]int64{}, Microusd: map[events.Basis]int64{}}
@@ -122,6 +131,7 @@ func New(site string, log Log) *View {
 func (v *View) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	v.before(ctx)
 	// Configuration and signals matter however old they are.
 	reads := []events.ReadRequest{
 		{Stream: events.StreamInputs, Site: v.site, Follow: true},
@@ -142,6 +152,28 @@ func (v *View) Run(ctx context.Context) error {
 		}
 	}
 	return first
+}
+
+// before looks up what was decided last before the view began: while a stop
+// holds, nothing new is decided for hours, and a person must see why no power
+// flows. Without a decision in a day the picture
+// says that nothing was decided.
+func (v *View) before(ctx context.Context) {
+	r := events.ReadRequest{Stream: events.StreamCommands, Site: v.site, Types: []events.Type{events.TypeDispatchDecided}, Since: v.p.Since.Add(-lookBack)}
+	for ev, err := range v.log.Events(ctx, r) {
+		if err != nil {
+			var d *events.DecodeError
+			if errors.As(err, &d) {
+				continue
+			}
+			return // the reads that follow meet the same trouble, and report it
+		}
+		if d, ok := ev.Data.(*events.DispatchDecided); ok {
+			v.mu.Lock()
+			v.p.Decided = d
+			v.mu.Unlock()
+		}
+	}
 }
 
 func (v *View) follow(ctx context.Context, r events.ReadRequest) error {
@@ -203,7 +235,7 @@ func (v *View) take(ev *events.Event) {
 	case *events.MeterReading:
 		v.step(ev.Arrived)
 		if d.Quality != events.QualityBad {
-			v.meters[ev.Source] = d.PowerWatts
+			v.meters[ev.Source] = reading{d.PowerWatts, d.Modelled}
 		}
 		v.sum()
 	case *events.WorkerStatus:
@@ -301,47 +333,16 @@ func (v *View) takeStatus(ev *events.Event, d *events.WorkerStatus) {
 		if u.Capabilities != nil {
 			x.unmetered = u.Capabilities.Meter == ""
 		}
-		x.setpoint, x.power, x.ghs, x.modelled, x.state = u.SetpointWatts, u.PowerWatts, u.HashrateGHs, u.Modelled, u.State
+		x.setpoint, x.power, x.mhs, x.state = u.SetpointWatts, u.PowerWatts, u.HashrateMHs, u.State
+		x.modelled, x.powerModelled = u.Modelled, u.Modelled || u.PowerModelled
+		if u.Applied != nil && (x.applied == nil || u.Applied.Compare(*x.applied) > 0) {
+			key := *u.Applied
+			x.applied, x.appliedAt = &key, ev.Arrived
+		}
 		v.units[u.Unit] = x
 		if u.Applied != nil {
 			v.applied(u.Unit, *u.Applied, ev.Arrived)
 		}
-	}
-}
-
-// watch remembers a command until every unit of it reports to have applied it.
-func (v *View) watch(key events.OrderKey, units []events.UnitSetpoint, cause time.Time) {
-	p := pending{key: key, at: cause, units: map[string]bool{}}
-	for _, u := range units {
-		p.units[u.Unit] = true
-	}
-	if len(units) == 0 { // a broadcast is for everybody
-		for id := range v.units {
-			p.units[id] = true
-		}
-	}
-	if len(p.units) > 0 {
-		v.pending = append(v.pending, p)
-	}
-	if n := len(v.pending) - maxPending; n > 0 {
-		v.pending = slices.Delete(v.pending, 0, n)
-	}
-}
-
-func (v *View) applied(unit string, key events.OrderKey, at time.Time) {
-	done := false
-	for i := range v.pending {
-		p := &v.pending[i]
-		if p.units[unit] && key.Compare(p.key) >= 0 {
-			delete(p.units, unit)
-			if len(p.units) == 0 {
-				v.p.Applied.add(at.Sub(p.at))
-				done = true
-			}
-		}
-	}
-	if done {
-		v.pending = slices.DeleteFunc(v.pending, func(p pending) bool { return len(p.units) == 0 })
 	}
 }
 
@@ -359,7 +360,7 @@ func (v *View) step(at time.Time) {
 	}
 	d = min(d, events.MaxStep)
 	c := v.p.Config
-	v.acct.step(d, c.ContractedWatts, v.p.AIWatts, v.p.HouseWatts, v.p.MiningWatts)
+	v.acct.step(d, c.ContractedWatts, v.p.AIWatts, v.p.HouseWatts, v.p.MiningWatts, v.p.ModelledWatts)
 	rest := v.p.AIWatts + v.p.HouseWatts
 	if total := rest + v.p.MiningWatts; total > c.LimitWatts {
 		v.p.OverLimit += d
@@ -377,17 +378,29 @@ func (v *View) step(at time.Time) {
 // sum brings the totals up to date.
 func (v *View) sum() {
 	p := &v.p
-	p.AIWatts, p.HouseWatts, p.MiningWatts = 0, 0, 0
+	p.AIWatts, p.HouseWatts, p.MiningWatts, p.ModelledWatts = 0, 0, 0, 0
 	if p.Config != nil {
 		p.HouseWatts = p.Config.HouseWatts
 	}
 	groups := map[string]int64{}
+	mining := map[string]reading{} // what counts per group or lone meter
 	total, hasTotal := int64(0), false
-	for id, w := range v.meters {
+	for id, r := range v.meters {
 		m, known := v.role[id]
 		if !known {
 			continue
 		}
+		if m.Measures == events.MeasuresMining {
+			of := "group/" + m.Group
+			if m.Group == "" {
+				of = "meter/" + id
+			}
+			// Of equal readings the measured one counts.
+			if best, ok := mining[of]; !ok || r.watts > best.watts || r.watts == best.watts && !r.modelled {
+				mining[of] = r
+			}
+		}
+		w := r.watts
 		if m.Group != "" {
 			w = max(w-groups[m.Group], 0)
 			groups[m.Group] += w
@@ -403,15 +416,23 @@ func (v *View) sum() {
 			total, hasTotal = total+w, true
 		}
 	}
-	p.SetpointWatts, p.HashrateGHs, p.ModelledGHs, p.Units, p.UnitsOn, p.Failsafe = 0, 0, 0, len(v.units), 0, 0
+	for _, r := range mining {
+		if r.modelled {
+			p.ModelledWatts += max(r.watts, 0)
+		}
+	}
+	p.SetpointWatts, p.HashrateMHs, p.ModelledMHs, p.Units, p.UnitsOn, p.Failsafe = 0, 0, 0, len(v.units), 0, 0
 	for _, u := range v.units {
 		p.SetpointWatts += u.setpoint
-		p.HashrateGHs += u.ghs
+		p.HashrateMHs += u.mhs
 		if u.modelled {
-			p.ModelledGHs += u.ghs
+			p.ModelledMHs += u.mhs
 		}
 		if u.unmetered {
 			p.MiningWatts += u.power
+			if u.powerModelled {
+				p.ModelledWatts += u.power
+			}
 		}
 		if u.setpoint > 0 {
 			p.UnitsOn++

@@ -4,6 +4,8 @@ package tui
 
 import (
 	"fmt"
+	"math/big"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,16 +31,19 @@ func newStyles(r *lipgloss.Renderer) styles {
 	}
 }
 
-// render draws one site into width columns and at most height lines.
+// render draws one site into width columns and at most height lines: what does
+// not fit in width is cut, what does not fit in height is left out from the
+// bottom, so that power and limit are the last to go.
 func render(p siteview.Picture, st styles, width, height int, describe func(*events.Event) string) string {
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	var lines []string
+	fit := lipgloss.NewStyle().MaxWidth(max(width, 1))
+	line := func(format string, args ...any) { lines = append(lines, fit.Render(fmt.Sprintf(format, args...))) }
 
 	up := p.Now.Sub(p.Since).Round(time.Second)
 	line("%s  %s", st.title.Render("Ballast · site "+p.Site), st.dim.Render(fmt.Sprintf("up %s · Ctrl-C ends with a summary", up)))
 	if p.Config == nil {
 		line("%s", st.warn.Render("waiting for the site's configuration"))
-		return b.String()
+		return strings.Join(lines, "\n")
 	}
 	line("")
 	reserve := int64(0)
@@ -47,20 +52,18 @@ func render(p siteview.Picture, st styles, width, height int, describe func(*eve
 	}
 	line("%s", powerBar(p, reserve, st, width))
 	line("")
-	line("  %s %-11s %s %-11s %s %-11s %s %s", st.ai.Render("■ AI"), power(p.AIWatts), st.house.Render("■ house"), power(p.HouseWatts),
-		st.mining.Render("■ mining"), power(p.MiningWatts), st.limit.Render("│ limit"), power(p.Config.LimitWatts))
+	line("  %s %-9s %s %-9s %s %-9s %s %s", st.ai.Render("█ AI"), power(p.AIWatts), st.house.Render("█ house"), power(p.HouseWatts),
+		st.mining.Render("█ mining"), power(p.MiningWatts), st.limit.Render("│ limit"), power(p.Config.LimitWatts))
 	if d := p.Decided; d != nil {
-		ceiling := ""
+		line("  headroom %-9s permitted %-9s %s %-9s bound by %s", power(d.HeadroomWatts), power(p.SetpointWatts), st.reserve.Render("░ reserve"), power(reserve), st.title.Render(string(d.Binding)))
 		if d.CeilingWatts != nil {
-			ceiling = st.warn.Render(fmt.Sprintf("   ceiling %s by %s", power(*d.CeilingWatts), d.SignalID))
+			line("  %s", st.warn.Render(fmt.Sprintf("ceiling %s by signal %s", power(*d.CeilingWatts), d.SignalID)))
 		}
-		line("  headroom %-10s permitted %-10s reserve %-10s bound by %s%s", power(d.HeadroomWatts), power(p.SetpointWatts), power(reserve), st.title.Render(string(d.Binding)), ceiling)
 	}
-	price := ""
+	line("  %d of %d units on, %d in failsafe   %s (%s modelled)", p.UnitsOn, p.Units, p.Failsafe, Hashrate(p.HashrateMHs), Hashrate(p.ModelledMHs))
 	if p.PriceMicrousdPerMWh != nil {
-		price = "   energy " + config.Money(*p.PriceMicrousdPerMWh).String() + " $/MWh"
+		line("  energy %s $/MWh", config.Money(*p.PriceMicrousdPerMWh))
 	}
-	line("  %d of %d units on, %d in failsafe   %s (%s modelled)%s", p.UnitsOn, p.Units, p.Failsafe, hashrate(p.HashrateGHs), hashrate(p.ModelledGHs), price)
 	line("")
 	for _, basis := range []events.Basis{events.BasisLive, events.BasisPractice, events.BasisModelled} {
 		if p.Accepted[basis]+p.Rejected[basis]+p.Unknown[basis]+p.Millisats[basis] == 0 {
@@ -68,31 +71,29 @@ func render(p siteview.Picture, st styles, width, height int, describe func(*eve
 		}
 		note := ""
 		if basis != events.BasisLive {
-			note = st.dim.Render("  (" + string(basis) + ": no money)")
+			note = st.dim.Render(" (no money)")
 		}
-		line("  shares %-9s %6d accepted  %d rejected  %d unknown   %s%s", basis, p.Accepted[basis], p.Rejected[basis], p.Unknown[basis],
+		line("  %-8s shares %d accepted, %d rejected, %d unknown   %s%s", basis, p.Accepted[basis], p.Rejected[basis], p.Unknown[basis],
 			st.good.Render(sats(p.Millisats[basis])), note)
 	}
 	over := st.good.Render("0s over the limit")
 	if p.OverLimit > 0 {
 		over = st.bad.Render(fmt.Sprintf("%s over the limit, %s of it by mining (at most %s)", p.OverLimit.Round(100*time.Millisecond), p.OverByMining.Round(100*time.Millisecond), power(p.OverMaxWatts)))
 	}
-	line("  %s   commands decided p50 %s p99 %s, applied p50 %s p99 %s", over, ms(p.Decision.Percentile(50)), ms(p.Decision.Percentile(99)), ms(p.Applied.Percentile(50)), ms(p.Applied.Percentile(99)))
+	line("  %s", over)
+	line("  commands decided p50 %s p99 %s, applied p50 %s p99 %s", ms(p.Decision.Percentile(50)), ms(p.Decision.Percentile(99)), ms(p.Applied.Percentile(50)), ms(p.Applied.Percentile(99)))
 	for _, a := range p.Alerts {
 		line("  %s %s", st.bad.Render("ALERT "+a.Alert), a.Message+" → "+a.Remedy)
 	}
 	line("")
-	used := strings.Count(b.String(), "\n")
-	room := max(height-used-1, 0)
 	recent := p.Recent
-	if n := len(recent) - room; n > 0 {
+	if n := len(recent) - max(height-len(lines), 0); n > 0 {
 		recent = recent[n:]
 	}
 	for _, l := range recent {
-		text := fmt.Sprintf("  %s %-18s %s", st.dim.Render(l.At.UTC().Format("15:04:05.000")), l.Event.Type, describe(l.Event))
-		b.WriteString(lipgloss.NewStyle().MaxWidth(width).Render(text) + "\n")
+		line("  %s %-16s %s", st.dim.Render(l.At.UTC().Format("15:04:05.000")), l.Event.Type, describe(l.Event))
 	}
-	return b.String()
+	return strings.Join(lines[:min(len(lines), max(height, 1))], "\n")
 }
 
 // powerBar draws 0 W to the limit and a little beyond.
@@ -122,9 +123,36 @@ func powerBar(p siteview.Picture, reserve int64, st styles, width int) string {
 	return b.String()
 }
 
-func power(w int64) string { return config.Power(w).String() }
+// power writes watts in four digits at most, of even width: the exact figure
+// is in the events.
+func power(w int64) string {
+	for _, u := range []struct {
+		watts int64
+		name  string
+	}{{1_000_000_000, "GW"}, {1_000_000, "MW"}, {1000, "kW"}} {
+		if abs(w) < u.watts {
+			continue
+		}
+		places := 3
+		for n := abs(w) / u.watts; n >= 10 && places > 1; n /= 10 {
+			places--
+		}
+		return new(big.Rat).SetFrac64(w, u.watts).FloatString(places) + " " + u.name
+	}
+	return fmt.Sprintf("%d W", w)
+}
 
-func sats(msat int64) string { return fmt.Sprintf("%d.%03d sat", msat/1000, abs(msat%1000)) }
+// sats writes whole satoshi from a thousand on, else with their fraction.
+func sats(msat int64) string {
+	if abs(msat) >= 1_000_000 {
+		s := strconv.FormatInt(msat/1000, 10)
+		for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+			s = s[:i] + "," + s[i:]
+		}
+		return s + " sat"
+	}
+	return fmt.Sprintf("%d.%03d sat", msat/1000, abs(msat%1000))
+}
 
 func abs(n int64) int64 {
 	if n < 0 {
@@ -135,15 +163,15 @@ func abs(n int64) int64 {
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1fms", float64(d.Microseconds())/1000) }
 
-// hashrate picks the unit in which three digits say it.
-func hashrate(ghs int64) string {
-	switch {
-	case ghs >= 1_000_000_000:
-		return fmt.Sprintf("%d.%02d EH/s", ghs/1_000_000_000, ghs%1_000_000_000/10_000_000)
-	case ghs >= 1_000_000:
-		return fmt.Sprintf("%d.%02d PH/s", ghs/1_000_000, ghs%1_000_000/10_000)
-	case ghs >= 1000:
-		return fmt.Sprintf("%d.%02d TH/s", ghs/1000, ghs%1000/10)
+// Hashrate writes MH/s in the unit in which three digits say it.
+func Hashrate(mhs int64) string {
+	for _, u := range []struct {
+		mhs  int64
+		name string
+	}{{1_000_000_000_000, "EH/s"}, {1_000_000_000, "PH/s"}, {1_000_000, "TH/s"}, {1000, "GH/s"}} {
+		if mhs >= u.mhs {
+			return fmt.Sprintf("%d.%02d %s", mhs/u.mhs, mhs%u.mhs*100/u.mhs, u.name)
+		}
 	}
-	return fmt.Sprintf("%d GH/s", ghs)
+	return fmt.Sprintf("%d MH/s", mhs)
 }

@@ -19,7 +19,7 @@ func picture() siteview.Picture {
 	return siteview.Picture{
 		Site: "demo", Since: now.Add(-time.Minute), Now: now,
 		Config:  &events.SiteConfig{LimitWatts: 10_000_000},
-		AIWatts: 4_000_000, MiningWatts: 3_000_000, Units: 900, UnitsOn: 850, HashrateGHs: 171_400_000,
+		AIWatts: 4_000_000, MiningWatts: 3_000_000, Units: 900, UnitsOn: 850, HashrateMHs: 171_400_000_000,
 		Decided:  &events.DispatchDecided{Binding: events.ReasonHeadroom, ReserveWatts: 500_000},
 		Accepted: map[events.Basis]int64{events.BasisPractice: 12}, Millisats: map[events.Basis]int64{events.BasisPractice: 1500},
 		Alerts: []events.AlertRaised{{Alert: "meter-stale/ai", Message: "silent", Remedy: "look at it"}},
@@ -30,7 +30,7 @@ func picture() siteview.Picture {
 func TestRenderShowsWhatMatters(t *testing.T) {
 	plain := newStyles(lipgloss.NewRenderer(io.Discard))
 	screen := render(picture(), plain, 100, 40, func(*events.Event) string { return "30 units to 0W" })
-	for _, want := range []string{"site demo", "4MW", "3MW", "10MW", "bound by headroom", "850 of 900 units", "171.40 PH/s", "practice", "no money", "1.500 sat", "ALERT meter-stale/ai", "look at it", "30 units to 0W"} {
+	for _, want := range []string{"site demo", "4.000 MW", "3.000 MW", "10.00 MW", "bound by headroom", "850 of 900 units", "171.40 PH/s", "practice", "no money", "1.500 sat", "ALERT meter-stale/ai", "look at it", "30 units to 0W"} {
 		if !strings.Contains(screen, want) {
 			t.Errorf("the screen lacks %q:\n%s", want, screen)
 		}
@@ -46,10 +46,19 @@ func TestRenderFitsAnyTerminal(t *testing.T) {
 	for range 500 {
 		p.Recent = append(p.Recent, p.Recent[0])
 	}
-	for _, size := range [][2]int{{80, 24}, {20, 10}, {300, 100}, {1, 1}} {
+	for _, size := range [][2]int{{80, 24}, {20, 10}, {300, 100}, {1, 1}, {80, 5}, {40, 8}} {
 		screen := render(p, plain, size[0], size[1], func(*events.Event) string { return strings.Repeat("long ", 100) })
-		if n := strings.Count(screen, "\n"); n > max(size[1], 16) {
-			t.Errorf("%d×%d: %d lines", size[0], size[1], n)
+		lines := strings.Split(screen, "\n")
+		if len(lines) > size[1] {
+			t.Errorf("%d×%d: %d lines", size[0], size[1], len(lines))
+		}
+		for _, l := range lines {
+			if w := lipgloss.Width(l); w > size[0] {
+				t.Errorf("%d×%d: a line %d wide: %q", size[0], size[1], w, l)
+			}
+		}
+		if !strings.HasPrefix(lines[0], "Ballast"[:min(size[0], 7)]) {
+			t.Errorf("%d×%d: the title is gone: %q", size[0], size[1], lines[0])
 		}
 	}
 }
@@ -61,6 +70,22 @@ func TestPowerBarIsOneLine(t *testing.T) {
 		p.AIWatts = ai
 		if got := lipgloss.Width(powerBar(p, 500_000, plain, 80)); got != 78 {
 			t.Errorf("AI %d W: the bar is %d wide, want 78", ai, got)
+		}
+	}
+}
+
+func TestPowerHasFourDigits(t *testing.T) {
+	for w, want := range map[int64]string{0: "0 W", 10: "10 W", -5: "-5 W", 999: "999 W", 1000: "1.000 kW", 607_845: "607.8 kW", 57_750: "57.75 kW", 5_714_285: "5.714 MW", -1_500_000: "-1.500 MW", 2_000_000_000: "2.000 GW"} {
+		if got := power(w); got != want {
+			t.Errorf("%d W is written %q, want %q", w, got, want)
+		}
+	}
+}
+
+func TestSatsAreGrouped(t *testing.T) {
+	for msat, want := range map[int64]string{0: "0.000 sat", 1500: "1.500 sat", -1500: "-1.500 sat", 999_999: "999.999 sat", 1_000_000: "1,000 sat", 1_560_313_755_000: "1,560,313,755 sat", -123_456_000: "-123,456 sat"} {
+		if got := sats(msat); got != want {
+			t.Errorf("%d msat is written %q, want %q", msat, got, want)
 		}
 	}
 }

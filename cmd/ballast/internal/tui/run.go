@@ -56,7 +56,7 @@ func Status(p siteview.Picture) string {
 	}
 	return fmt.Sprintf("%s %s: AI %s, mining %s of %s permitted (%s), %d of %d units on, %s, %d shares accepted, over limit by mining %s",
 		p.Now.UTC().Format("15:04:05"), p.Site, power(p.AIWatts), power(p.MiningWatts), power(p.SetpointWatts), bound,
-		p.UnitsOn, p.Units, hashrate(p.HashrateGHs), accepted, p.OverByMining.Round(100*time.Millisecond))
+		p.UnitsOn, p.Units, Hashrate(p.HashrateMHs), accepted, p.OverByMining.Round(100*time.Millisecond))
 }
 
 type model struct {

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/tui"
+	"github.com/ballast-energy/ballast/events"
+)
+
+// describe says an event in words, on one line; --json shows all of it.
+func describe(ev *events.Event) string {
+	switch d := ev.Data.(type) {
+	case *events.MeterReading:
+		s := watts(d.PowerWatts)
+		if d.Quality != events.QualityGood {
+			s += " " + string(d.Quality)
+		}
+		if d.Modelled {
+			s += " (modelled)"
+		}
+		return s
+	case *events.GridSignal:
+		return describeSignal(d)
+	case *events.CommandCurtail:
+		if d.AllUnitsWatts != nil {
+			return fmt.Sprintf("every unit to %s because %s", watts(*d.AllUnitsWatts), d.Reason)
+		}
+		return fmt.Sprintf("%s because %s", describeUnits(d.Units), d.Reason)
+	case *events.CommandRamp:
+		return fmt.Sprintf("%s because %s", describeUnits(d.Units), d.Reason)
+	case *events.DispatchDecided:
+		return fmt.Sprintf("%s → %s, bound by %s; headroom %s = %s − AI %s − house %s − reserve %s",
+			watts(d.PermittedBeforeWatts), watts(d.PermittedAfterWatts), d.Binding, watts(d.HeadroomWatts),
+			watts(d.UsableWatts), watts(d.AIWatts), watts(d.HouseWatts), watts(d.ReserveWatts))
+	case *events.WorkerStatus:
+		return describeStatus(d)
+	case *events.PermitRenewed:
+		return fmt.Sprintf("%s for %s, from status %d", describeUnits(d.Units), time.Duration(d.LeaseMilliseconds)*time.Millisecond, d.Counter)
+	case *events.ClockTick:
+		return time.Unix(d.Second, 0).UTC().Format("15:04:05")
+	case *events.SiteConfig:
+		return fmt.Sprintf("limit %s, contracted %s, %s", watts(d.LimitWatts), watts(d.ContractedWatts), count(int64(len(d.Meters)), "meter"))
+	case *events.MarketQuote:
+		s := fmt.Sprintf("block %d, subsidy and fees %s", d.Height, sats((d.SubsidySats+d.FeesSats)*1000))
+		if d.BTCPriceMicrousd > 0 {
+			s += ", " + dollars(d.BTCPriceMicrousd) + " per bitcoin"
+		}
+		if d.Practice {
+			s += " (practice)"
+		}
+		return s
+	case *events.JournalOpened:
+		return fmt.Sprintf("epoch %d by %s: %s", d.Epoch, d.OpenedBy, d.Reason)
+	case *events.DeciderActivated:
+		return fmt.Sprintf("%s version %s config %s speaks, activated by %s", d.Decider, d.Version, d.ConfigHash, d.ActivatedBy)
+	case *events.DeciderCheckpoint:
+		return fmt.Sprintf("%s version %s: state %s after sequence %d", d.Decider, d.Version, d.StateHash, d.Sequence)
+	case *events.WorkAssigned:
+		return fmt.Sprintf("job %s of %s", d.JobID, d.Gateway)
+	case *events.ShareFound:
+		s := fmt.Sprintf("difficulty %s by %s for job %s", d.Difficulty, d.Unit, d.JobID)
+		if d.Modelled {
+			s += " (modelled)"
+		}
+		return s
+	case *events.ShareAccepted:
+		return fmt.Sprintf("difficulty %s by %s (%s)", d.Difficulty, d.Unit, d.Payout.Basis)
+	case *events.ShareRejected:
+		return fmt.Sprintf("%s: %s by %s", d.Reason, d.Detail, d.Unit)
+	case *events.RevenueAccrued:
+		return describeAccrued(d)
+	case *events.EnergySettled:
+		return fmt.Sprintf("%s…%s AI %s, mining %s, house %s, unused %s of %s", d.IntervalStart.UTC().Format("15:04:05"), d.IntervalEnd.UTC().Format("15:04:05"),
+			wattHours(d.AIMilliwattHours), wattHours(d.MiningMilliwattHours), wattHours(d.HouseMilliwattHours), wattHours(d.UnusedMilliwattHours), wattHours(d.ContractedMilliwattHours))
+	case *events.RevenueSettled:
+		return fmt.Sprintf("%s…%s margin %s, energy %s", d.IntervalStart.UTC().Format("15:04:05"), d.IntervalEnd.UTC().Format("15:04:05"), dollars(d.MarginMicrousd), dollars(-d.EnergyCostMicrousd))
+	case *events.AlertRaised:
+		return fmt.Sprintf("%s: %s → %s", d.Severity, d.Message, d.Remedy)
+	case *events.AlertCleared:
+		return d.Message
+	case *events.DeadLetter:
+		return fmt.Sprintf("%s (%s) %s", d.Subject, d.Reason, d.Detail)
+	}
+	b, err := json.Marshal(ev.Data)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// describeStatus sums up the units of a status.
+func describeStatus(d *events.WorkerStatus) string {
+	var setpoint, power, mhs int64
+	states := map[events.PermitState]int64{}
+	unwell, modelled := int64(0), false
+	for i := range d.Units {
+		u := &d.Units[i]
+		setpoint, power, mhs = setpoint+u.SetpointWatts, power+u.PowerWatts, mhs+u.HashrateMHs
+		states[u.State]++
+		if !u.Healthy {
+			unwell++
+		}
+		modelled = modelled || u.Modelled
+	}
+	parts := make([]string, 0, len(states))
+	for state, n := range states {
+		parts = append(parts, fmt.Sprintf("%d %s", n, state))
+	}
+	slices.Sort(parts)
+	s := fmt.Sprintf("%s (%s): %s of %s permitted, %s", count(int64(len(d.Units)), "unit"), strings.Join(parts, ", "), watts(power), watts(setpoint), tui.Hashrate(mhs))
+	if unwell > 0 {
+		s += fmt.Sprintf(", %d not healthy", unwell)
+	}
+	if d.Announce {
+		s += ", announced"
+	}
+	if d.Leaving {
+		s += ", leaving"
+	}
+	if modelled {
+		s += " (modelled)"
+	}
+	return s
+}
+
+func describeUnits(units []events.UnitSetpoint) string {
+	if len(units) == 1 {
+		return units[0].Unit + " to " + watts(units[0].SetpointWatts)
+	}
+	sum := int64(0)
+	for _, u := range units {
+		sum += u.SetpointWatts
+	}
+	return fmt.Sprintf("%d units to %s together", len(units), watts(sum))
+}
+
+func describeAccrued(d *events.RevenueAccrued) string {
+	s := fmt.Sprintf("%s: %s", count(d.SharesAccepted, "share"), valued(d.ValueMillisats, d.ValueMicrousd))
+	if d.Payout.Basis != events.BasisLive {
+		s += " (" + string(d.Payout.Basis) + ": no money)"
+	}
+	return s
+}
