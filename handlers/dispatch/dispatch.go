@@ -158,7 +158,7 @@ func (d *Dispatch) advance(e *events.Event) {
 		}
 		for _, g := range d.signals.live {
 			// How long a jump took is unknown: no window runs off in it.
-			if g.End != 0 {
+			if g.End != 0 || g.Kind == events.SignalRestore {
 				d.entries -= g.hash()
 				g.EndElapsed += int64(step)
 				d.entries += g.hash()

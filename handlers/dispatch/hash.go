@@ -87,7 +87,7 @@ func (d *Dispatch) StateHash() uint64 {
 	g.int(d.settleAt)
 	g.int(d.balance)
 	g.bool(d.balanced)
-	g.uint(d.signals.folded)
+	g.uint(d.signals.folded + d.signals.seen.sum)
 	g.uint(d.misc)
 	g.uint(d.env.sum)
 	g.int(d.env.Started)

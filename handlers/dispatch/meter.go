@@ -156,7 +156,9 @@ func (d *Dispatch) onReading(source string, arrived int64, r *events.MeterReadin
 	}
 	// At the sampled instant of the last reading only more is believed, and
 	// nothing older at all: late data never raises power.
-	late := m.sampled != 0 && sampled <= m.sampled && m.has
+	// (Unless the bus's clock was set back: then that last one is of a time to
+	// come, and the meter would be deaf until it has come again.)
+	late := m.sampled != 0 && sampled <= m.sampled && m.has && m.sampled-arrived <= m.stale
 	if late && (sampled < m.sampled || w <= m.watts) {
 		return false
 	}

@@ -44,7 +44,8 @@ type signal struct {
 	// Start and End of the window by the wall clock, Unix ns; End 0 is open.
 	Start int64 `json:"start"`
 	End   int64 `json:"end"`
-	// EndElapsed is the end of the window by elapsed time.
+	// EndElapsed is the end of the window by elapsed time, and the start of a
+	// restore: neither comes early because the clock jumps.
 	EndElapsed int64 `json:"end_elapsed"`
 	// Active: the window has begun.
 	Active bool `json:"active,omitempty"`
@@ -95,6 +96,7 @@ type inForce struct {
 type signals struct {
 	live   []*signal
 	folded uint64
+	seen   seenSignals
 	now    inForce
 	// The earliest moments at which anything can begin or end.
 	nextStart, nextEnd, nextEndElapsed int64
@@ -126,6 +128,17 @@ func (d *Dispatch) onSignal(e *events.Event, g *events.GridSignal) bool {
 	s, ok := d.readSignal(e, g)
 	if !ok {
 		return false
+	}
+	if copied := d.seenBefore(e, s); copied {
+		// It may be old news by now: it ends and replaces nothing. What it
+		// reduces is reduced again, unless its instruction is in force, for
+		// then this may be an older version of it.
+		if s.Kind == events.SignalRestore || isPrice(s.Kind) || d.lives(s) {
+			return false
+		}
+		d.addSignal(s)
+		d.runSignals()
+		return true
 	}
 	if g.Supersedes != "" {
 		d.endSignals(func(o *signal) bool {
@@ -193,14 +206,26 @@ func (d *Dispatch) readSignal(e *events.Event, g *events.GridSignal) (*signal, b
 			s.Start = g.StartsAt.UnixNano()
 		}
 	}
-	if sec := g.DurationSeconds; sec > 0 && sec <= 100*366*86_400 && g.Kind != events.SignalStop {
+	if s.Kind == events.SignalRestore {
+		// It has a beginning only.
+		s.EndElapsed = d.elapsedAt(s.Start)
+		return s, true
+	}
+	if sec := g.DurationSeconds; sec > 0 && sec <= min(100*366*86_400, (never-s.Start)/second) && g.Kind != events.SignalStop {
 		s.End = s.Start + sec*second
 		if s.End <= d.wall {
 			return nil, false // over before it came
 		}
-		s.EndElapsed = d.now + s.End - d.wall
+		s.EndElapsed = d.elapsedAt(s.End)
 	}
 	return s, true
+}
+
+// elapsedAt is the elapsed time of an instant of the wall clock if no clock
+// jumps until then.
+func (d *Dispatch) elapsedAt(unix int64) int64 {
+	ahead := max(unix-d.wall, 0)
+	return d.now + min(ahead, never-d.now)
 }
 
 // addSignal keeps s within the bounds: what does not fit is merged into a
@@ -273,6 +298,7 @@ func (d *Dispatch) mergeSignal(s *signal) {
 		return
 	}
 	d.entries -= into.hash()
+	into.Order = s.Order
 	into.Watts = min(into.Watts, s.Watts)
 	into.Start = min(into.Start, s.Start)
 	into.Rank, into.Priority = min(into.Rank, s.Rank), min(into.Priority, s.Priority)
@@ -342,7 +368,7 @@ func (d *Dispatch) runSignals() {
 	for {
 		var due *signal
 		for _, s := range st.live {
-			if !s.Active && s.Start <= d.wall {
+			if !s.Active && s.Start <= d.wall && (s.Kind != events.SignalRestore || d.now >= s.EndElapsed) {
 				d.entries -= s.hash()
 				s.Active = true
 				d.entries += s.hash()
@@ -374,6 +400,9 @@ func (d *Dispatch) scheduleSignals() {
 	st.nextStart, st.nextEnd, st.nextEndElapsed = never, never, never
 	for _, s := range st.live {
 		switch {
+		case !s.Active && s.Kind == events.SignalRestore:
+			st.nextEnd = min(st.nextEnd, s.Start)
+			st.nextEndElapsed = min(st.nextEndElapsed, s.EndElapsed)
 		case !s.Active:
 			st.nextStart = min(st.nextStart, s.Start)
 		case s.End != 0:

@@ -30,6 +30,7 @@ type snapshot struct {
 	SettleAt     int64              `json:"settle_at"`
 	Signals      []*signal          `json:"signals,omitempty"`
 	Folded       uint64             `json:"signals_folded"`
+	Seen         []seenSource       `json:"signals_seen,omitempty"`
 	Quote        quote              `json:"quote"`
 	Agents       []agentState       `json:"agents,omitempty"`
 	Tokens       int64              `json:"tokens"`
@@ -112,7 +113,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		TickGen: d.tickGen, TickSecond: d.tickSecond, TickAt: d.tickAt,
 		Envelope: d.env, Balance: d.balance, Balanced: d.balanced, Load: d.load,
 		RestartUntil: d.restartUntil, SettleAt: d.settleAt,
-		Signals: d.signals.live, Folded: d.signals.folded, Quote: d.quote,
+		Signals: d.signals.live, Folded: d.signals.folded, Seen: d.signals.seen.sources, Quote: d.quote,
 		Tokens: d.tokens, TokenCarry: d.tokenCarry, RefilledAt: d.refilledAt,
 		Joining: d.joining, RaisedAt: d.raisedAt,
 		Alarms: d.alarms, Flooded: d.flooded, Crowd: d.crowd, Skewed: d.skewed,
@@ -179,6 +180,7 @@ func (d *Dispatch) Restore(b []byte) error {
 		d.keepSignal(g)
 	}
 	d.signals.folded = s.Folded
+	d.signals.seen.restore(s.Seen)
 	d.scheduleSignals()
 	d.weighSignals()
 	for i := range s.Agents {
