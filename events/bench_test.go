@@ -12,7 +12,7 @@ import (
 
 const benchReading = `{"power_watts":41200000,"energy_milliwatt_hours":918273645546,"sampled_at":"2026-03-02T18:04:05.250123Z","quality":"good"}`
 
-const benchStatus = `{"boot_id":"6fJ2kQ9xP0aVbN3r","counter":4711,"units":[{"unit":"rig-17","state":"running","setpoint_watts":3500,"power_watts":3480,"hashrate_ghs":200123,"hashes":"98765432109876543210","applied":{"epoch":2,"sequence":81234,"ordinal":0},"lease_milliseconds":11250,"healthy":true,"modelled":true}]}`
+const benchStatus = `{"boot_id":"6fJ2kQ9xP0aVbN3r","counter":4711,"units":[{"unit":"rig-17","state":"running","setpoint_watts":3500,"power_watts":3480,"hashrate_mhs":200123456,"hashes":"98765432109876543210","applied":{"epoch":2,"sequence":81234,"ordinal":0},"lease_milliseconds":11250,"healthy":true,"modelled":true,"power_modelled":true}]}`
 
 // benchHeader is the header block as this package's publisher writes it.
 const benchHeader = "NATS/1.0\r\nce-specversion: 1.0\r\nce-type: meter.reading\r\nce-source: tx1/feeder-a\r\n" +

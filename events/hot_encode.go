@@ -77,7 +77,7 @@ func appendUnit(b []byte, u *UnitStatus) []byte {
 	b = appendText(b, `,"state":`, string(u.State))
 	b = appendInt(b, `,"setpoint_watts":`, u.SetpointWatts)
 	b = appendInt(b, `,"power_watts":`, u.PowerWatts)
-	b = appendInt(b, `,"hashrate_ghs":`, u.HashrateGHs)
+	b = appendInt(b, `,"hashrate_mhs":`, u.HashrateMHs)
 	if u.Hashes != "" {
 		b = appendText(b, `,"hashes":`, u.Hashes)
 	}
@@ -95,6 +95,9 @@ func appendUnit(b []byte, u *UnitStatus) []byte {
 	}
 	if u.Modelled {
 		b = append(b, `,"modelled":true`...)
+	}
+	if u.PowerModelled {
+		b = append(b, `,"power_modelled":true`...)
 	}
 	if u.Capabilities != nil {
 		b = appendCapabilities(b, u.Capabilities)

@@ -64,8 +64,8 @@ func readUnits(s *scanner, us []UnitStatus, room *hotRoom) []UnitStatus {
 	return us
 }
 
-var unitFields = [...]string{"unit", "state", "setpoint_watts", "power_watts", "hashrate_ghs", "hashes", "applied",
-	"lease_milliseconds", "local_limit_watts", "healthy", "modelled", "capabilities"}
+var unitFields = [...]string{"unit", "state", "setpoint_watts", "power_watts", "hashrate_mhs", "hashes", "applied",
+	"lease_milliseconds", "local_limit_watts", "healthy", "modelled", "power_modelled", "capabilities"}
 
 const unitRequired = 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<7 | 1<<9
 
@@ -93,9 +93,9 @@ func readUnit(s *scanner, u *UnitStatus, r *statusRoom) {
 			if f.take(s, 3) {
 				u.PowerWatts = s.int64()
 			}
-		case "hashrate_ghs":
+		case "hashrate_mhs":
 			if f.take(s, 4) {
-				u.HashrateGHs = s.int64()
+				u.HashrateMHs = s.int64()
 			}
 		case "hashes":
 			if f.take(s, 5) {
@@ -131,8 +131,12 @@ func readUnit(s *scanner, u *UnitStatus, r *statusRoom) {
 			if f.take(s, 10) {
 				u.Modelled = s.bool()
 			}
-		case "capabilities":
+		case "power_modelled":
 			if f.take(s, 11) {
+				u.PowerModelled = s.bool()
+			}
+		case "capabilities":
+			if f.take(s, 12) {
 				var levels []int64
 				if r != nil {
 					u.Capabilities, levels = &r.caps, r.levels

@@ -24,7 +24,8 @@ type EnergySettled struct {
 	UnusedMilliwattHours     int64 `json:"unused_milliwatt_hours"`
 	// EstimatedMilliwattHours of the above rest on no valid reading.
 	EstimatedMilliwattHours int64 `json:"estimated_milliwatt_hours"`
-	// ModelledMilliwattHours of mining come from a plant model.
+	// ModelledMilliwattHours of mining come from a model of the machines or
+	// of their power, not from a measurement.
 	ModelledMilliwattHours int64 `json:"modelled_milliwatt_hours"`
 	// WitnessMilliwattHours is mining energy as the accepted shares prove it
 	// (difficulty × hashes × J/TH), the second witness.

@@ -41,7 +41,7 @@ func (c *checker) unit(u *UnitStatus) {
 	}
 	c.watts("setpoint_watts", u.SetpointWatts)
 	c.watts("power_watts", u.PowerWatts)
-	c.count("hashrate_ghs", u.HashrateGHs)
+	c.count("hashrate_mhs", u.HashrateMHs)
 	if u.Hashes != "" && !isWhole(u.Hashes, 40) {
 		c.fail("hashes", "%s must be a whole number of at most 40 digits", quote(u.Hashes))
 	}

@@ -84,10 +84,11 @@ type UnitStatus struct {
 	State PermitState `json:"state"`
 	// SetpointWatts in force at the unit. W.
 	SetpointWatts int64 `json:"setpoint_watts"`
-	// PowerWatts drawn now: measured, or modelled when Modelled is set. W.
+	// PowerWatts drawn now: measured, or modelled when PowerModelled or
+	// Modelled is set. W.
 	PowerWatts int64 `json:"power_watts"`
-	// HashrateGHs is the present hash rate in GH/s, rounded down.
-	HashrateGHs int64 `json:"hashrate_ghs"`
+	// HashrateMHs is the present hash rate in MH/s, rounded down.
+	HashrateMHs int64 `json:"hashrate_mhs"`
 	// Hashes done since boot, decimal, exact (or as modelled).
 	Hashes string `json:"hashes,omitempty"`
 	// Applied is the key of the newest command obeyed.
@@ -100,6 +101,9 @@ type UnitStatus struct {
 	Healthy bool `json:"healthy"`
 	// Modelled: no real machine stands behind the figures.
 	Modelled bool `json:"modelled,omitempty"`
+	// PowerModelled: PowerWatts comes from a power model, not from a
+	// measurement; hashing may be real all the same.
+	PowerModelled bool `json:"power_modelled,omitempty"`
 	// Capabilities, present when the status announces.
 	Capabilities *Capabilities `json:"capabilities,omitempty"`
 }

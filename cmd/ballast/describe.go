@@ -96,9 +96,9 @@ func describe(ev *events.Event) string {
 
 // describeStatus sums up the units of a status.
 func describeStatus(d *events.WorkerStatus) string {
-	var setpoint, power, mhs int64
+	var setpoint, power, modelled, mhs int64
 	states := map[events.PermitState]int64{}
-	unwell, modelled := int64(0), false
+	unwell := int64(0)
 	for i := range d.Units {
 		u := &d.Units[i]
 		setpoint, power, mhs = setpoint+u.SetpointWatts, power+u.PowerWatts, mhs+u.HashrateMHs
@@ -106,14 +106,16 @@ func describeStatus(d *events.WorkerStatus) string {
 		if !u.Healthy {
 			unwell++
 		}
-		modelled = modelled || u.Modelled
+		if u.Modelled || u.PowerModelled {
+			modelled += u.PowerWatts
+		}
 	}
 	parts := make([]string, 0, len(states))
 	for state, n := range states {
 		parts = append(parts, fmt.Sprintf("%d %s", n, state))
 	}
 	slices.Sort(parts)
-	s := fmt.Sprintf("%s (%s): %s of %s permitted, %s", count(int64(len(d.Units)), "unit"), strings.Join(parts, ", "), watts(power), watts(setpoint), tui.Hashrate(mhs))
+	s := fmt.Sprintf("%s (%s): %s of %s permitted, %s", count(int64(len(d.Units)), "unit"), strings.Join(parts, ", "), modelledOf(power, modelled), watts(setpoint), tui.Hashrate(mhs))
 	if unwell > 0 {
 		s += fmt.Sprintf(", %d not healthy", unwell)
 	}
@@ -123,10 +125,18 @@ func describeStatus(d *events.WorkerStatus) string {
 	if d.Leaving {
 		s += ", leaving"
 	}
-	if modelled {
-		s += " (modelled)"
-	}
 	return s
+}
+
+// modelledOf labels power of which a part comes from a model.
+func modelledOf(power, modelled int64) string {
+	switch modelled {
+	case 0:
+		return watts(power)
+	case power:
+		return watts(power) + " (modelled)"
+	}
+	return watts(power) + " (" + watts(modelled) + " modelled)"
 }
 
 func describeUnits(units []events.UnitSetpoint) string {

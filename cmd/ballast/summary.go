@@ -70,6 +70,9 @@ func printSummary(p *printer, s siteview.Picture, d *demo, ran time.Duration) {
 	e := s.Energy
 	p.linef("  energy      contracted %s + overdrawn %s", wattHours(e.Contracted), wattHours(e.Overdrawn))
 	p.linef("              = AI %s + house %s + mining %s + unused %s   (balanced to the milliwatt-hour)", wattHours(e.AI), wattHours(e.House), wattHours(e.Mining), wattHours(e.Unused))
+	if e.Modelled > 0 {
+		p.linef("              of mining, %s modelled, %s measured", wattHours(e.Modelled), wattHours(e.Mining-e.Modelled))
+	}
 	pm := s.Mined.PermilleOf(s.Headroom)
 	p.linef("  headroom    %d.%d %% of (limit − AI − house) was mined", pm/10, pm%10)
 	for _, basis := range []events.Basis{events.BasisLive, events.BasisPractice, events.BasisModelled} {

@@ -151,8 +151,8 @@ func (m *maker) read(i int) error {
 // say adds a status.
 func (m *maker) say(w *worker, announce bool) error {
 	w.counter++
-	u := events.UnitStatus{Unit: w.id, State: w.state, SetpointWatts: w.set, PowerWatts: w.set, HashrateGHs: w.set * 50,
-		Applied: w.applied, LeaseMilliseconds: 9_000, Healthy: true, Modelled: true, Hashes: "123456789012345678"}
+	u := events.UnitStatus{Unit: w.id, State: w.state, SetpointWatts: w.set, PowerWatts: w.set, HashrateMHs: w.set * 50_000,
+		Applied: w.applied, LeaseMilliseconds: 9_000, Healthy: true, Modelled: true, PowerModelled: true, Hashes: "123456789012345678"}
 	if announce {
 		u.Capabilities = &events.Capabilities{Class: "s21", NameplateWatts: full, LevelsWatts: []int64{full}, MinWatts: full,
 			MillijoulesPerTerahash: w.efficacy, FallMilliseconds: 5_000, BootMilliseconds: 60_000}

@@ -135,4 +135,8 @@ func TestHashSeesEverything(t *testing.T) {
 		}
 		seen[h] = name
 	}
+	// Modelled power is settled alike whether the hashing is real or not.
+	if h := tell(func(s *story) { s.status.Units[0].PowerModelled = true }); seen[h] != "unit kind" {
+		t.Errorf("the hash of modelled power is that of %q, not that of a modelled unit", seen[h])
+	}
 }

@@ -25,12 +25,13 @@
 // since it last moved, back into intervals that are not closed yet. Beyond
 // staleness energy is estimated and marked so: the AI load at what the total
 // meter leaves for it, else at nameplate; mining by the status of its units;
-// house load at its last value. Units that no configured meter sees are
-// always estimated, by their status while the agent lives and at their
-// failsafe power after its lease. When a counter comes back over a gap, the
-// energy it proves replaces the estimate, and an interval already closed is
-// corrected by a new event. House load that no meter sees (house_watts) is an
-// agreed constant, not an estimate.
+// house load at its last value. Units that no configured meter sees are always
+// estimated, by their status while the agent lives and at their failsafe power
+// after its lease; where they say that their power is modelled, it counts as
+// modelled mining energy, too, however real their hashing is. When a counter
+// comes back over a gap, the energy it proves replaces the estimate, and an
+// interval already closed is corrected by a new event. House load that no meter
+// sees (house_watts) is an agreed constant, not an estimate.
 //
 // Of the meters of a group the highest believed one counts: by energy over a
 // period if one of them covered all of it, by power from moment to moment
@@ -73,8 +74,11 @@
 //
 // No event carries more than every reader of JSON holds exactly: shares worth
 // more than 9·10^15 msat in one interval (only a test chain's own target makes
-// them so) are credited in later ones, with an alert; money of one interval
-// stops at a thousand million dollars.
+// them so) are credited in later ones, with an alert. The dollars of one
+// interval stop at about 1.1 thousand million each for what energy costs and
+// what resale brings, and at 2.25 thousand million for the shares of one basis;
+// what is above is not booked. Energy of one use stops at 2 TWh per interval;
+// what is above is carried on into the next ones.
 //
 // # Concurrency
 //

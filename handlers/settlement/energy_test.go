@@ -231,6 +231,9 @@ func TestUnitsWithoutAMeter(t *testing.T) {
 		}
 		j.fold("sim", status("sim", 2000, true, "unknown", first))
 		j.fold("metered", status("metered", 7000, true, "mine", first))
+		real := status("real", 1000, false, "", first) // real hashes at a modelled power, an hour through
+		real.Units[0].PowerModelled = true
+		j.fold("real", real)
 		if j.now.Equal(midnight.Add(15 * time.Minute)) {
 			j.fold("gone", status("gone", 5000, false, "", true))
 		}
@@ -239,12 +242,12 @@ func TestUnitsWithoutAMeter(t *testing.T) {
 		}
 	})
 	e := j.lastSettled()
-	// rig: 1799 s + 17 s at 3600 W, then 100 W; sim 2000 W; gone 10 s at 5000 W.
-	units := (int64(1816)*3600 + 1784*100 + 3600*2000 + 10*5000) * 1000 / 3600
+	// rig: 1799 s + 17 s at 3600 W, then 100 W; sim 2000 W; real 1000 W; gone 10 s at 5000 W.
+	units := (int64(1816)*3600 + 1784*100 + 3600*2000 + 3600*1000 + 10*5000) * 1000 / 3600
 	if want := units + 7_000_000; e.MiningMilliwattHours != want {
 		t.Errorf("mining = %d mWh, want %d", e.MiningMilliwattHours, want)
 	}
-	if e.EstimatedMilliwattHours != units || e.ModelledMilliwattHours != 2_000_000 {
+	if e.EstimatedMilliwattHours != units || e.ModelledMilliwattHours != 3_000_000 {
 		t.Errorf("estimated %d, want %d; modelled %d", e.EstimatedMilliwattHours, units, e.ModelledMilliwattHours)
 	}
 }

@@ -23,7 +23,9 @@ type unit struct {
 	Watts, Failsafe        int64
 	Meter                  string
 	MillijoulesPerTerahash int64
-	Modelled               bool
+	// Modelled: its power is not measured but comes from a model of the whole
+	// machine or of its draw alone.
+	Modelled bool
 	// Account its power counts in, and how much of it is in the sum.
 	Account int32
 	Counted int64
@@ -78,8 +80,9 @@ func (d *Decider) unitSays(ai int32, s *events.UnitStatus) {
 		d.unitOf[s.Unit] = i
 	}
 	u := &d.Units[i]
-	moved := u.Account < 0 || u.Modelled != s.Modelled
-	u.Agent, u.Watts, u.Modelled = ai, bound(s.PowerWatts, 0, maxWatts), s.Modelled
+	modelled := s.Modelled || s.PowerModelled
+	moved := u.Account < 0 || u.Modelled != modelled
+	u.Agent, u.Watts, u.Modelled = ai, bound(s.PowerWatts, 0, maxWatts), modelled
 	if c := s.Capabilities; c != nil {
 		moved = moved || u.Meter != c.Meter
 		u.Failsafe, u.Meter = bound(c.FailsafeWatts, 0, maxWatts), c.Meter

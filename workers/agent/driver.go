@@ -35,8 +35,8 @@ type Driver interface {
 	// Drive puts setpoints in force; units not listed keep theirs. The slice
 	// is the agent's again after the call.
 	Drive(orders []Order)
-	// Measure fills in what the unit does now: PowerWatts, HashrateGHs,
-	// Hashes, Healthy and Modelled. The other fields are the agent's.
+	// Measure fills in what the unit does now: PowerWatts, HashrateMHs,
+	// Hashes, Healthy, Modelled and PowerModelled. The other fields are the agent's.
 	Measure(unit int, s *events.UnitStatus)
 }
 

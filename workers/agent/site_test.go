@@ -89,7 +89,7 @@ func (r *rack) Drive(orders []agent.Order) {
 func (r *rack) Measure(unit int, s *events.UnitStatus) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.PowerWatts, s.HashrateGHs, s.Healthy, s.Modelled = r.watts[unit], r.watts[unit], true, true
+	s.PowerWatts, s.HashrateMHs, s.Healthy, s.Modelled = r.watts[unit], r.watts[unit], true, true
 }
 
 func (r *rack) Work(w *events.WorkAssigned) { r.jobs <- w }

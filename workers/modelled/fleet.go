@@ -153,12 +153,12 @@ func (f *Fleet) Measure(unit int, s *events.UnitStatus) {
 	defer f.mu.Unlock()
 	m, now := &f.machines[unit], f.plant.now()
 	f.meter.add(m.advance(now))
-	s.PowerWatts, s.HashrateGHs = m.watts(now), m.hashrate(now)
-	s.Hashes, s.Modelled, s.Healthy = m.hashes(), true, m.fault != FaultBroken
+	s.PowerWatts, s.HashrateMHs = m.watts(now), m.hashrate(now)*megahashes
+	s.Hashes, s.Modelled, s.PowerModelled, s.Healthy = m.hashes(), true, true, m.fault != FaultBroken
 	if m.fault == FaultIgnores {
 		// It says what it was told.
 		l := m.class.at(m.order)
-		s.PowerWatts, s.HashrateGHs = m.target(l), m.trimmed(l.HashrateGHs)
+		s.PowerWatts, s.HashrateMHs = m.target(l), m.trimmed(l.HashrateGHs)*megahashes
 	}
 }
 

@@ -57,6 +57,9 @@ func (m *machine) watts(t int64) int64 {
 	return m.fromWatts + (m.toWatts-m.fromWatts)*(t-m.fallsAt)/(m.fallenAt-m.fallsAt)
 }
 
+// megahashes of a gigahash.
+const megahashes = 1000
+
 // hashrate at time t in GH/s, which is hashes per nanosecond.
 func (m *machine) hashrate(t int64) int64 {
 	if t < m.bootedAt {

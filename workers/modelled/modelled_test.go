@@ -84,8 +84,8 @@ func TestMachineFallsAndBoots(t *testing.T) {
 	f := newFleet(t, p, FleetConfig{Agent: "rig", Count: 1, Class: AntminerS21, Meter: "m"})
 	check := func(what string, watts, ghs int64) {
 		t.Helper()
-		if s := status(f, 0); s.PowerWatts != watts || s.HashrateGHs != ghs || !s.Modelled {
-			t.Fatalf("%s: %d W, %d GH/s, want %d W, %d GH/s", what, s.PowerWatts, s.HashrateGHs, watts, ghs)
+		if s := status(f, 0); s.PowerWatts != watts || s.HashrateMHs != ghs*1000 || !s.Modelled || !s.PowerModelled {
+			t.Fatalf("%s: %d W, %d MH/s, modelled %v, power modelled %v; want %d W, %d GH/s, both modelled", what, s.PowerWatts, s.HashrateMHs, s.Modelled, s.PowerModelled, watts, ghs)
 		}
 	}
 	set := func(watts int64) { f.Drive([]agent.Order{{Unit: 0, Watts: watts}}) }
@@ -278,7 +278,7 @@ func TestFaults(t *testing.T) {
 	f.Drive([]agent.Order{{Unit: 0, Watts: 0}, {Unit: 1, Watts: 3500}})
 	c.advance(10 * time.Second)
 	liar, broken := status(f, 0), status(f, 1)
-	if liar.PowerWatts != 0 || liar.HashrateGHs != 0 || !liar.Healthy {
+	if liar.PowerWatts != 0 || liar.HashrateMHs != 0 || !liar.Healthy {
 		t.Fatalf("the liar says %+v", liar)
 	}
 	if broken.PowerWatts != 0 || broken.Healthy {

@@ -93,7 +93,7 @@ func capacity(u *events.UnitStatus) float64 {
 			return float64(q)
 		}
 	}
-	return float64(u.HashrateGHs) * 1e9
+	return float64(u.HashrateMHs) * 1e6
 }
 
 // rates says how many shares per second are wanted.

@@ -17,8 +17,9 @@
 //
 // Where Linux offers the processor's energy counter (RAPL) to this user, the
 // power reported is the measured increase over the draw while not hashing.
-// Elsewhere it is the model's: full power × duty cycle. The unit's class says
-// which: "cpu" or "cpu-power-modelled". Its hashing is real either way.
+// Elsewhere, and until there is a measurement, it is the model's: full power ×
+// duty cycle. Every status says which, with power_modelled. The hashing is real
+// either way.
 //
 // # Work
 //

@@ -21,6 +21,8 @@ type energyMeter struct {
 	baseKnown bool
 	from      time.Time
 	joules    float64 // since from
+	// measured says that the newest answer of read was a measurement.
+	measured bool
 }
 
 // energyCounter of one package, in microjoules; it wraps at limit.
@@ -91,7 +93,7 @@ func (m *energyMeter) collect() error {
 // restart begins a new window, as after a change of the duty cycle.
 func (m *energyMeter) restart(now time.Time) {
 	_ = m.collect() // what cannot be read is missing from the next window, too
-	m.from, m.joules = now, 0
+	m.from, m.joules, m.measured = now, 0, false
 }
 
 // read returns the draw of hashing, W, over the window that ends now; known is
@@ -109,7 +111,7 @@ func (m *energyMeter) read(now time.Time, hashing bool, known int64) int64 {
 		return known
 	}
 	watts := m.joules / span.Seconds()
-	m.from, m.joules = now, 0
+	m.from, m.joules, m.measured = now, 0, !hashing || m.baseKnown
 	if !hashing {
 		m.base, m.baseKnown = watts, true
 		return 0

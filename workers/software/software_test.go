@@ -185,7 +185,7 @@ func TestNoHashWithoutPowerOrWork(t *testing.T) {
 	for _, watts := range []int64{0, u.caps.MinWatts - 1} {
 		set(u, watts)
 		before := u.miner.Stats().Hashes
-		if s := measure(u); s.PowerWatts != 0 || s.HashrateGHs != 0 || s.Hashes != fmt.Sprint(before) {
+		if s := measure(u); s.PowerWatts != 0 || s.HashrateMHs != 0 || s.Hashes != fmt.Sprint(before) {
 			t.Fatalf("stopped at %d W: %+v", watts, s)
 		}
 		u.Work(work("j2", "1", 4)) // new work must not start it
@@ -327,15 +327,36 @@ func TestEnergyMeter(t *testing.T) {
 	}
 }
 
-func TestMeasuredPowerNamesItsClass(t *testing.T) {
+func TestStatusSaysWhetherPowerIsModelled(t *testing.T) {
 	dir := t.TempDir()
 	zones(t, dir, 1)
-	if u, _ := newBench(t, Config{EnergyCounters: dir}); u.caps.Class != "cpu" {
-		t.Errorf("measured: class %s", u.caps.Class)
+	u, _ := newBench(t, Config{EnergyCounters: dir})
+	u.Work(work("j1", "1", 4))
+	check := func(what string, modelled bool) {
+		t.Helper()
+		if s := measure(u); s.PowerModelled != modelled || s.Modelled || u.caps.Class != "cpu" {
+			t.Errorf("%s: power modelled %v, want %v; modelled %v, class %s", what, s.PowerModelled, modelled, s.Modelled, u.caps.Class)
+		}
 	}
-	if u, _ := newBench(t, Config{EnergyCounters: "none"}); u.caps.Class != "cpu-power-modelled" {
-		t.Errorf("modelled: class %s", u.caps.Class)
+	age := func() { u.meter.from = u.meter.from.Add(-2 * rateWindow) }
+	check("before the first window", true)
+	age()
+	check("idle, measured", false)
+	set(u, u.caps.NameplateWatts)
+	check("just started", true)
+	age()
+	check("hashing, measured", false)
+	check("within the next window", false)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
 	}
+	age()
+	check("the last measurement still stands", false)
+	set(u, 0)
+	check("stopped, nothing to measure with", true)
+
+	u, _ = newBench(t, Config{EnergyCounters: "none"})
+	check("no counters", true)
 }
 
 func TestNewRefuses(t *testing.T) {

@@ -71,17 +71,14 @@ func newUnit(cfg Config, outbox *agent.Outbox) (*unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	class := "cpu-power-modelled"
 	if cfg.EnergyCounters != "none" {
-		if u.meter, err = openEnergyMeter(cfg.EnergyCounters); err == nil {
-			class = "cpu"
-		} else {
+		if u.meter, err = openEnergyMeter(cfg.EnergyCounters); err != nil {
 			u.log.Info("power is modelled, not measured", "reason", err)
 		}
 	}
 	full := int64(cfg.Threads) * cfg.WattsPerThread
 	u.caps = events.Capabilities{
-		Class: class, NameplateWatts: full, MinWatts: max(full*minDuty/1000, 1), FailsafeWatts: cfg.FailsafeWatts,
+		Class: "cpu", NameplateWatts: full, MinWatts: max(full*minDuty/1000, 1), FailsafeWatts: cfg.FailsafeWatts,
 		MillijoulesPerTerahash: millijoules(full, perThread*float64(cfg.Threads)),
 		FallMilliseconds:       10, Meter: cfg.Meter,
 	}
@@ -189,13 +186,14 @@ func (u *unit) Measure(_ int, s *events.UnitStatus) {
 	if u.meter != nil {
 		u.watts = u.meter.read(now, u.duty > 0, u.watts)
 	}
-	s.PowerWatts, s.HashrateGHs, s.Hashes = u.watts, int64(u.rate/1e9), strconv.FormatUint(stats.Hashes, 10)
+	s.PowerWatts, s.HashrateMHs, s.Hashes = u.watts, int64(u.rate/1e6), strconv.FormatUint(stats.Hashes, 10)
+	s.PowerModelled = u.meter == nil || !u.meter.measured
 	u.mu.Lock()
 	s.Healthy = u.work != nil && now.Sub(u.workAt) <= u.cfg.WorkTimeout && stats.Faults == 0
 	u.mu.Unlock()
 	switch {
 	case u.duty == 0:
-		s.HashrateGHs = 0
+		s.HashrateMHs = 0
 	case stats.Active == 0 && u.meter == nil:
 		s.PowerWatts = 0 // permitted, but without work
 	}

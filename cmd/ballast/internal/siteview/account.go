@@ -50,18 +50,22 @@ type Balance struct {
 	AI         int64 `json:"ai_milliwatt_hours"`
 	House      int64 `json:"house_milliwatt_hours"`
 	Mining     int64 `json:"mining_milliwatt_hours"`
-	Unused     int64 `json:"unused_milliwatt_hours"`
+	// Modelled part of Mining: not measured, but from a model of the machines
+	// or of their power.
+	Modelled int64 `json:"modelled_milliwatt_hours"`
+	Unused   int64 `json:"unused_milliwatt_hours"`
 }
 
 // account integrates power in W·ns.
-type account struct{ contracted, ai, house, mining, overdrawn WattNanos }
+type account struct{ contracted, ai, house, mining, modelled, overdrawn WattNanos }
 
-func (a *account) step(d time.Duration, contracted, ai, house, mining int64) {
+func (a *account) step(d time.Duration, contracted, ai, house, mining, modelled int64) {
 	ai, house, mining = max(ai, 0), max(house, 0), max(mining, 0)
 	a.contracted.add(contracted, d)
 	a.ai.add(ai, d)
 	a.house.add(house, d)
 	a.mining.add(mining, d)
+	a.modelled.add(min(max(modelled, 0), mining), d)
 	a.overdrawn.add(max(ai+house+mining-contracted, 0), d)
 }
 
@@ -70,7 +74,7 @@ func (a *account) step(d time.Duration, contracted, ai, house, mining int64) {
 // as overdrawn when nothing was unused.
 func (a *account) balance() Balance {
 	b := Balance{Contracted: a.contracted.MilliwattHours(), AI: a.ai.MilliwattHours(), House: a.house.MilliwattHours(),
-		Mining: a.mining.MilliwattHours(), Overdrawn: a.overdrawn.MilliwattHours()}
+		Mining: a.mining.MilliwattHours(), Modelled: a.modelled.MilliwattHours(), Overdrawn: a.overdrawn.MilliwattHours()}
 	b.Unused = b.Contracted + b.Overdrawn - b.AI - b.House - b.Mining
 	if b.Unused < 0 {
 		b.Overdrawn -= b.Unused

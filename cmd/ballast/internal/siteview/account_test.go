@@ -13,7 +13,7 @@ func TestBalanceIsExact(t *testing.T) {
 	for range 200 {
 		var a account
 		for range 500 {
-			a.step(time.Duration(rnd.Int64N(int64(5*time.Second))), rnd.Int64N(2_000_000_000), rnd.Int64N(1_500_000_000), rnd.Int64N(100_000_000), rnd.Int64N(1_500_000_000))
+			a.step(time.Duration(rnd.Int64N(int64(5*time.Second))), rnd.Int64N(2_000_000_000), rnd.Int64N(1_500_000_000), rnd.Int64N(100_000_000), rnd.Int64N(1_500_000_000), rnd.Int64N(2_000_000_000))
 		}
 		b := a.balance()
 		if b.Contracted+b.Overdrawn != b.AI+b.House+b.Mining+b.Unused {
@@ -21,6 +21,9 @@ func TestBalanceIsExact(t *testing.T) {
 		}
 		if b.Overdrawn < 0 || b.Unused < 0 || b.AI < 0 || b.House < 0 || b.Mining < 0 {
 			t.Fatalf("a negative term: %+v", b)
+		}
+		if b.Modelled <= 0 || b.Modelled > b.Mining {
+			t.Fatalf("modelled is no part of mining: %+v", b)
 		}
 	}
 }

@@ -77,6 +77,92 @@ func TestAppliedLatencyNeedsEveryUnit(t *testing.T) {
 	}
 }
 
+func TestModelledMiningIsCounted(t *testing.T) {
+	v := New("demo", nil)
+	c := config()
+	c.Meters = append(c.Meters, events.MeterConfig{Meter: "p", Measures: events.MeasuresMining, Group: "hall"},
+		events.MeterConfig{Meter: "q", Measures: events.MeasuresMining, Group: "hall"})
+	feed(v, 0, "operator", c)
+	caps, behind := &events.Capabilities{}, &events.Capabilities{Meter: "m"}
+	feed(v, 0, "agent", &events.WorkerStatus{Announce: true, Units: []events.UnitStatus{
+		{Unit: "machine", PowerWatts: 20, HashrateMHs: 2_000_000, Modelled: true, Capabilities: caps},
+		{Unit: "cpu", PowerWatts: 3, HashrateMHs: 10, PowerModelled: true, Capabilities: caps},
+		{Unit: "measured", PowerWatts: 5, HashrateMHs: 11, Capabilities: caps},
+		{Unit: "metered", PowerWatts: 50, HashrateMHs: 12, PowerModelled: true, Capabilities: behind}, // its meter counts
+	}})
+	feed(v, 0, "m", &events.MeterReading{PowerWatts: 60, Quality: events.QualityGood})
+	feed(v, 0, "p", &events.MeterReading{PowerWatts: 100, Quality: events.QualityGood, Modelled: true}) // the highest of the group
+	feed(v, 0, "q", &events.MeterReading{PowerWatts: 90, Quality: events.QualityGood})
+	p := v.Picture()
+	if p.MiningWatts != 188 || p.ModelledWatts != 123 || p.HashrateMHs != 2_000_033 || p.ModelledMHs != 2_000_000 {
+		t.Errorf("mining %d W, %d of it modelled; %d MH/s, %d of it modelled; want 188, 123, 2000033, 2000000",
+			p.MiningWatts, p.ModelledWatts, p.HashrateMHs, p.ModelledMHs)
+	}
+	feed(v, time.Second, "q", &events.MeterReading{PowerWatts: 100, Quality: events.QualityGood}) // a measurement says the same
+	if got := v.Picture().ModelledWatts; got != 23 {
+		t.Errorf("%d W modelled although a measurement says as much, want 23", got)
+	}
+	for s := 2; s <= 37; s++ { // a step is never longer than events.MaxStep
+		feed(v, time.Duration(s)*time.Second, "clock", &events.ClockTick{})
+	}
+	// 1 s of 188 W, 123 of them modelled, then 36 s of 188 W, 23 of them.
+	if e := v.Picture().Energy; e.Mining != 188*37*1000/3600 || e.Modelled != (123+23*36)*1000/3600 {
+		t.Errorf("mining %d mWh, %d of it modelled", e.Mining, e.Modelled)
+	}
+}
+
+func TestStatusMayBeReadBeforeItsCommand(t *testing.T) {
+	at := func(ms int) time.Duration { return time.Duration(ms) * time.Millisecond }
+	key := func(n uint64) *events.OrderKey { return &events.OrderKey{Epoch: 1, Sequence: n} }
+	says := func(unit string, k *events.OrderKey) *events.WorkerStatus {
+		return &events.WorkerStatus{Units: []events.UnitStatus{{Unit: unit, Applied: k}}}
+	}
+	both := []events.UnitSetpoint{{Unit: "a"}, {Unit: "b"}}
+	for _, c := range []struct {
+		name string
+		feed func(v *View)
+		want time.Duration
+	}{
+		{"all before: the last first status counts", func(v *View) {
+			feed(v, at(7), "a", says("a", key(10)))
+			feed(v, at(9), "b", says("b", key(10)))
+			feed(v, at(2000), "a", says("a", key(10)))
+			feed(v, at(2000), "b", says("b", key(10)))
+			feed(v, at(5), "agent", &events.CommandRamp{Key: *key(10), IssuedAt: begin, Units: both})
+		}, at(9)},
+		{"one before, one after", func(v *View) {
+			feed(v, at(7), "a", says("a", key(11))) // a later command includes it
+			feed(v, at(5), "agent", &events.CommandCurtail{Key: *key(10), IssuedAt: begin, Units: both})
+			feed(v, at(12), "b", says("b", key(10)))
+		}, at(12)},
+		{"the one after arrived earlier", func(v *View) {
+			feed(v, at(8), "a", says("a", key(10)))
+			feed(v, at(5), "agent", &events.CommandCurtail{Key: *key(10), IssuedAt: begin, Units: both})
+			feed(v, at(6), "b", says("b", key(10)))
+		}, at(8)},
+		{"a broadcast", func(v *View) {
+			feed(v, at(7), "a", says("a", key(10)))
+			feed(v, at(8), "b", says("b", key(10)))
+			feed(v, at(5), events.BroadcastSource, &events.CommandCurtail{Key: *key(10), IssuedAt: begin})
+		}, at(8)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := New("demo", nil)
+			c.feed(v)
+			p := v.Picture()
+			if p.Applied.Count() != 1 || p.Applied.Percentile(100) != c.want || len(v.pending) != 0 {
+				t.Errorf("%d applied, after %v, %d pending; want 1, %v, 0", p.Applied.Count(), p.Applied.Percentile(100), len(v.pending), c.want)
+			}
+		})
+	}
+	v := New("demo", nil)
+	feed(v, at(7), "a", says("a", key(9))) // an older command only
+	feed(v, at(8), "agent", &events.CommandCurtail{Key: *key(10), IssuedAt: begin, Units: both[:1]})
+	if p := v.Picture(); p.Applied.Count() != 0 || len(v.pending) != 1 {
+		t.Errorf("an older command counts: %d applied, %d pending", p.Applied.Count(), len(v.pending))
+	}
+}
+
 func TestSignalsComeAndGo(t *testing.T) {
 	v := New("demo", nil)
 	w := int64(0)

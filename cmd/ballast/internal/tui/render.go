@@ -52,8 +52,8 @@ func render(p siteview.Picture, st styles, width, height int, describe func(*eve
 	}
 	line("%s", powerBar(p, reserve, st, width))
 	line("")
-	line("  %s %-9s %s %-9s %s %-9s %s %s", st.ai.Render("█ AI"), power(p.AIWatts), st.house.Render("█ house"), power(p.HouseWatts),
-		st.mining.Render("█ mining"), power(p.MiningWatts), st.limit.Render("│ limit"), power(p.Config.LimitWatts))
+	line("  %s %-8s %s %-8s %s %-8s %s %s%s", st.ai.Render("█ AI"), power(p.AIWatts), st.house.Render("█ house"), power(p.HouseWatts),
+		st.limit.Render("│ limit"), power(p.Config.LimitWatts), st.mining.Render("█ mining"), power(p.MiningWatts), modelled(p))
 	if d := p.Decided; d != nil {
 		line("  headroom %-9s permitted %-9s %s %-9s bound by %s", power(d.HeadroomWatts), power(p.SetpointWatts), st.reserve.Render("░ reserve"), power(reserve), st.title.Render(string(d.Binding)))
 		if d.CeilingWatts != nil {
@@ -162,6 +162,17 @@ func abs(n int64) int64 {
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1fms", float64(d.Microseconds())/1000) }
+
+// modelled says how much of the mining power is not measured, if any.
+func modelled(p siteview.Picture) string {
+	switch {
+	case p.ModelledWatts == 0:
+		return ""
+	case p.ModelledWatts == p.MiningWatts:
+		return " (modelled)"
+	}
+	return " (" + power(p.ModelledWatts) + " modelled)"
+}
 
 // Hashrate writes MH/s in the unit in which three digits say it.
 func Hashrate(mhs int64) string {

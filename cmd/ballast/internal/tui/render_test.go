@@ -19,7 +19,7 @@ func picture() siteview.Picture {
 	return siteview.Picture{
 		Site: "demo", Since: now.Add(-time.Minute), Now: now,
 		Config:  &events.SiteConfig{LimitWatts: 10_000_000},
-		AIWatts: 4_000_000, MiningWatts: 3_000_000, Units: 900, UnitsOn: 850, HashrateMHs: 171_400_000_000,
+		AIWatts: 4_000_000, MiningWatts: 3_000_000, ModelledWatts: 2_000_000, Units: 900, UnitsOn: 850, HashrateMHs: 171_400_000_000,
 		Decided:  &events.DispatchDecided{Binding: events.ReasonHeadroom, ReserveWatts: 500_000},
 		Accepted: map[events.Basis]int64{events.BasisPractice: 12}, Millisats: map[events.Basis]int64{events.BasisPractice: 1500},
 		Alerts: []events.AlertRaised{{Alert: "meter-stale/ai", Message: "silent", Remedy: "look at it"}},
@@ -30,13 +30,39 @@ func picture() siteview.Picture {
 func TestRenderShowsWhatMatters(t *testing.T) {
 	plain := newStyles(lipgloss.NewRenderer(io.Discard))
 	screen := render(picture(), plain, 100, 40, func(*events.Event) string { return "30 units to 0W" })
-	for _, want := range []string{"site demo", "4.000 MW", "3.000 MW", "10.00 MW", "bound by headroom", "850 of 900 units", "171.40 PH/s", "practice", "no money", "1.500 sat", "ALERT meter-stale/ai", "look at it", "30 units to 0W"} {
+	for _, want := range []string{"site demo", "4.000 MW", "3.000 MW (2.000 MW modelled)", "10.00 MW", "bound by headroom", "850 of 900 units", "171.40 PH/s", "practice", "no money", "1.500 sat", "ALERT meter-stale/ai", "look at it", "30 units to 0W"} {
 		if !strings.Contains(screen, want) {
 			t.Errorf("the screen lacks %q:\n%s", want, screen)
 		}
 	}
 	if strings.Contains(screen, "\x1b[") {
 		t.Error("colours although the output is no terminal")
+	}
+}
+
+func TestMiningSaysHowMuchIsModelled(t *testing.T) {
+	p := picture()
+	for watts, want := range map[int64]string{0: "mining 3.000 MW of", 2_000_000: "mining 3.000 MW (2.000 MW modelled) of", 3_000_000: "mining 3.000 MW (modelled) of"} {
+		p.ModelledWatts = watts
+		if s := Status(p); !strings.Contains(s, want) {
+			t.Errorf("%d W modelled: %q lacks %q", watts, s, want)
+		}
+	}
+	p.AIWatts, p.HouseWatts, p.Config.LimitWatts = 123_400_000, 99_990_000, 250_000_000
+	screen := render(p, newStyles(lipgloss.NewRenderer(io.Discard)), 80, 24, func(*events.Event) string { return "" })
+	if !strings.Contains(screen, "3.000 MW (modelled)") {
+		t.Errorf("80 columns lack the label:\n%s", screen)
+	}
+}
+
+func TestHashrate(t *testing.T) {
+	for mhs, want := range map[int64]string{
+		0: "0 MH/s", 10: "10 MH/s", 999: "999 MH/s", 1000: "1.00 GH/s", 1_250_000: "1.25 TH/s", 200_123_456: "200.12 TH/s",
+		171_400_000_000: "171.40 PH/s", 2_019_999_999_999: "2.01 EH/s", events.MaxInteger: "9007.19 EH/s",
+	} {
+		if got := Hashrate(mhs); got != want {
+			t.Errorf("%d MH/s: %s, want %s", mhs, got, want)
+		}
 	}
 }
 

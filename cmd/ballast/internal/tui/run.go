@@ -54,8 +54,8 @@ func Status(p siteview.Picture) string {
 	for _, n := range p.Accepted {
 		accepted += n
 	}
-	return fmt.Sprintf("%s %s: AI %s, mining %s of %s permitted (%s), %d of %d units on, %s, %d shares accepted, over limit by mining %s",
-		p.Now.UTC().Format("15:04:05"), p.Site, power(p.AIWatts), power(p.MiningWatts), power(p.SetpointWatts), bound,
+	return fmt.Sprintf("%s %s: AI %s, mining %s%s of %s permitted (%s), %d of %d units on, %s, %d shares accepted, over limit by mining %s",
+		p.Now.UTC().Format("15:04:05"), p.Site, power(p.AIWatts), power(p.MiningWatts), modelled(p), power(p.SetpointWatts), bound,
 		p.UnitsOn, p.Units, Hashrate(p.HashrateMHs), accepted, p.OverByMining.Round(100*time.Millisecond))
 }
 
