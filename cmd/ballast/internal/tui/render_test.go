@@ -48,6 +48,7 @@ func TestMiningSaysHowMuchIsModelled(t *testing.T) {
 			t.Errorf("%d W modelled: %q lacks %q", watts, s, want)
 		}
 	}
+	p.ModelledWatts = p.MiningWatts
 	p.AIWatts, p.HouseWatts, p.Config.LimitWatts = 123_400_000, 99_990_000, 250_000_000
 	screen := render(p, newStyles(lipgloss.NewRenderer(io.Discard)), 80, 24, func(*events.Event) string { return "" })
 	if !strings.Contains(screen, "3.000 MW (modelled)") {
