@@ -184,7 +184,9 @@ func (s *faultSite) book() *book {
 			b.booked[k] = &worth{}
 		}
 		b.booked[k].millisats += e.Data.ValueMillisats
-		b.booked[k].carry = e.Data.CarryNumerator
+		if e.Data.Reverses == "" {
+			b.booked[k].carry = e.Data.CarryNumerator
+		}
 	}
 	return b
 }

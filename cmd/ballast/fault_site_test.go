@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,7 +54,7 @@ const faultConfig = `bus:
   max_payload: %d
 sites:
   - id: tx1
-    limit: %s
+    limit: 1MW
     ai_nameplate: 1MW
     reserve: {margin: 10kW, envelope: 0s}
     meters:
@@ -90,7 +89,7 @@ func newFaultSite(t *testing.T, o faultOptions) *faultSite {
 	addr := freeAddress(t)
 	s.url = "nats://" + addr
 	s.conf = filepath.Join(s.dir, "site.yaml")
-	text := fmt.Sprintf(faultConfig, filepath.Join(s.dir, "data"), addr, o.window, o.payload, "1MW", o.lease)
+	text := fmt.Sprintf(faultConfig, filepath.Join(s.dir, "data"), addr, o.window, o.payload, o.lease)
 	if err := os.WriteFile(s.conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -191,12 +190,10 @@ func (s *faultSite) reading(meter string, watts int64) {
 	if err == nil {
 		err = s.b.Conn().PublishMsg(m)
 	}
-	if err != nil && !s.b.Conn().IsReconnecting() && ctxErr(s.t.Context()) == nil {
+	if err != nil && !s.b.Conn().IsReconnecting() {
 		s.t.Logf("reading: %v", err)
 	}
 }
-
-func ctxErr(ctx context.Context) error { return ctx.Err() }
 
 // signals publishes a curtail of one second every three seconds, and an emergency and
 // its end now and then. Each is repeated until the bus has it.
@@ -502,12 +499,6 @@ func (s *faultSite) journalState() (last, epoch uint64) {
 		s.t.Fatal(err)
 	}
 	return st.CachedInfo().State.LastSeq, o.Epoch
-}
-
-// tail is the end of a text, for messages.
-func tail(s string, lines int) string {
-	all := strings.Split(s, "\n")
-	return strings.Join(all[max(len(all)-lines, 0):], "\n")
 }
 
 // journalStateAgain is journalState once the test is connected to a bus that

@@ -50,7 +50,7 @@ func TestFaultJournalTailCut(t *testing.T) {
 		h.kill()
 	}
 	s.server.kill()
-	s.cutJournal(events.JournalSubject(s.b.Prefix(), faultSiteID, events.TypeSiteConfig, events.OperatorSource))
+	s.cutJournal(events.JournalSubject(s.b.Prefix(), faultSiteID, events.TypeSiteConfig, events.OperatorSource), 1)
 	s.startBus()
 	until(t, 20*time.Second, "the test is connected again", s.b.Conn().IsConnected)
 	opened, err := s.b.CurrentEpoch(t.Context(), faultSiteID)
@@ -147,9 +147,9 @@ func (s *faultSite) copies(after time.Time, typ events.Type) []uint64 {
 	return out
 }
 
-// cutJournal truncates the newest file of JOURNAL in the middle of the last
-// message with this subject, as a power failure does.
-func (s *faultSite) cutJournal(subject string) {
+// cutJournal truncates the newest file of JOURNAL in the middle of the message
+// with this subject that has nth-1 of them behind it, as a power failure does.
+func (s *faultSite) cutJournal(subject string, nth int) {
 	s.t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.dir, "data", "*", "*", "*", "streams", events.StreamJournal, "msgs", "*.blk"))
 	if err == nil && len(files) == 0 {
@@ -177,9 +177,11 @@ func (s *faultSite) cutJournal(subject string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	at := bytes.LastIndex(data, []byte(subject))
-	if at < 0 {
-		s.t.Fatalf("%s does not hold %s", newest, subject)
+	at := len(data)
+	for range nth {
+		if at = bytes.LastIndex(data[:at], []byte(subject)); at < 0 {
+			s.t.Fatalf("%s does not hold %s %d times", newest, subject, nth)
+		}
 	}
 	if err := os.Truncate(newest, int64(at+len(subject)/2)); err != nil {
 		s.t.Fatal(err)

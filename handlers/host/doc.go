@@ -34,6 +34,10 @@
 // than half the duplicate window by either clock, and for causes older than
 // that.
 //
+// Where the journal has lost causes whose outputs are booked, the host that
+// folds to its end reverses those bookings, once: what follows from the facts
+// that were relayed again is booked anew.
+//
 // # Concurrency
 //
 // Host is safe for concurrent use; Run may be called once. Each decider is

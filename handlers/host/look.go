@@ -32,6 +32,7 @@ type looker struct {
 	id   decider.Identity
 	now  func() time.Time
 
+	from map[string]uint64 // first sequence looked at, per stream
 	next map[string]uint64 // first sequence not looked at, per stream
 	at   time.Time         // when the last look began
 	keys []said            // rising
@@ -43,10 +44,10 @@ type looker struct {
 func newLooker(b *bus.Bus, site string, id decider.Identity, now func() time.Time, outputs map[string]uint64) *looker {
 	l := &looker{
 		bus: b, site: site, id: id, now: now,
-		next: make(map[string]uint64), checkpoints: make(map[[2]uint64]*events.DeciderCheckpoint),
+		from: make(map[string]uint64), next: make(map[string]uint64), checkpoints: make(map[[2]uint64]*events.DeciderCheckpoint),
 	}
 	for _, s := range outputStreams {
-		l.next[s] = outputs[s] + 1
+		l.from[s], l.next[s] = outputs[s]+1, outputs[s]+1
 	}
 	return l
 }

@@ -38,6 +38,8 @@ type session struct {
 	generation uint64        // of the openings known
 	reconnects uint64        // of the connection, when they were read
 	watch      tickWatch
+	bookedFrom uint64 // in REVENUE: nothing before is of a lost cause
+	takenBack  uint64 // generation of the openings for which it was done, plus 1
 	wg         sync.WaitGroup
 
 	mu      sync.Mutex
@@ -73,6 +75,7 @@ func (s *seat) session(ctx context.Context) error {
 		return err
 	}
 	x.half /= 2
+	x.bookedFrom = l.from[events.StreamRevenue]
 	x.anchors = []anchor{{journal: r.Sequence(), outputs: positions(l)}}
 	if err := x.note(ctx); err != nil {
 		return err
@@ -144,7 +147,11 @@ func (x *session) follow(ctx context.Context) error {
 				return err
 			}
 		}
-		x.rest(&batch[len(batch)-1])
+		last := &batch[len(batch)-1]
+		x.rest(last)
+		if last.Pending == 0 {
+			x.takeBack(ctx)
+		}
 	}
 	return context.Cause(ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/settlement/work"
 )
 
@@ -89,8 +90,8 @@ func (b *book[T]) add(id, reverses string, v *T) {
 		b.reversed[reverses] = struct{}{}
 		delete(b.standing, reverses)
 	}
-	if _, ok := b.reversed[id]; ok {
-		return
+	if _, ok := b.reversed[id]; ok || decider.IsReversalID(id) {
+		return // a reversal puts nothing in the place of what it takes back
 	}
 	b.standing[id] = v
 	b.order = append(b.order, id)
