@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -48,4 +50,28 @@ func TestIDsUsedByOthersKeepNothingOut(t *testing.T) {
 		}
 		return n >= 2
 	})
+}
+
+// What can never be a fact of the contract must not stand in the way of those
+// behind it.
+func TestUnrelayableFactsHoldUpNothing(t *testing.T) {
+	b := openBus(t, t.TempDir(), 2*time.Minute)
+	ctx := testContext(t)
+	start(t, b, "host-a", toy("1.0"))
+	signals(t, b, 0, 2)
+	put := func(source string, h nats.Header, data []byte) {
+		t.Helper()
+		m := &nats.Msg{Subject: "ballast." + site + ".grid.signal." + source, Header: h, Data: data}
+		if _, err := b.JetStream().PublishMsg(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("ERCOT", nil, []byte(`{"kind":"emergency"}`))
+	put("huge", nil, make([]byte, b.Conn().MaxPayload()-64))
+	put("grid", nats.Header{"Status": {"409"}, "Description": {"Consumer Deleted"}}, []byte(`{"kind":"emergency"}`))
+	put("grid", nats.Header{"Status": {"404"}}, nil)
+	put("grid", nats.Header{"Status": {"100"}, "Description": {"Idle Heartbeat"}}, nil)
+	signals(t, b, 2, 2)
+	last := fmt.Sprintf("%s/%d", events.StreamInputs, lastSequence(t, b, events.StreamInputs))
+	until(t, "the signals behind are relayed", func() bool { return slices.Contains(relayedOrigins(t, b), last) })
 }
