@@ -362,7 +362,7 @@ func (a *app) printReplay(ctx context.Context, p *printer, src audit.Source, d d
 	if err != nil {
 		return err
 	}
-	openings, err := src.Openings(ctx)
+	openings, err := audit.Openings(ctx, src)
 	if err != nil {
 		return err
 	}

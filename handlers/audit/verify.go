@@ -47,7 +47,7 @@ func Verify(ctx context.Context, src Source, o Options, deciders ...decider.Deci
 	}
 	// Before the outputs are read: what arrives from now on is not judged.
 	began := time.Now()
-	known, err := allOpenings(ctx, src)
+	known, err := Openings(ctx, src)
 	if err != nil {
 		return nil, fmt.Errorf("verify %s: %w", src.Site(), err)
 	}
@@ -62,9 +62,9 @@ func Verify(ctx context.Context, src Source, o Options, deciders ...decider.Deci
 	return out, nil
 }
 
-// allOpenings are the epochs a source knows of, from wherever: the boundaries
+// Openings are the epochs a source knows of, from wherever: the boundaries
 // must be known before the messages behind them are folded.
-func allOpenings(ctx context.Context, src Source) ([]decider.Opening, error) {
+func Openings(ctx context.Context, src Source) ([]decider.Opening, error) {
 	known, err := src.Openings(ctx)
 	if err != nil {
 		return nil, err
