@@ -49,9 +49,14 @@ func (m *meter) use(c events.MeterConfig) {
 		m.over = -1
 	}
 	m.cfg = c
+	if c.Measures == events.MeasuresAI || c.Measures == events.MeasuresHouse {
+		// Loads: what reads below zero is wired the wrong way round, and would
+		// make room that is not there.
+		m.cfg.MinWatts = max(c.MinWatts, 0)
+	}
 	m.period = millis(c.PeriodMilliseconds, 1_000)
 	m.stale = millis(c.StaleMilliseconds, 5_000)
-	if m.has && (m.watts < c.MinWatts || m.watts > c.MaxWatts) {
+	if m.has && (m.watts < m.cfg.MinWatts || m.watts > c.MaxWatts) {
 		m.has = false // the new range says that it was no reading
 	}
 }

@@ -348,7 +348,7 @@ func (d *Dispatch) fix(u *unit, fixed bool) {
 // drop forgets the permit of u: it is taken to be at its failsafe setpoint,
 // which no command is needed for.
 func (d *Dispatch) drop(u *unit) {
-	from := max(u.raiseBook, u.set)
+	from := max(u.raiseBook, u.set, u.caps.FailsafeWatts)
 	if u.set > u.caps.FailsafeWatts {
 		d.place(u, u.caps.FailsafeWatts)
 	}
