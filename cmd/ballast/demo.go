@@ -58,7 +58,7 @@ func (f *demoFlags) add(c *cobra.Command) {
 	fl.DurationVar(&f.durationLimit, "duration", 0, "end by itself after this long (a recording ends the run, too)")
 	fl.Uint64Var(&f.seed, "seed", 1, "of generated load and modelled machines")
 	fl.Var(&f.btcPrice, "btc-price", "dollars per bitcoin, for money at a quoted rate")
-	fl.BoolVar(&f.unsafe, "unsafe-no-reductions", false, "never lower mining for the AI load: shows what reductions prevent; demo only")
+	fl.BoolVar(&f.unsafe, "unsafe-no-reductions", false, "never lower mining for the AI load and keep no reserve for it: shows what is prevented; demo only")
 	fl.BoolVar(&f.compare, "compare-unsafe", false, "play a second site SITE-unsafe beside it with reductions disabled, and print both")
 	fl.BoolVar(&f.bare, "no-fleet", false, "no modelled machines: only workers that join")
 }

@@ -19,10 +19,10 @@ const (
 // Config is what dispatch is built with outside the journal. Everything about
 // a site is in its site.config event.
 type Config struct {
-	// NoReductions switches off every reduction for lack of headroom, so that
-	// a demonstration can count the violations that dispatch prevents. It
-	// must never be set where real machines hang on the bus. Signals are
-	// obeyed all the same.
+	// NoReductions switches off every reduction for lack of headroom, and the
+	// reserve that goes with them, so that a demonstration can count the
+	// violations that dispatch prevents. It must never be set where real
+	// machines hang on the bus. Signals are obeyed all the same.
 	NoReductions bool `json:"no_reductions,omitempty"`
 }
 

@@ -163,8 +163,12 @@ func (d *Dispatch) nonMining() (int64, rung) {
 	return load, worst
 }
 
-// reserve is what stays free for the next step of the AI load.
+// reserve is what stays free for the next step of the AI load; nothing in a
+// demonstration without reductions, whose point is what happens then.
 func (d *Dispatch) reserve(ai int64) int64 {
+	if d.unsafe {
+		return 0
+	}
 	s := &d.site
 	r := s.floor
 	if s.window > 0 {
