@@ -396,11 +396,11 @@ type signalRow struct {
 // supersede, and the wall clock for windows.
 func listSignals(ctx context.Context, b *bus.Bus, site string, all bool, now time.Time) ([]signalRow, error) {
 	var rows []signalRow
-	var opts []events.ReadOption
-	if site != "" {
-		opts = append(opts, events.AtSite(site))
-	}
-	for ev, err := range events.Read[events.GridSignal](ctx, b, opts...) {
+	// A signal without an id, as plain tools send it, has the default one, and
+	// that names the epoch in which it was stored.
+	epochs := map[string]uint64{}
+	r := events.ReadRequest{Stream: events.StreamInputs, Site: site, Types: []events.Type{events.TypeGridSignal, events.TypeJournalOpened}}
+	for ev, err := range b.Events(ctx, r) {
 		if err != nil {
 			var d *events.DecodeError
 			if asDecode(err, &d) {
@@ -408,8 +408,15 @@ func listSignals(ctx context.Context, b *bus.Bus, site string, all bool, now tim
 			}
 			return nil, err
 		}
-		s := ev.Data
-		id := firstOf(s.SignalID, ev.ID)
+		if o, ok := ev.Data.(*events.JournalOpened); ok {
+			epochs[ev.Site] = o.Epoch
+			continue
+		}
+		s, ok := ev.Data.(*events.GridSignal)
+		if !ok {
+			continue
+		}
+		id := firstOf(s.SignalID, ev.ID, events.DefaultID(ev.Stream, epochs[ev.Site], ev.Sequence))
 		for i := range rows {
 			r := &rows[i]
 			mine := r.Site == ev.Site && (r.Source == ev.Source || ev.Source == events.OperatorSource)
@@ -426,7 +433,7 @@ func listSignals(ctx context.Context, b *bus.Bus, site string, all bool, now tim
 			}
 		}
 		if s.Kind != events.SignalRestore {
-			rows = append(rows, signalRow{ID: id, Site: ev.Site, Source: ev.Source, State: "in force", Arrived: ev.Arrived, Signal: &s})
+			rows = append(rows, signalRow{ID: id, Site: ev.Site, Source: ev.Source, State: "in force", Arrived: ev.Arrived, Signal: s})
 		}
 	}
 	kept := rows[:0]

@@ -118,7 +118,7 @@ func (t *revenueTotals) print(p *printer) error {
 		p.linef("  energy  %s … %s UTC, %s, %s", e.From.UTC().Format("2006-01-02 15:04:05"), e.Until.UTC().Format("2006-01-02 15:04:05"), count(e.Intervals, "interval"), count(e.Corrections, "correction"))
 		p.linef("          contracted %s + overdrawn %s = AI %s + house %s + mining %s + resold %s + unused %s", wattHours(e.Contracted), wattHours(e.Overdrawn),
 			wattHours(e.AI), wattHours(e.House), wattHours(e.Mining), wattHours(e.Resold), wattHours(e.Unused))
-		p.linef("          of mining: estimated %s, modelled %s, proven by shares %s; over the limit %.1f s, by mining %.1f s", wattHours(e.Estimated), wattHours(e.Modelled), wattHours(e.Witness),
+		p.linef("          estimated %s of all this; of mining modelled %s, proven by shares %s; over the limit %.1f s, by mining %.1f s", wattHours(e.Estimated), wattHours(e.Modelled), wattHours(e.Witness),
 			float64(e.OverLimit)/1000, float64(e.OverLimitByMining)/1000)
 		m := sum.Money
 		p.linef("  money   energy for mining %s, resale %s, margin %s", dollars(-m.EnergyCost), dollars(m.Resale), dollars(m.Margin))

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // testSite is a site that feeds machines within seconds of its first readings.
@@ -206,6 +208,33 @@ func TestJoinToken(t *testing.T) {
 	}
 	if _, code := ballast(t, dir, "worker", "--join", rig); code != exitUnreachable {
 		t.Errorf("a revoked worker came back: exit code %d", code)
+	}
+}
+
+// TestPlainSignal: a signal that a plain tool published without id or header is
+// listed and cancelled by the id that the decisions name.
+func TestPlainSignal(t *testing.T) {
+	s := startDemo(t, "--ai-peak", "400kW", "--boot", "1s", "--threads", "0")
+	mining := func(d map[string]any) bool { return d["permitted_after_watts"].(float64) > 0 }
+	waitFor(t, s, "mining runs", mining)
+	nc, err := nats.Connect(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Request("ballast.demo.grid.signal.desk", []byte(`{"kind":"curtail","power_watts":0,"duration_seconds":600}`), 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	rows := jsonLines(t, s.run("signal", "ls", "--json"))
+	if len(rows) != 1 || rows[0]["signal_id"] == "" {
+		t.Fatalf("signal ls: %v", rows)
+	}
+	id := rows[0]["signal_id"].(string)
+	waitFor(t, s, "a decision names the signal "+id, func(d map[string]any) bool { return d["signal_id"] == id })
+	s.run("signal", "cancel", id, "--site", "demo")
+	waitFor(t, s, "mining runs again", func(d map[string]any) bool { return mining(d) && d["permitted_before_watts"].(float64) == 0 })
+	if out := s.run("signal", "ls"); !strings.Contains(out, "no signals in force") {
+		t.Errorf("after the cancel:\n%s", out)
 	}
 }
 
