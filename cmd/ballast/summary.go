@@ -83,7 +83,11 @@ func printSummary(p *printer, s siteview.Picture, d *demo, ran time.Duration) {
 		if basis != events.BasisLive {
 			note = "  (" + string(basis) + ": no money)"
 		}
-		p.linef("  %-11s %s found, %d accepted, %d rejected, %d unknown", basis, count(s.Found[basis], "share"), s.Accepted[basis], s.Rejected[basis], s.Unknown[basis])
+		waiting := ""
+		if n := s.Found[basis] - s.Accepted[basis] - s.Rejected[basis] - s.Unknown[basis]; n > 0 {
+			waiting = fmt.Sprintf(", %d judged when the pool is back", n)
+		}
+		p.linef("  %-11s %s found, %d accepted, %d rejected, %d unknown%s", basis, count(s.Found[basis], "share"), s.Accepted[basis], s.Rejected[basis], s.Unknown[basis], waiting)
 		p.linef("              %s accrued%s", valued(s.Millisats[basis], s.Microusd[basis]), note)
 	}
 	over := p.paint(codeGood, "0 s")
