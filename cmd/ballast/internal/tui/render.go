@@ -165,10 +165,10 @@ func ms(d time.Duration) string { return fmt.Sprintf("%.1fms", float64(d.Microse
 
 // modelled says how much of the mining power is not measured, if any.
 func modelled(p siteview.Picture) string {
-	switch {
-	case p.ModelledWatts == 0:
+	switch p.ModelledWatts {
+	case 0:
 		return ""
-	case p.ModelledWatts == p.MiningWatts:
+	case p.MiningWatts:
 		return " (modelled)"
 	}
 	return " (" + power(p.ModelledWatts) + " modelled)"
