@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/workers/agent"
+	"github.com/ballast-energy/ballast/workers/permit"
 )
 
 // freePort is one that nobody listens on just now.
@@ -73,6 +75,7 @@ func TestBusLossAndReturn(t *testing.T) {
 	server = serve(t, dir, listen)
 	again := newDispatcher(t, server)
 	again.seq = d.seq
+	a.Announce() // it may have done so before this dispatcher listened
 	again.awaitUnit("rig-0", func(u events.UnitStatus) bool { return u.State == events.PermitFailsafe && u.Capabilities != nil })
 	// A replica that remembers the time before the loss gives no power.
 	again.say("rig", again.rampOf(before, "rig", 3000, 12*time.Second, ids...))
@@ -214,5 +217,25 @@ func TestOutboxKeepsWhatTheBusDoesNotTake(t *testing.T) {
 	bad.Data.(*events.ShareFound).Difficulty = "0"
 	if o.Add(bad) == nil || o.Add(events.New(site, "rig", share(2).Data)) == nil {
 		t.Error("took an event that can never be stored, or one without an id")
+	}
+}
+
+// The machine sleeps: timers stand still, the clock of leases does not. On
+// waking the lease is found to be over without waiting for its timer.
+func TestLeaseEndsWhileTheMachineSleeps(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	d := newDispatcher(t, b)
+	r := newRack("rig", 1)
+	var slept atomic.Int64
+	clock := func() permit.Instant { return agent.Monotonic() + permit.Instant(slept.Load()) }
+	a, _ := start(t, agent.Config{Agent: "rig", Clock: clock, StatusPeriod: time.Hour, AnnouncePeriod: time.Hour}, b, r)
+	awaitReady(t, a)
+	began := time.Now()
+	d.ramp("rig", 3000, 12*time.Second, "rig")
+	r.await(t, 3000)
+	slept.Store(int64(time.Hour))
+	r.await(t, 0)
+	if awake := time.Since(began); awake >= 12*time.Second {
+		t.Errorf("the lease ended %s after it began, although the machine slept through its end", awake)
 	}
 }

@@ -20,6 +20,9 @@ import (
 // arrive together are answered together.
 const burst = 64
 
+// leaseLook is how often living leases are held against the clock.
+const leaseLook = time.Second
+
 // Run subscribes, drives every unit to its failsafe setpoint, announces, and
 // obeys until ctx ends. Then it sets every unit to 0 W, lets the driver
 // finish, and tells the bus that its units are leaving, all within
@@ -105,8 +108,11 @@ func (a *Agent) untilNext() time.Duration {
 	if len(a.unacked) > 0 {
 		next = min(next, a.retryAt)
 	}
+	now := a.cfg.Clock()
 	if end, live := a.panel.Next(); live {
-		next = min(next, end)
+		// Timers stand still while the machine sleeps, the clock of leases does
+		// not: it has to be looked at.
+		next = min(next, end, now.Add(leaseLook))
 	}
 	if len(a.telling) > 0 && a.nc.IsConnected() {
 		next = min(next, a.newsAt)
@@ -114,7 +120,7 @@ func (a *Agent) untilNext() time.Duration {
 	if next == math.MaxInt64 {
 		return time.Hour
 	}
-	return max(next.Sub(a.cfg.Clock()), 0)
+	return max(next.Sub(now), 0)
 }
 
 // onTime does what is due.
