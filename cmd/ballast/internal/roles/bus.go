@@ -53,7 +53,7 @@ func PublishConfig(ctx context.Context, b *bus.Bus, site string, c *events.SiteC
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := b.Publish(ctx, events.New(site, events.OperatorSource, c)); err != nil {
+	if err := b.Publish(ctx, events.New(site, events.SiteSource, c)); err != nil {
 		return fmt.Errorf("configure site %s: %w", site, err)
 	}
 	if have == nil { // a new site's journal begins with an epoch of its own
