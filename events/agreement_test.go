@@ -37,6 +37,7 @@ var differences = []struct {
 	{"a day that does not exist in UTC's year", "time year 1000", "year 999"},
 	{"rule between fields: a range", "", "is not above min_watts"},
 	{"rule between fields: staleness and period", "", "would always be stale"},
+	{"rule between fields: enough readings to be stuck", "", "too few readings to tell"},
 	{"rule between fields: settlement intervals", "", "does not divide"},
 	{"rule between fields: one name once", "", "is listed twice"},
 	{"rule between fields: levels rise", "", "list the levels rising"},

@@ -77,6 +77,15 @@ type MeterConfig struct {
 	// StaleMilliseconds after which the meter is not believed any more
 	// (default in the schema: 5000).
 	StaleMilliseconds int64 `json:"stale_milliseconds"`
+	// StuckMilliseconds: a meter whose power reading has not changed at all
+	// for this long while it keeps reporting is taken for stuck: its readings
+	// are no readings until the value moves. 0 switches it off, as for sources
+	// that hold a value between samples. A counter that counts shows that the
+	// meter lives, and mining that reads 0 W is off, not stuck; an AI, house
+	// or total meter is not excused at 0 W. Dispatch heeds it; settlement
+	// books a frozen value as a steady one. ms, 0 or at least 10 periods, at
+	// most 86400000.
+	StuckMilliseconds int64 `json:"stuck_milliseconds,omitempty"`
 	// MinWatts and MaxWatts bound what is believed; a reading outside is no
 	// reading. W.
 	MinWatts int64 `json:"min_watts"`

@@ -2,7 +2,11 @@
 
 package events
 
-const maxMeters = 1000
+const (
+	maxMeters = 1000
+	// stuckReadings that are alike, at least, make a stuck meter.
+	stuckReadings = 10
+)
 
 // Validate implements Payload.
 func (s *SiteConfig) Validate() error {
@@ -52,6 +56,11 @@ func (c *checker) meters(ms []MeterConfig) {
 		if m.StaleMilliseconds < m.PeriodMilliseconds {
 			c.fail("stale_milliseconds", "%d is below period_milliseconds %d: the meter would always be stale",
 				m.StaleMilliseconds, m.PeriodMilliseconds)
+		}
+		c.between("stuck_milliseconds", m.StuckMilliseconds, 0, maxDay)
+		if m.StuckMilliseconds != 0 && m.StuckMilliseconds/stuckReadings < m.PeriodMilliseconds {
+			c.fail("stuck_milliseconds", "%d is below %d times period_milliseconds %d: too few readings to tell a stuck meter from a steady load; use 0 to switch it off",
+				m.StuckMilliseconds, stuckReadings, m.PeriodMilliseconds)
 		}
 		c.between("min_watts", m.MinWatts, -MaxWatts, MaxWatts)
 		c.between("max_watts", m.MaxWatts, -MaxWatts, MaxWatts)

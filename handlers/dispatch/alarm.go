@@ -9,6 +9,7 @@ import (
 // Alert ids begin with the kind, then the meter, agent or unit.
 const (
 	alarmMeter   = "meter-stale"
+	alarmStuck   = "meter-stuck"
 	alarmSilent  = "agent-silent"
 	alarmFollow  = "unit-not-following"
 	alarmMetered = "metered-above-permit"
@@ -31,6 +32,7 @@ type alarm struct {
 // alarms of every kind.
 type alarms struct {
 	Meter   alarm `json:"meter"`
+	Stuck   alarm `json:"stuck"`
 	Silent  alarm `json:"silent"`
 	Follow  alarm `json:"follow"`
 	Metered alarm `json:"metered"`
@@ -41,7 +43,9 @@ type alarms struct {
 
 func (a *alarms) hash() uint64 {
 	h := uint64(0)
-	for _, k := range [...]*alarm{&a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
+	// Stuck comes first: a site without such alerts keeps the digest that it
+	// had before there were any.
+	for _, k := range [...]*alarm{&a.Stuck, &a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
 		v := uint64(k.Open) << 1
 		if k.Many {
 			v |= 1

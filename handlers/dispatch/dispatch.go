@@ -154,6 +154,9 @@ func (d *Dispatch) advance(e *events.Event) {
 		d.gen++
 		for _, m := range d.site.meters {
 			m.gap += int64(step)
+			if m.same > 0 {
+				m.since += int64(step)
+			}
 			d.touchMeter(m)
 		}
 		for _, g := range d.signals.live {
@@ -199,6 +202,9 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 		if m == nil || !m.staleAlert {
 			d.clearAlert(&d.alarms.Meter, &o.staleAlert, alarmMeter, o.cfg.Meter, "the meter is not configured any more")
 		}
+		if m == nil || !m.stuckAlert {
+			d.clearAlert(&d.alarms.Stuck, &o.stuckAlert, alarmStuck, o.cfg.Meter, "the meter is not configured any more")
+		}
 		if m == nil || !m.overAlert {
 			d.clearAlert(&d.alarms.Metered, &o.overAlert, alarmMetered, o.cfg.Meter, "the meter is not configured any more")
 		}
@@ -223,10 +229,17 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 
 func (d *Dispatch) hashMisc() { d.misc = mix2(hashJSON(&d.site.raw), hashJSON(&d.quote)) }
 
-// watchMeters raises and clears the alerts about silent meters.
+// watchMeters raises and clears the alerts about silent and stuck meters.
 func (d *Dispatch) watchMeters() {
 	for _, m := range d.site.meters {
-		was := m.staleAlert
+		was, stuck := m.staleAlert, m.stuckAlert
+		if m.stuck {
+			d.raiseAlert(&d.alarms.Stuck, &m.stuckAlert, alarmStuck, m.cfg.Meter, events.SeverityCritical,
+				"the meter keeps reporting one and the same value for longer than its stuck time: it is not believed until the value moves",
+				"check the sensor and its gateway or poller; for a source that holds values between samples, raise stuck_milliseconds of this meter or set it to 0")
+		} else {
+			d.clearAlert(&d.alarms.Stuck, &m.stuckAlert, alarmStuck, m.cfg.Meter, "the meter is not taken for stuck any more")
+		}
 		switch silent := d.now-m.heard-m.gap > m.stale; {
 		case silent && !m.staleAlert:
 			d.raiseAlert(&d.alarms.Meter, &m.staleAlert, alarmMeter, m.cfg.Meter, events.SeverityCritical,
@@ -235,7 +248,7 @@ func (d *Dispatch) watchMeters() {
 		case !silent && m.staleAlert:
 			d.clearAlert(&d.alarms.Meter, &m.staleAlert, alarmMeter, m.cfg.Meter, "the meter is believed again")
 		}
-		if was != m.staleAlert {
+		if was != m.staleAlert || stuck != m.stuckAlert {
 			d.touchMeter(m)
 		}
 	}

@@ -28,7 +28,9 @@
 // far from its arrival is no reading. A suspect one can only lower power. A
 // meter silent for more than two periods is replaced by the peak of the recent
 // AI load, beyond its stale time by the AI nameplate, beyond the dead time
-// mining gets only what is guaranteed to it. Where a total meter and mining
+// mining gets only what is guaranteed to it. A meter that reports one and the
+// same value for longer than its stuck time, where it has one, counts as silent
+// until the value moves. Where a total meter and mining
 // meters allow a second estimate of the AI load, the higher one counts.
 //
 // # What bounds it

@@ -96,7 +96,7 @@ func (w *world) config() *events.SiteConfig {
 		Meters: []events.MeterConfig{
 			{Meter: "ai", Measures: events.MeasuresAI, PeriodMilliseconds: 1000, StaleMilliseconds: 5000, MaxWatts: 12_000_000},
 			{Meter: "total", Measures: events.MeasuresTotal, PeriodMilliseconds: 1000, StaleMilliseconds: 5000, MaxWatts: 20_000_000},
-			{Meter: "mine", Measures: events.MeasuresMining, PeriodMilliseconds: 1000, StaleMilliseconds: 5000, MaxWatts: 20_000_000},
+			{Meter: "mine", Measures: events.MeasuresMining, PeriodMilliseconds: 1000, StaleMilliseconds: 5000, StuckMilliseconds: 10_000, MaxWatts: 20_000_000},
 		},
 		Policy: events.PolicyConfig{LeaseMilliseconds: 12_000, DeadMilliseconds: 30_000, GuaranteedWatts: 200_000, RestartDelayMilliseconds: 3_000,
 			RampWattsPerSecond: 500_000, RampBurstWatts: 2_000_000, MinOffMilliseconds: 4_000, MinOnMilliseconds: 4_000,

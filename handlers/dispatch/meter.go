@@ -20,6 +20,7 @@ const (
 type meter struct {
 	cfg           events.MeterConfig
 	period, stale int64 // ns
+	stuckAfter    int64 // ns; 0 = never taken for stuck
 
 	// has: a reading has been believed; watts is the newest.
 	has   bool
@@ -40,8 +41,16 @@ type meter struct {
 	booked int64
 	units  int
 
-	staleAlert, overAlert bool
-	h                     uint64
+	// The watch for a frozen value, see stuck.go: the newest power and counter
+	// reported, since when they have been so (elapsed ns), over how many
+	// readings (at most stuckReadings), and whether that is too long.
+	last, counter int64
+	counted       bool
+	since, same   int64
+	stuck         bool
+
+	staleAlert, overAlert, stuckAlert bool
+	h                                 uint64
 }
 
 func (m *meter) use(c events.MeterConfig) {
@@ -56,6 +65,10 @@ func (m *meter) use(c events.MeterConfig) {
 	}
 	m.period = millis(c.PeriodMilliseconds, 1_000)
 	m.stale = millis(c.StaleMilliseconds, 5_000)
+	m.stuckAfter = clamp(c.StuckMilliseconds, 0, 86_400_000) * milli
+	if m.stuckAfter == 0 {
+		m.forgetWatch()
+	}
 	if m.has && (m.watts < m.cfg.MinWatts || m.watts > c.MaxWatts) {
 		m.has = false // the new range says that it was no reading
 	}
@@ -74,6 +87,7 @@ func (m *meter) hash() uint64 {
 	g.int(m.over)
 	g.bool(m.staleAlert)
 	g.bool(m.overAlert)
+	m.hashWatch(&g)
 	return g.sum()
 }
 
@@ -175,6 +189,11 @@ func (d *Dispatch) onReading(source string, arrived int64, r *events.MeterReadin
 			return true
 		}
 		return false
+	}
+	if was := m.stuck; d.frozen(m, r) {
+		m.sampled = max(m.sampled, sampled)
+		d.touchMeter(m)
+		return !was // its alert is due
 	}
 	if m.has && d.now-m.heard-m.gap > m.stale && d.lone(m) {
 		// The quantity comes back after it was lost, not only after a jump.

@@ -55,6 +55,13 @@ type meterState struct {
 	Over       int64  `json:"over"`
 	Stale      bool   `json:"stale_alert"`
 	OverAlert  bool   `json:"over_alert"`
+	Last       int64  `json:"last,omitempty"`
+	Counter    int64  `json:"counter,omitempty"`
+	Counted    bool   `json:"counted,omitempty"`
+	Since      int64  `json:"since,omitempty"`
+	Same       int64  `json:"same,omitempty"`
+	Stuck      bool   `json:"stuck,omitempty"`
+	StuckAlert bool   `json:"stuck_alert,omitempty"`
 }
 
 type agentState struct {
@@ -122,7 +129,8 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		s.Site = &d.site.raw
 	}
 	for _, m := range d.site.meters {
-		s.Meters = append(s.Meters, meterState{m.has, m.watts, m.heard, m.gap, m.gen, m.sampled, m.round, m.over, m.staleAlert, m.overAlert})
+		s.Meters = append(s.Meters, meterState{m.has, m.watts, m.heard, m.gap, m.gen, m.sampled, m.round, m.over, m.staleAlert, m.overAlert,
+			m.last, m.counter, m.counted, m.since, m.same, m.stuck, m.stuckAlert})
 	}
 	for _, a := range d.roster {
 		as := agentState{ID: a.id, Boot: a.boot, Counter: a.counter, Heard: a.heard, Generation: a.gen,
@@ -174,6 +182,8 @@ func (d *Dispatch) Restore(b []byte) error {
 		t := s.Meters[i]
 		m.has, m.watts, m.heard, m.gap, m.gen = t.Has, t.Watts, t.Heard, t.Gap, t.Generation
 		m.sampled, m.round, m.over, m.staleAlert, m.overAlert = t.Sampled, t.Round, t.Over, t.Stale, t.OverAlert
+		m.last, m.counter, m.counted, m.since, m.same = t.Last, t.Counter, t.Counted, t.Since, t.Same
+		m.stuck, m.stuckAlert = t.Stuck, t.StuckAlert
 		d.touchMeter(m)
 	}
 	for _, g := range s.Signals {

@@ -133,7 +133,7 @@ func readRamp(w *words, c *events.SiteConfig) (err error) {
 	return err
 }
 
-// readMeter reads "ID measures WHAT [every D] [stale D] [range P to P] [group G]".
+// readMeter reads "ID measures WHAT [every D] [stale D] [stuck D] [range P to P] [group G]".
 func readMeter(w *words, c *events.SiteConfig) error {
 	id, err := w.word("the id of a meter")
 	if err != nil {
@@ -166,6 +166,12 @@ func readMeter(w *words, c *events.SiteConfig) error {
 				return err
 			}
 			m.StaleMilliseconds = d.Milliseconds()
+		case w.take("stuck"):
+			d, err := w.duration()
+			if err != nil {
+				return err
+			}
+			m.StuckMilliseconds = d.Milliseconds()
 		case w.take("range"):
 			if m.MinWatts, err = w.power(); err != nil {
 				return err

@@ -20,7 +20,10 @@
 //
 // # Energy
 //
-// A meter's power is held until its next reading, at most until it is stale.
+// A meter's power is held until its next reading, at most until it is stale. A
+// value that does not move is booked as it reads: for money a frozen meter
+// cannot be told from a steady load, whatever dispatch does for safety. A
+// counter that moves again sets the energy of open intervals right.
 // Where it has a counter, what the counter advanced by replaces what was held
 // since it last moved, back into intervals that are not closed yet. Beyond
 // staleness energy is estimated and marked so: the AI load at what the total

@@ -53,6 +53,7 @@ type Meter struct {
 	Group    string   `yaml:"group"`
 	Period   Duration `yaml:"period"`
 	Stale    Duration `yaml:"stale"`
+	Stuck    Duration `yaml:"stuck"`
 	Min      Power    `yaml:"min"`
 	Max      Power    `yaml:"max"`
 }
@@ -264,7 +265,7 @@ func (s *Site) SiteConfig() *events.SiteConfig {
 		}
 		c.Meters = append(c.Meters, events.MeterConfig{
 			Meter: m.ID, Measures: events.Measures(m.Measures), Group: m.Group,
-			PeriodMilliseconds: m.Period.Millis(), StaleMilliseconds: m.Stale.Millis(),
+			PeriodMilliseconds: m.Period.Millis(), StaleMilliseconds: m.Stale.Millis(), StuckMilliseconds: m.Stuck.Millis(),
 			MinWatts: int64(m.Min), MaxWatts: hi,
 		})
 	}
