@@ -357,3 +357,23 @@ func scriptHeight(s []byte) int64 {
 	}
 	return v
 }
+
+// A pool that hears a fleet for the first time in the middle of its life knows
+// no capabilities: the work must not be so easy that shares flood the bus.
+func TestUnannouncedFleetGetsHardWork(t *testing.T) {
+	r := roster{agents: map[string]*miner{}}
+	want := rates{perAgent: 1, allReal: 20, allModelled: 20}
+	status := &events.WorkerStatus{BootID: "b", Counter: 9, Units: []events.UnitStatus{{Unit: "u", Modelled: true}}}
+	m, needs := r.heard("fleet", status, time.Time{})
+	if !needs {
+		t.Fatal("a new agent needs no work")
+	}
+	if got, want := r.difficulty(m, want), difficultyText(unannouncedDifficulty); got != want {
+		t.Errorf("difficulty %s of a fleet nobody knows, want %s", got, want)
+	}
+	status.Announce = true
+	status.Units[0].Capabilities = &events.Capabilities{NameplateWatts: 3500, MillijoulesPerTerahash: 17_500}
+	if m, needs = r.heard("fleet", status, time.Time{}); !needs || r.difficulty(m, want) == difficultyText(unannouncedDifficulty) {
+		t.Errorf("after the announcement: needs work %v, difficulty %s: want its own", needs, r.difficulty(m, want))
+	}
+}

@@ -28,9 +28,10 @@ type miner struct {
 	// capacity in hashes per second of each unit.
 	units    map[string]float64
 	capacity float64
-	// modelled: all of its units are.
-	modelled bool
-	seen     time.Time
+	// modelled: all of its units are. announced: capabilities were heard;
+	// before, what runs just now says little about what will.
+	modelled, announced bool
+	seen                time.Time
 	// difficulty of its newest job, as text.
 	difficulty string
 }
@@ -56,7 +57,7 @@ func (r *roster) heard(agent string, s *events.WorkerStatus, now time.Time) (m *
 		needs = true
 	}
 	if m.boot != s.BootID {
-		m.boot, m.units, m.modelled, needs = s.BootID, make(map[string]float64), true, true
+		m.boot, m.units, m.modelled, m.announced, needs = s.BootID, make(map[string]float64), true, false, true
 	}
 	m.seen = now
 	for i := range s.Units {
@@ -64,6 +65,7 @@ func (r *roster) heard(agent string, s *events.WorkerStatus, now time.Time) (m *
 		if u.Capabilities == nil && m.units[u.Unit] > 0 {
 			continue
 		}
+		m.announced = m.announced || u.Capabilities != nil
 		m.units[u.Unit] = capacity(u)
 		m.modelled = m.modelled && u.Modelled
 	}
@@ -107,16 +109,24 @@ type rates struct {
 // many they are.
 func (r *roster) difficulty(m *miner, want rates) string {
 	var modelled float64
-	real := 0
+	real, announced := 0, true
 	for _, o := range r.agents {
 		if o.modelled {
 			modelled += o.capacity
+			announced = announced && o.announced
 		} else {
 			real++
 		}
 	}
 	if m.modelled {
-		return difficultyText(modelled / want.allModelled / hashesPerDifficulty1)
+		d := modelled / want.allModelled / hashesPerDifficulty1
+		if !announced {
+			// A pool that starts after a fleet has announced itself hears it
+			// again within half a minute. Until then too hard costs nothing,
+			// too easy costs a flood of shares.
+			d = max(d, unannouncedDifficulty)
+		}
+		return difficultyText(d)
 	}
 	perSecond := min(want.perAgent, want.allReal/float64(max(real, 1)))
 	return difficultyText(m.capacity / perSecond / hashesPerDifficulty1)
@@ -127,6 +137,10 @@ const (
 	minDifficulty     = 1e-6
 	maxDifficulty     = 1e15
 	defaultDifficulty = 0.001 // while nothing is known of an agent
+
+	// unannouncedDifficulty of modelled work while some fleet's size is not
+	// known: a petahash per second finds a share in four seconds.
+	unannouncedDifficulty = 1e6
 )
 
 // difficultyText is d in three significant digits, as exact decimal text.
