@@ -3,9 +3,9 @@
 package host
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ballast-energy/ballast/handlers/collector"
 )
 
 // metrics of one host, labelled with its site.
@@ -27,10 +27,10 @@ type seatMetrics struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	labels := []string{"site", "decider"}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "ballast", Subsystem: "host", Name: name, Help: help}, labels))
+		return collector.Shared(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "ballast", Subsystem: "host", Name: name, Help: help}, labels))
 	}
 	gauge := func(name, help string) *prometheus.GaugeVec {
-		return register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "ballast", Subsystem: "host", Name: name, Help: help}, labels))
+		return collector.Shared(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "ballast", Subsystem: "host", Name: name, Help: help}, labels))
 	}
 	return &metrics{
 		folded:     counter("folded_total", "Journal messages fed to the decider.", labels...),
@@ -46,28 +46,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		sequence:   gauge("journal_sequence", "Journal sequence folded last."),
 		speaks:     gauge("speaks", "1 while this host's version is the activated one and not muted."),
 		lag:        gauge("lag_messages", "Journal messages waiting behind the one folded last."),
-		confirm: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		confirm: collector.Shared(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "ballast", Subsystem: "host", Name: "confirm_seconds", Help: "From the fold of a cause to its outputs being stored.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}, labels)),
 		relayed: counter("relayed_total", "Facts this host offered to the journal.", "site", "stream"),
 		ticks:   counter("ticks_total", "Ticks this host offered.", "site"),
 	}
-}
-
-// register returns the collector that the registry keeps: several hosts of one
-// process share theirs. A nil registry keeps none.
-func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	if reg == nil {
-		return c
-	}
-	var already prometheus.AlreadyRegisteredError
-	if err := reg.Register(c); errors.As(err, &already) {
-		if have, ok := already.ExistingCollector.(C); ok {
-			return have
-		}
-	}
-	return c
 }
 
 func (m *metrics) seat(site, name string) *seatMetrics {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/handlers/collector"
 	"github.com/ballast-energy/ballast/handlers/deadletter"
 )
 
@@ -96,18 +97,10 @@ func New(cfg Config) (*Inspector, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	bad := prometheus.NewCounterVec(prometheus.CounterOpts{
+	bad := collector.Shared(cfg.Registerer, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "ballast", Subsystem: "inspector", Name: "bad_messages_total",
 		Help: "Stored messages that nobody can use, by stream and reason; letter is no beyond the bound of a flood.",
-	}, []string{"stream", "reason", "letter"})
-	if cfg.Registerer != nil {
-		var already prometheus.AlreadyRegisteredError
-		if err := cfg.Registerer.Register(bad); errors.As(err, &already) {
-			if have, ok := already.ExistingCollector.(*prometheus.CounterVec); ok {
-				bad = have
-			}
-		}
-	}
+	}, []string{"stream", "reason", "letter"}))
 	return &Inspector{cfg: cfg, w: w, bad: bad}, nil
 }
 

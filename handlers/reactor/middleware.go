@@ -15,6 +15,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/pubsub"
+	"github.com/ballast-energy/ballast/handlers/collector"
 	"github.com/ballast-energy/ballast/handlers/deadletter"
 )
 
@@ -177,29 +178,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return prometheus.CounterOpts{Namespace: "ballast", Subsystem: "reactor", Name: name, Help: help}
 	}
 	return &metrics{
-		handled: register(reg, prometheus.NewCounterVec(opts("handled_total", "Messages answered, by result: ok (also with a dead letter) or failed (delivered again)."), append(labels, "result"))),
-		retries: register(reg, prometheus.NewCounterVec(opts("retries_total", "Tries after the first."), labels)),
-		dead:    register(reg, prometheus.NewCounterVec(opts("dead_letters_total", "Messages that became dead letters."), labels)),
-		seconds: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		handled: collector.Shared(reg, prometheus.NewCounterVec(opts("handled_total", "Messages answered, by result: ok (also with a dead letter) or failed (delivered again)."), append(labels, "result"))),
+		retries: collector.Shared(reg, prometheus.NewCounterVec(opts("retries_total", "Tries after the first."), labels)),
+		dead:    collector.Shared(reg, prometheus.NewCounterVec(opts("dead_letters_total", "Messages that became dead letters."), labels)),
+		seconds: collector.Shared(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "ballast", Subsystem: "reactor", Name: "handle_seconds", Help: "From delivery to answer, all tries included.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 12),
 		}, labels)),
 	}
-}
-
-// register returns the collector that the registry keeps; a nil registry keeps
-// none.
-func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	if reg == nil {
-		return c
-	}
-	var already prometheus.AlreadyRegisteredError
-	if err := reg.Register(c); errors.As(err, &already) {
-		if have, ok := already.ExistingCollector.(C); ok {
-			return have
-		}
-	}
-	return c
 }
 
 func (m *metrics) handler(reactor, name string) *counters {

@@ -5,6 +5,7 @@ package siteview
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -198,8 +199,8 @@ func (v *View) Picture() Picture {
 	defer v.mu.Unlock()
 	p := v.p
 	p.Now = time.Now()
-	p.Found, p.Accepted, p.Rejected, p.Unknown = clone(p.Found), clone(p.Accepted), clone(p.Rejected), clone(p.Unknown)
-	p.Millisats, p.Microusd = clone(p.Millisats), clone(p.Microusd)
+	p.Found, p.Accepted, p.Rejected, p.Unknown = maps.Clone(p.Found), maps.Clone(p.Accepted), maps.Clone(p.Rejected), maps.Clone(p.Unknown)
+	p.Millisats, p.Microusd = maps.Clone(p.Millisats), maps.Clone(p.Microusd)
 	p.Alerts, p.Recent = slices.Clone(p.Alerts), slices.Clone(p.Recent)
 	p.Decision, p.Applied = p.Decision.clone(), p.Applied.clone()
 	p.Signals = nil
@@ -211,14 +212,6 @@ func (v *View) Picture() Picture {
 	slices.Sort(p.Signals)
 	p.Energy = v.acct.balance()
 	return p
-}
-
-func clone(m map[events.Basis]int64) map[events.Basis]int64 {
-	c := make(map[events.Basis]int64, len(m))
-	for k, n := range m {
-		c[k] = n
-	}
-	return c
 }
 
 // take folds one event into the picture.
