@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// output is one generated file.
+type output struct {
+	name  string
+	print func() ([]byte, error)
+}
+
+// outputs is the explicit list of what go generate writes.
+var outputs = []output{}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "asmgen:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	out := flag.String("out", ".", "directory that the assembly is written to")
+	flag.Parse()
+	for _, o := range outputs {
+		text, err := o.print()
+		if err != nil {
+			return fmt.Errorf("%s: %w", o.name, err)
+		}
+		if err := os.WriteFile(filepath.Join(*out, o.name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
