@@ -104,35 +104,49 @@ func Check(e Engine) error {
 
 // checkSpace scans the work and compares what is found with plain code.
 func checkSpace(e Engine, work *Work) error {
+	_, err := compareSpace(e, work, plainSearch(work))
+	return err
+}
+
+// plainSearch returns the hits of plain code in the work.
+func plainSearch(work *Work) map[Header]Hash {
 	want := make(map[Header]Hash)
 	header := work.Header
-	for roll := uint64(work.FirstRoll); roll <= uint64(work.LastRoll); roll++ {
-		header.SetVersion(work.Version(uint32(roll)))
-		for nonce := uint64(work.FirstNonce); nonce <= uint64(work.LastNonce); nonce++ {
-			header.SetNonce(uint32(nonce))
-			if hash := header.Hash(); work.Target.Met(&hash) {
-				want[header] = hash
+	for seconds := uint64(0); seconds <= uint64(work.TimeRolls); seconds++ {
+		header.SetTime(work.Header.Time() + uint32(seconds))
+		for roll := uint64(work.FirstRoll); roll <= uint64(work.LastRoll); roll++ {
+			header.SetVersion(work.Version(uint32(roll)))
+			for nonce := uint64(work.FirstNonce); nonce <= uint64(work.LastNonce); nonce++ {
+				header.SetNonce(uint32(nonce))
+				if hash := header.Hash(); work.Target.Met(&hash) {
+					want[header] = hash
+				}
 			}
 		}
 	}
+	return want
+}
+
+// compareSpace scans the work, compares what is found with want, which it uses
+// up, and returns how many hashes the engine counted.
+func compareSpace(e Engine, work *Work, want map[Header]Hash) (hashes uint64, err error) {
 	if err := e.Load(work); err != nil {
-		return err
+		return 0, err
 	}
-	var hashes uint64
 	var hits [3]Hit
 	for done := false; !done; {
 		r := e.Scan(hits[:])
 		hashes += r.Hashes
 		done = r.Done
 		if r.Faults > 0 {
-			return fmt.Errorf("%w: %d candidates refuted by plain code", ErrWrongHash, r.Faults)
+			return hashes, fmt.Errorf("%w: %d candidates refuted by plain code", ErrWrongHash, r.Faults)
 		}
-		if r.Hashes == 0 && !done {
-			return fmt.Errorf("%w: a call made no progress", ErrWrongHash)
+		if r.Hashes == 0 && r.Hits == 0 && !done {
+			return hashes, fmt.Errorf("%w: a call made no progress", ErrWrongHash)
 		}
 		for _, hit := range hits[:r.Hits] {
 			if hash, ok := want[hit.Header]; !ok || hash != hit.Hash {
-				return fmt.Errorf("%w: version %08x nonce %d reported twice or wrongly", ErrWrongHash, hit.Header.Version(), hit.Header.Nonce())
+				return hashes, fmt.Errorf("%w: version %08x nonce %d reported twice or wrongly", ErrWrongHash, hit.Header.Version(), hit.Header.Nonce())
 			}
 			delete(want, hit.Header)
 		}
@@ -141,10 +155,10 @@ func checkSpace(e Engine, work *Work) error {
 		}
 	}
 	if len(want) > 0 {
-		return fmt.Errorf("%w: %d hits of plain code were not found", ErrWrongHash, len(want))
+		return hashes, fmt.Errorf("%w: %d hits of plain code were not found", ErrWrongHash, len(want))
 	}
 	if hashes != work.Space() {
-		return fmt.Errorf("%w: counted %d hashes in a space of %d", ErrWrongHash, hashes, work.Space())
+		return hashes, fmt.Errorf("%w: counted %d hashes in a space of %d", ErrWrongHash, hashes, work.Space())
 	}
-	return nil
+	return hashes, nil
 }

@@ -4,13 +4,14 @@ package hashengine
 
 import "time"
 
-// cursor is a place in the space of a piece of work, visited roll by roll and
-// in each roll nonce by nonce. Engines that compute one hash at a time share
-// it.
+// cursor is a place in the space of a piece of work, visited time by time, at
+// each time roll by roll and in each roll nonce by nonce. Engines that compute
+// one hash at a time share it.
 type cursor struct {
 	work   Work
 	header Header // the template under the present roll; its nonce is scratch
 	top    uint32 // most significant 32 bits of the target
+	times  uint32 // seconds after the template's time
 	roll   uint32
 	nonce  uint32
 	done   bool
@@ -36,18 +37,25 @@ func (c *cursor) load(w *Work) error {
 	}
 	c.work, c.header = *w, w.Header
 	c.top = w.Target.top()
-	c.roll, c.nonce = w.FirstRoll, w.FirstNonce
+	c.times, c.roll, c.nonce = 0, w.FirstRoll, w.FirstNonce
 	c.done, c.fresh = false, true
 	return nil
 }
 
-// nextRoll moves to the first nonce of the next roll.
+// nextRoll moves to the first nonce of the next roll, or of the first at the
+// next time.
 func (c *cursor) nextRoll() {
-	if c.roll == c.work.LastRoll {
+	switch {
+	case c.roll < c.work.LastRoll:
+		c.roll++
+	case c.times < c.work.TimeRolls:
+		c.times++
+		c.roll = c.work.FirstRoll
+		c.header.SetTime(c.work.Header.Time() + c.times)
+	default:
 		c.done = true
 		return
 	}
-	c.roll++
 	c.nonce = c.work.FirstNonce
 	c.fresh = true
 }

@@ -22,10 +22,13 @@ type Engine interface {
 
 	// Scan goes on with the work for at most [MaxCall] and writes what it
 	// finds to hits, each checked with plain code. When hits is full it
-	// returns early and the next call continues right behind the last hit, so
-	// a slice of any length ≥ 1 loses nothing; a slice of length 0 makes it
-	// return at once. It does not allocate. Without work, or with all of it
-	// done, it returns Result{Done: true}.
+	// returns early and the next call hands out what comes behind the last
+	// hit, so a slice of any length ≥ 1 loses nothing; a slice of length 0
+	// makes it return at once. A wide kernel may have tested some thousand
+	// elements before their hits, if nearly all are, have been handed out;
+	// every hit comes in the call that tested its element or a later one,
+	// before Done. It does not allocate. Without work, or with all of it done,
+	// it returns Result{Done: true}.
 	Scan(hits []Hit) Result
 }
 
@@ -40,6 +43,7 @@ type Result struct {
 	// are not handed out. Anything but zero means a broken processor or
 	// kernel.
 	Faults uint64
-	// Done reports that the whole space has been tested.
+	// Done reports that the whole space has been tested and every hit handed
+	// out.
 	Done bool
 }

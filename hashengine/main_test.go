@@ -3,6 +3,8 @@
 package hashengine
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -10,12 +12,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// eachKernel runs a test on a new engine of every kernel that runs here.
+// eachKernel runs a test on a new engine of every kernel that runs here, and
+// on what drives the wide ones over plain code.
 func eachKernel(t *testing.T, test func(t *testing.T, e Engine)) {
 	t.Helper()
-	for _, k := range Kernels() {
+	for _, k := range slices.Concat(Kernels(), plainEngines) {
 		t.Run(k.Name, func(t *testing.T) {
 			e, err := k.New()
+			if errors.Is(err, ErrNoInstructions) {
+				t.Skip(err)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -47,12 +53,15 @@ func smallWork(rolls, nonces uint32) Work {
 func plainHits(w *Work) map[Header]Hash {
 	found := make(map[Header]Hash)
 	h := w.Header
-	for roll := uint64(w.FirstRoll); roll <= uint64(w.LastRoll); roll++ {
-		h.SetVersion(w.Version(uint32(roll)))
-		for nonce := uint64(w.FirstNonce); nonce <= uint64(w.LastNonce); nonce++ {
-			h.SetNonce(uint32(nonce))
-			if hash := DoubleSHA256(h[:]); w.Target.Int().Cmp(littleEndian(hash)) >= 0 {
-				found[h] = hash
+	for seconds := uint64(0); seconds <= uint64(w.TimeRolls); seconds++ {
+		h.SetTime(w.Header.Time() + uint32(seconds))
+		for roll := uint64(w.FirstRoll); roll <= uint64(w.LastRoll); roll++ {
+			h.SetVersion(w.Version(uint32(roll)))
+			for nonce := uint64(w.FirstNonce); nonce <= uint64(w.LastNonce); nonce++ {
+				h.SetNonce(uint32(nonce))
+				if hash := DoubleSHA256(h[:]); w.Target.Int().Cmp(littleEndian(hash)) >= 0 {
+					found[h] = hash
+				}
 			}
 		}
 	}

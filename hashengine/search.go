@@ -12,7 +12,7 @@ import (
 // It returns the number of hashes done, and the context's cause as an error if
 // that ended it. found is called for every hit in the order of finding, between
 // calls of [Engine.Scan]; hits of a call that found some before ctx was
-// cancelled are still handed out.
+// cancelled are still handed out, those that waited for the next call are not.
 //
 // Search is for short searches, such as blocks of a regression test chain. A
 // [Miner] is for mining: it uses all cores and keeps out of the way of others.

@@ -23,7 +23,7 @@ import (
 // state. Against restore, Write, Sum this saves the padding and a copy of the
 // hash object: measured on a Xeon with SHA instructions 102 ns a header, where
 // restore-and-Sum takes 141 ns and Sum256 twice 184 ns. Compression in pure Go
-// (generic.go) takes several times as long there; it is kept for machines
+// (portable.go) takes several times as long there; it is kept for machines
 // where crypto/sha256 has no assembly.
 type stdlibEngine struct {
 	cursor
@@ -62,7 +62,7 @@ func newStdlib() (Engine, error) {
 	first, ok1 := sha256.New().(savedHash)
 	second, ok2 := sha256.New().(savedHash)
 	if !ok1 || !ok2 {
-		return nil, fmt.Errorf("kernel stdlib: %w: use kernel generic", errSavedState)
+		return nil, fmt.Errorf("kernel stdlib: %w: use kernel portable", errSavedState)
 	}
 	e := &stdlibEngine{cursor: newCursor(), k: stdlibCompressor{first: first, second: second}}
 	setPadding(e.k.tail[16:], 8*HeaderSize)
@@ -73,7 +73,7 @@ func newStdlib() (Engine, error) {
 	var header Header
 	header.SetNonce(0x01020304)
 	if _, err := first.Write(header[:sha256.BlockSize]); err != nil {
-		return nil, fmt.Errorf("kernel stdlib: %w: use kernel generic", err)
+		return nil, fmt.Errorf("kernel stdlib: %w: use kernel portable", err)
 	}
 	saved, err := first.AppendBinary(nil)
 	if err == nil && len(saved) != savedSize {
@@ -83,13 +83,13 @@ func newStdlib() (Engine, error) {
 		err = first.UnmarshalBinary(saved)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("kernel stdlib: %w: use kernel generic", err)
+		return nil, fmt.Errorf("kernel stdlib: %w: use kernel portable", err)
 	}
 	e.k.midstate(&header)
 	_, top := e.k.sweep(header.Nonce(), 1, 0)
 	want := header.Hash()
 	if top != want.top() || !bytes.Equal(e.k.state[savedWords:savedWords+sha256.Size], want[:]) {
-		return nil, fmt.Errorf("kernel stdlib: %w: use kernel generic", errSavedState)
+		return nil, fmt.Errorf("kernel stdlib: %w: use kernel portable", errSavedState)
 	}
 	return e, nil
 }

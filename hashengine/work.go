@@ -20,10 +20,13 @@ var (
 	ErrEmptyRange = errors.New("range is empty")
 	// ErrRollRange: a roll beyond what the version mask can express.
 	ErrRollRange = errors.New("version roll lies beyond the version mask")
+	// ErrTimeRange: times beyond the last that a header can hold.
+	ErrTimeRange = errors.New("time range passes the end of 32 bits")
 )
 
 // Work is a search space: one header template, every nonce of a range under
-// every version of a range of rolls, and the target that a hash must meet.
+// every version of a range of rolls at every time of a range of seconds, and
+// the target that a hash must meet.
 //
 // A version roll is a whole number whose bits are laid into the set bits of
 // VersionMask, lowest first, and then exclusive-ored onto the template's
@@ -31,8 +34,8 @@ var (
 // 2^k different versions that a mask of k bits allows.
 //
 // The zero Work is not usable, as its target is zero; [NewWork] makes one that
-// covers a template's whole space. Time and merkle root are the template's:
-// for another ntime or extranonce make another Work.
+// covers a template's whole space at the template's time. The merkle root is
+// the template's: for another extranonce make another Work.
 //
 // Work is a plain value. It holds no pointers but Tag and may be copied freely.
 type Work struct {
@@ -47,6 +50,12 @@ type Work struct {
 	FirstRoll, LastRoll uint32
 	// FirstNonce and LastNonce bound the nonces, both inclusive.
 	FirstNonce, LastNonce uint32
+	// TimeRolls is the number of seconds after the template's time that may
+	// be used, too. Zero, the usual, keeps the time. Whoever sets it knows how
+	// far ahead of the clock its pool or node accepts times. Times are the
+	// outermost loop: the next is begun when all nonces of all versions are
+	// done.
+	TimeRolls uint32
 	// Target is what a hash must be at or below: a pool's share target or the
 	// network's. It need not be related to the template's nBits.
 	Target Target
@@ -86,6 +95,9 @@ func (w *Work) Validate() error {
 	if last := lastRoll(w.VersionMask); w.LastRoll > last {
 		return fmt.Errorf("work: version roll %d: %w: mask %08x allows 0 to %d", w.LastRoll, ErrRollRange, w.VersionMask, last)
 	}
+	if w.TimeRolls > math.MaxUint32-w.Header.Time() {
+		return fmt.Errorf("work: %d seconds after time %d: %w", w.TimeRolls, w.Header.Time(), ErrTimeRange)
+	}
 	return nil
 }
 
@@ -108,10 +120,16 @@ func (w *Work) Nonces() uint64 { return uint64(w.LastNonce) - uint64(w.FirstNonc
 // Rolls returns the number of versions in the range, 1 to 2^32 for valid work.
 func (w *Work) Rolls() uint64 { return uint64(w.LastRoll) - uint64(w.FirstRoll) + 1 }
 
+// Times returns the number of times in the range, 1 to 2^32 for valid work.
+func (w *Work) Times() uint64 { return uint64(w.TimeRolls) + 1 }
+
 // Space returns the number of hashes that scanning the work takes: nonces ×
-// versions. A space of 2^64 hashes is reported as 2^64−1.
+// versions × times. A space of 2^64 hashes and more is reported as 2^64−1.
 func (w *Work) Space() uint64 {
 	hi, lo := bits.Mul64(w.Nonces(), w.Rolls())
+	if hi == 0 {
+		hi, lo = bits.Mul64(lo, w.Times())
+	}
 	if hi != 0 {
 		return math.MaxUint64
 	}
@@ -121,28 +139,33 @@ func (w *Work) Space() uint64 {
 // Split divides the work into at most n disjoint pieces of nearly equal size
 // that together are exactly the work. It divides the nonces, so that every
 // piece keeps all versions, which kernels that roll versions thrive on; only
-// when there are fewer nonces than pieces does it divide the rolls. It returns
-// fewer pieces only if the space is too small, and nil for n < 1.
+// when there are fewer nonces than pieces does it divide the rolls, and then
+// the times. It returns fewer pieces only if the space is too small, and nil
+// for n < 1.
 func (w *Work) Split(n int) []Work {
 	if n < 1 {
 		return nil
 	}
-	nonceParts, rollParts := uint64(n), uint64(1)
-	if nonces, rolls := w.Nonces(), w.Rolls(); nonces < uint64(n) {
-		if rolls >= uint64(n) {
-			nonceParts, rollParts = 1, uint64(n)
-		} else {
-			nonceParts = nonces
-			rollParts = min(rolls, uint64(n)/nonces)
-		}
+	nonceParts := min(w.Nonces(), uint64(n))
+	rollParts := min(w.Rolls(), uint64(n)/nonceParts)
+	timeParts := min(w.Times(), uint64(n)/(nonceParts*rollParts))
+	// One dimension too small to matter must not cost pieces in the next: 3
+	// nonces × 5 rolls are 5 pieces for n = 5, not 3.
+	if nonceParts < uint64(n) && nonceParts*rollParts < uint64(n) && w.Rolls() >= uint64(n) {
+		nonceParts, rollParts, timeParts = 1, uint64(n), 1
 	}
-	pieces := make([]Work, 0, nonceParts*rollParts)
+	pieces := make([]Work, 0, nonceParts*rollParts*timeParts)
 	for i := range nonceParts {
 		for j := range rollParts {
-			piece := *w
-			piece.FirstNonce, piece.LastNonce = share(w.FirstNonce, w.Nonces(), i, nonceParts)
-			piece.FirstRoll, piece.LastRoll = share(w.FirstRoll, w.Rolls(), j, rollParts)
-			pieces = append(pieces, piece)
+			for k := range timeParts {
+				piece := *w
+				piece.FirstNonce, piece.LastNonce = share(w.FirstNonce, w.Nonces(), i, nonceParts)
+				piece.FirstRoll, piece.LastRoll = share(w.FirstRoll, w.Rolls(), j, rollParts)
+				first, last := share(w.Header.Time(), w.Times(), k, timeParts)
+				piece.Header.SetTime(first)
+				piece.TimeRolls = last - first
+				pieces = append(pieces, piece)
+			}
 		}
 	}
 	return pieces

@@ -25,12 +25,15 @@ func TestWorkValidate(t *testing.T) {
 		{"one nonce, one version", func(w *Work) { w.FirstNonce, w.LastNonce, w.LastRoll = 7, 7, 0 }, 1, nil},
 		{"the last nonce", func(w *Work) { w.FirstNonce, w.LastRoll = math.MaxUint32, 0 }, 1, nil},
 		{"the last roll", func(w *Work) { w.FirstRoll = 0xffff }, 1 << 32, nil},
+		{"ten minutes", func(w *Work) { w.TimeRolls = 599 }, 600 << 48, nil},
+		{"up to the last time", func(w *Work) { w.TimeRolls = math.MaxUint32 - w.Header.Time() }, math.MaxUint64, nil},
 
 		{"zero work", func(w *Work) { *w = Work{} }, 1, ErrTargetZero},
 		{"target zero", func(w *Work) { w.Target = Target{} }, 1 << 48, ErrTargetZero},
 		{"nonces wrap around", func(w *Work) { w.FirstNonce, w.LastNonce = math.MaxUint32, 0 }, 0, ErrEmptyRange},
 		{"rolls wrap around", func(w *Work) { w.FirstRoll, w.LastRoll = 2, 1 }, 0, ErrEmptyRange},
 		{"roll without a mask", func(w *Work) { w.VersionMask, w.LastRoll = 0, 1 }, 0, ErrRollRange},
+		{"times beyond the end", func(w *Work) { w.Header.SetTime(math.MaxUint32); w.TimeRolls = 1 }, 0, ErrTimeRange},
 		{"roll beyond the mask", func(w *Work) { w.LastRoll = 1 << 16 }, 0, ErrRollRange},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -125,6 +128,29 @@ func TestSplit(t *testing.T) {
 					t.Errorf("%d×%d into %d: pieces of %d and %d", rolls, nonces, n, least, most)
 				}
 			}
+		}
+	}
+	for _, n := range []int{1, 2, 3, 7, 30, 100} {
+		w := smallWork(3, 2)
+		w.TimeRolls = 4
+		type place struct{ time, roll, nonce uint32 }
+		seen := make(map[place]bool)
+		pieces := w.Split(n)
+		for _, p := range pieces {
+			for seconds := uint32(0); seconds <= p.TimeRolls; seconds++ {
+				for roll := p.FirstRoll; roll <= p.LastRoll; roll++ {
+					for nonce := p.FirstNonce; nonce <= p.LastNonce; nonce++ {
+						at := place{p.Header.Time() + seconds, roll, nonce}
+						if seen[at] || at.time < w.Header.Time() || at.time > w.Header.Time()+4 {
+							t.Fatalf("3×2×5 into %d: overlap or outside at %+v", n, at)
+						}
+						seen[at] = true
+					}
+				}
+			}
+		}
+		if uint64(len(seen)) != w.Space() || len(pieces) > n || n >= 30 && len(pieces) != 30 {
+			t.Errorf("3×2×5 into %d: %d of %d elements in %d pieces", n, len(seen), w.Space(), len(pieces))
 		}
 	}
 	whole := NewWork(Header{}, math.MaxUint32, MaxTarget)

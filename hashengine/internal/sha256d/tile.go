@@ -2,6 +2,12 @@
 
 package sha256d
 
+import "errors"
+
+// ErrNoInstructions is wrapped by constructors of kernels where the processor,
+// or the system that runs on it, lacks instructions that the kernel needs.
+var ErrNoInstructions = errors.New("this machine lacks the instructions")
+
 // Candidate is a place in a tile whose hash is small enough to be looked at.
 type Candidate struct {
 	// Slot is the version slot, counted from the tile's first.
