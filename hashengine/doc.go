@@ -50,7 +50,8 @@
 // Hashing threads are operating system threads of their own, at lowered
 // priority, beyond the number that GOMAXPROCS was before; so goroutines of the
 // process are scheduled as if there were no hashing, and other processes come
-// first. Threads look at one atomic counter between two calls of a quarter of
+// first. There is one per physical core ([DefaultThreads]), free to move unless
+// [MinerConfig.Pin] or [MinerConfig.CPUs] binds them. Threads look at one atomic counter between two calls of a quarter of
 // a millisecond at most, and at nothing else: a stop, a resume, a change of
 // work or of the duty cycle takes effect within one call. They take a lock
 // only when that counter has changed, when a piece of work ends and when there

@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -42,9 +42,21 @@ var (
 
 // MinerConfig describes a [Miner].
 type MinerConfig struct {
-	// Threads is the number of hashing threads. 0 means one per processor
-	// that the process may use (runtime.NumCPU).
+	// Threads is the number of hashing threads. 0 means what [DefaultThreads]
+	// returns: one per physical core, or less under a container's limit.
 	Threads int
+
+	// CPUs are the processors, by the system's numbers, on which the threads
+	// may run; see [ParseCPUs]. Empty means all that the process may use.
+	// Linux only.
+	CPUs []int
+
+	// Pin binds each thread to a physical core of its own, chosen in the order
+	// of [Cores] among CPUs, and to one processor of a core that several
+	// threads share. It keeps the system from putting two threads on one core
+	// while another is idle; on a machine that does other work, too, it also
+	// keeps a thread from moving out of that work's way. Linux only.
+	Pin bool
 
 	// NewEngine makes the engine of each thread; it is called Threads times by
 	// NewMiner. nil means the [Fastest] kernel.
@@ -129,7 +141,9 @@ type Miner struct {
 }
 
 // NewMiner starts the threads of a miner, after checking every engine with
-// [Check]. The caller must Close it.
+// [Check]. The caller must Close it. It fails if threads cannot be bound to
+// processors as configured: hashing elsewhere is not what was asked for. A
+// priority that cannot be lowered is only noted, in [Stats.LowerErr].
 //
 // While a miner exists, GOMAXPROCS is raised by its number of threads: a
 // hashing thread then never holds the last place on which other goroutines of
@@ -141,11 +155,9 @@ func NewMiner(config MinerConfig) (*Miner, error) {
 	if config.OnHit == nil {
 		return nil, fmt.Errorf("new miner: %w", ErrNoHitHandler)
 	}
-	if config.Threads < 0 || config.Threads > MaxThreads {
-		return nil, fmt.Errorf("new miner: %w: %d, want 1 to %d, or 0 for one per processor", ErrThreads, config.Threads, MaxThreads)
-	}
-	if config.Threads == 0 {
-		config.Threads = runtime.NumCPU()
+	places, err := config.place()
+	if err != nil {
+		return nil, fmt.Errorf("new miner: %w", err)
 	}
 	if config.Nice < 0 || config.Nice > DefaultNice {
 		return nil, fmt.Errorf("new miner: %w: %d, want 1 to %d, or 0 for %d", ErrNice, config.Nice, DefaultNice, DefaultNice)
@@ -177,16 +189,26 @@ func NewMiner(config MinerConfig) (*Miner, error) {
 			m.end()
 			return nil, fmt.Errorf("new miner: engine of thread %d: %w", i, err)
 		}
-		m.threads = append(m.threads, newThread(engine, i, config.Threads))
+		t := newThread(engine, i, config.Threads)
+		t.cpus = places[i]
+		m.threads = append(m.threads, t)
 	}
 
 	raiseProcs(config.Threads)
 	m.hits.start(config.Threads, config.OnHit, m.wake)
+	settled := make(chan error, config.Threads)
 	for _, t := range m.threads {
-		m.running.Go(func() { m.work(t) })
+		m.running.Go(func() { m.work(t, settled) })
 	}
 	if config.Next != nil {
 		m.running.Go(m.feed)
+	}
+	for range m.threads {
+		err = errors.Join(err, <-settled)
+	}
+	if err != nil {
+		_ = m.Close() // returns nil
+		return nil, fmt.Errorf("new miner: %w", err)
 	}
 	return m, nil
 }
@@ -290,6 +312,16 @@ func (m *Miner) Duty() int { return int(m.duty.Load()) }
 
 // Threads returns the number of hashing threads.
 func (m *Miner) Threads() int { return len(m.threads) }
+
+// CPUs returns for each thread the processors that it is bound to, nil for a
+// thread that may run on all of the process's.
+func (m *Miner) CPUs() [][]int {
+	cpus := make([][]int, len(m.threads))
+	for i, t := range m.threads {
+		cpus[i] = slices.Clone(t.cpus)
+	}
+	return cpus
+}
 
 // Close stops hashing, ends all threads and goroutines of the miner, hands out
 // the hits that are still waiting, gives back GOMAXPROCS, and returns when all

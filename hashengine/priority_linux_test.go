@@ -44,8 +44,8 @@ func TestOnlyHashingThreadsAreLowered(t *testing.T) {
 		m.Resume()
 		setWork(t, m, smallWork(3, 20000))
 		waitDry(m)
-		if s := m.Stats(); s.Lowered != threads || s.LowerErr != nil {
-			t.Errorf("%d of %d threads lowered: %v", s.Lowered, threads, s.LowerErr)
+		if s := m.Stats(); s.Lowered != threads || s.Nice != c.want || s.LowerErr != nil {
+			t.Errorf("%d of %d threads lowered to %d: %v", s.Lowered, threads, s.Nice, s.LowerErr)
 		}
 		if low, all := lowThreads(t, c.want); low-before != threads && before == 0 {
 			t.Errorf("%d of %d threads at nice %d, want %d", low, all, c.want, threads)
@@ -54,7 +54,7 @@ func TestOnlyHashingThreadsAreLowered(t *testing.T) {
 	}
 
 	normal := newTestMiner(t, MinerConfig{Threads: threads, OnHit: func(Hit) {}, NormalPriority: true})
-	if s := normal.Stats(); s.Lowered != 0 || s.LowerErr != nil {
+	if s := normal.Stats(); s.Lowered != 0 || s.Nice != 0 || s.LowerErr != nil {
 		t.Errorf("priority lowered against the configuration: %+v", s)
 	}
 }

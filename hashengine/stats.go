@@ -25,8 +25,12 @@ type Stats struct {
 	Dry bool
 	// Err is why, if Next failed or an engine refused work; nil otherwise.
 	Err error
-	// Lowered is the number of threads that run at lowered priority.
-	Lowered int
+	// Bound is the number of threads that are bound to processors, all or
+	// none; [Miner.CPUs] tells to which.
+	Bound int
+	// Lowered is the number of threads that run at lowered priority, and Nice
+	// the nice value that they have, 0 without any.
+	Lowered, Nice int
 	// LowerErr is why the others do not: errors.ErrUnsupported on systems
 	// where threads have no priority of their own, or the system's refusal.
 	// They hash all the same, at normal priority.
@@ -47,7 +51,13 @@ func (m *Miner) Stats() Stats {
 		LowerErr: m.lowerErr,
 	}
 	m.mu.Unlock()
+	if s.Lowered > 0 {
+		s.Nice = m.config.Nice
+	}
 	for _, t := range m.threads {
+		if t.cpus != nil {
+			s.Bound++
+		}
 		s.Hashes += t.hashes.Load()
 		s.Hits += t.found.Load()
 		s.Faults += t.faults.Load()

@@ -20,6 +20,7 @@ type thread struct {
 	pace   pace
 	timer  *time.Timer
 	signal chan struct{} // capacity 1; others write
+	cpus   []int         // that it is bound to; nil: not bound. Never changes
 
 	seen       uint64 // epoch that the thread has taken note of
 	active     bool   // counted in Miner.active; under Miner.mu
@@ -57,26 +58,40 @@ func (t *thread) wake() {
 	}
 }
 
-// work is the life of a hashing thread.
-func (m *Miner) work(t *thread) {
-	// Never unlocked: the operating system thread ends with the goroutine,
-	// and its lowered priority with it. The system would not let it be raised
-	// again, so it must not go back to the runtime's pool.
+// work is the life of a hashing thread. It tells settled whether the thread is
+// where it belongs.
+func (m *Miner) work(t *thread, settled chan<- error) {
+	// Never unlocked: the operating system thread ends with the goroutine, and
+	// with it its binding and its lowered priority. The system would not let
+	// that be raised again, so it must not go back to the runtime's pool. The
+	// runtime never starts a thread from a locked one, so none inherits them.
 	runtime.LockOSThread()
-	if !m.config.NormalPriority {
-		err := lowerThreadPriority(m.config.Nice)
-		m.mu.Lock()
-		if err == nil {
-			m.lowered++
-		} else {
-			m.lowerErr = err
-		}
-		m.mu.Unlock()
-	}
+	settled <- m.settle(t)
 	for m.await(t) {
 		m.scan(t)
 	}
 	t.timer.Stop()
+}
+
+// settle gives the calling operating system thread its place and priority.
+func (m *Miner) settle(t *thread) error {
+	if t.cpus != nil {
+		if err := bindThread(t.cpus); err != nil {
+			return err
+		}
+	}
+	if m.config.NormalPriority {
+		return nil
+	}
+	err := lowerThreadPriority(m.config.Nice)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err != nil {
+		m.lowerErr = err
+		return nil
+	}
+	m.lowered++
+	return nil
 }
 
 // await blocks until the thread has something to hash and may. It returns
