@@ -44,8 +44,7 @@ func newThread(engine Engine, i, n int) *thread {
 		signal: make(chan struct{}, 1),
 	}
 	t.timer.Stop()
-	t.pace.phase = restGrain * time.Duration(i) / time.Duration(n)
-	t.pace.owed = t.pace.phase
+	t.pace.phase = float64(i) / float64(n)
 	return t
 }
 
