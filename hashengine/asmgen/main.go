@@ -17,6 +17,10 @@ type output struct {
 
 // outputs is the explicit list of what go generate writes.
 var outputs = []output{
+	{"shani_vr5_amd64.s", printVR5},
+	{"shani_n4_amd64.s", printN4},
+	{"shani_fill_amd64.s", printFill},
+	{"shani_layout_amd64.go", printLayout},
 	{"sha2_arm64.s", printARM64},
 	{"avx512_amd64.s", printAVX512},
 }
