@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/sources/trace"
 	"github.com/ballast-energy/ballast/workers/modelled"
@@ -28,7 +29,8 @@ type demoFlags struct {
 	class         string
 	count         int
 	boot          time.Duration
-	threads       int
+	hash          hashFlags
+	worker        roles.WorkerOptions // what hash and the configuration say
 	durationLimit time.Duration
 	seed          uint64
 	btcPrice      config.Money
@@ -54,7 +56,7 @@ func (f *demoFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.class, "class", "s21", "modelled machine `class`: bitaxe-gamma, m66s-plus, s21, s21xp")
 	fl.IntVar(&f.count, "machines", 0, "modelled machines (default: as many as the headroom can feed)")
 	fl.DurationVar(&f.boot, "boot", 10*time.Second, "boot time of modelled machines; stock firmware needs 60s and more")
-	fl.IntVar(&f.threads, "threads", 1, "hashing threads of the CPU worker; 0 starts none")
+	f.hash.add(c, 1, "starts no CPU worker")
 	fl.DurationVar(&f.durationLimit, "duration", 0, "end by itself after this long (a recording ends the run, too)")
 	fl.Uint64Var(&f.seed, "seed", 1, "of generated load and modelled machines")
 	fl.Var(&f.btcPrice, "btc-price", "dollars per bitcoin, for money at a quoted rate")

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/fx"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/siteview"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/tui"
@@ -48,7 +49,8 @@ takes power down first and ends with a summary.`,
 		Example: `  ballast up
   ballast up --load gpt3_2s.csv.gz --price rt15_2024.csv.gz
   ballast up --load gpt3_2s.csv.gz --price rt15_2024.csv.gz --speed 60 --compare-unsafe
-  ballast up --no-fleet                 only workers that join`,
+  ballast up --no-fleet                 only workers that join
+  ballast up --threads 4 --pin          the CPU worker on four cores, each thread on its own`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.up(cmd.Context(), &f)
@@ -72,6 +74,9 @@ func (a *app) up(ctx context.Context, f *demoFlags) error {
 	demos, err := f.demos()
 	if err != nil {
 		return withCode(exitUsage, err)
+	}
+	if err := f.hashing(conf.Worker); err != nil {
+		return err
 	}
 	log := a.logger()
 	conf.Bus.Name = "up"
@@ -157,10 +162,21 @@ func (f *demoFlags) modules(d *demo, i int, playing *sync.WaitGroup) ([]fx.Optio
 	if d.count > 0 {
 		m = append(m, roles.Fleet(roles.FleetOptions{Site: d.site, Agent: "fleet-1", Class: d.class, Count: d.count, Meter: miningMeter, Seed: f.seed + uint64(i)}))
 	}
-	if f.threads > 0 && i == 0 {
-		m = append(m, roles.Worker(roles.WorkerOptions{Site: d.site, Agent: "cpu-1", Threads: f.threads}))
+	if f.worker.Threads > 0 && i == 0 {
+		f.worker.Site, f.worker.Agent = d.site, "cpu-1"
+		m = append(m, roles.Worker(f.worker))
 	}
 	return m, nil
+}
+
+// hashing settles how the CPU worker hashes. Its number of threads is that of
+// the flag, as a demo is not to take a whole machine, unless only the
+// configuration names one.
+func (f *demoFlags) hashing(w config.Worker) error {
+	if w.Threads == 0 {
+		w.Threads = f.hash.Threads
+	}
+	return hashingOf(f.hash.over(w), &f.worker)
 }
 
 // startApp starts within the timeout; on failure what was started is stopped

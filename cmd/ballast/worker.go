@@ -13,11 +13,14 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/tui"
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/workers/software"
 )
 
 func (a *app) workerCommand() *cobra.Command {
 	var o roles.WorkerOptions
+	var h hashFlags
 	var metrics string
 	c := &cobra.Command{
 		Use:   "worker",
@@ -25,18 +28,25 @@ func (a *app) workerCommand() *cobra.Command {
 		Long: `Joins a site as one controllable unit that really hashes SHA-256d. It announces
 itself, draws power only under a live permit, follows commands by stopping or
 throttling its threads, and publishes every share it finds. Ctrl-C hashes no
-more, publishes what is left and says goodbye.`,
+more, publishes what is left and says goodbye.
+
+Without --threads there is one thread per physical core, at the lowest priority,
+so that everything else on the machine comes first; in a container with a limit
+one less than the limit. --cpus keeps hashing to some processors, --pin keeps
+each thread on its core. All of it can be in the configuration, under worker.`,
 		Example: `  ballast worker --site demo --id rig-17 --threads 1
   ballast worker --join "$(ballast join-token --role worker --id rig-18 --site demo)"
-  ballast worker --join @rig-18.token        keeps the token out of the list of processes`,
+  ballast worker --join @rig-18.token        keeps the token out of the list of processes
+  ballast worker --site demo --id rig-17 --cpus 2-7,10 --pin      leaves processors 0 and 1 alone
+  ballast worker --site demo --id rig-17 --kernel portable --nice 10`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context(), o, metrics) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context(), o, &h, metrics) },
 	}
 	f := c.Flags()
 	f.StringVar(&o.Site, "site", "", "`site` id (a join token names it)")
 	f.StringVar(&o.Agent, "id", "", "this worker's `id` (a join token names it)")
-	f.IntVar(&o.Threads, "threads", 0, "hashing threads; 0 is one per processor")
-	f.Int64Var(&o.WattsPerThread, "watts-per-thread", 0, "power model, used where the machine does not measure itself (default 10)")
+	h.add(c, 0, "is one per physical core")
+	f.Int64Var(&h.WattsPerThread, "watts-per-thread", software.DefaultWattsPerThread, "power model, used where the machine does not measure itself")
 	f.StringVar(&o.Meter, "meter", "", "`meter` of the site that sees this machine")
 	f.StringVar(&metrics, "metrics", "", "serve Prometheus metrics on this `host:port`, path /metrics")
 	return c
@@ -54,7 +64,14 @@ func (a *app) warnUnknownSite(ctx context.Context, b *bus.Bus, site string) {
 	}
 }
 
-func (a *app) work(ctx context.Context, o roles.WorkerOptions, metrics string) error {
+func (a *app) work(ctx context.Context, o roles.WorkerOptions, h *hashFlags, metrics string) error {
+	conf, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	if err := hashingOf(h.over(conf.Worker), &o); err != nil {
+		return err
+	}
 	b, err := a.connect(ctx, firstOf(o.Agent, "worker"))
 	if err != nil {
 		return err
@@ -67,12 +84,13 @@ func (a *app) work(ctx context.Context, o roles.WorkerOptions, metrics string) e
 	}
 	a.warnUnknownSite(ctx, b, o.Site)
 	p := a.printer()
-	o.Ready = func() {
+	o.Ready = func(w *software.Worker) {
+		kernel, mhs := w.Kernel().Name, int64(w.HashesPerSecond()/1e6)
 		if p.json {
-			_ = p.value(map[string]any{"worker": o.Agent, "site": o.Site, "ready": true})
+			_ = p.value(map[string]any{"worker": o.Agent, "site": o.Site, "ready": true, "kernel": kernel, "threads": w.Threads(), "hashrate_mhs": mhs})
 			return
 		}
-		p.linef("%s joined %s; Ctrl-C leaves", o.Agent, o.Site)
+		p.linef("%s joined %s: up to %s on %s with kernel %s; Ctrl-C leaves", o.Agent, o.Site, tui.Hashrate(mhs), count(int64(w.Threads()), "thread"), kernel)
 	}
 	failure, reg := &roles.Failure{}, newRegistry()
 	options := []fx.Option{fx.NopLogger, fx.StartTimeout(startTimeout), fx.StopTimeout(stopTimeout), roles.Bus(b, failure, a.logger(), reg), roles.Worker(o)}

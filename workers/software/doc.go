@@ -9,6 +9,13 @@
 //	defer w.Close()
 //	err = w.Run(ctx) // until ctx ends
 //
+// # Hashing
+//
+// Without more said, the fastest kernel of package hashengine runs on one
+// thread per physical core, at the lowest priority. Config names another
+// kernel, the number of threads, the processors they keep to, whether each is
+// pinned to its core, and their nice value.
+//
 // # Power
 //
 // The unit's full power is Threads × WattsPerThread. A setpoint below it is

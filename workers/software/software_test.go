@@ -5,6 +5,7 @@ package software
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -87,7 +88,10 @@ func newBench(t *testing.T, cfg Config) (*unit, *shelf) {
 	if cfg.Threads == 0 {
 		cfg.Threads = 1
 	}
-	cfg = cfg.withDefaults()
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := newShelf()
 	o := agent.NewOutbox(s, 0, nil)
 	u, err := newUnit(cfg, o)
@@ -257,10 +261,10 @@ func TestEfficiencyIsLearned(t *testing.T) {
 	if asked != 0 {
 		t.Fatal("ten percent are announced")
 	}
-	u.rate = 25_000_000
+	u.rate = 5_000_000_000 // beyond any core of today
 	u.learn(time.Now(), stats)
-	// 20 W at 50 MH/s.
-	if want := int64(400_000_000); asked != 1 || u.caps.MillijoulesPerTerahash != want {
+	// 20 W at 10 GH/s.
+	if want := int64(2_000_000); asked != 1 || u.caps.MillijoulesPerTerahash != want {
 		t.Fatalf("%d mJ/TH announced %d times, want %d", u.caps.MillijoulesPerTerahash, asked, want)
 	}
 	u.learn(time.Now(), stats)
@@ -365,19 +369,73 @@ func TestStatusSaysWhetherPowerIsModelled(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	for name, cfg := range map[string]Config{
-		"threads": {Threads: -1}, "watts": {Threads: 1, WattsPerThread: -1}, "failsafe": {Threads: 1, FailsafeWatts: 11},
-		"timeout": {Threads: 1, WorkTimeout: -1}, "agent": {Threads: 1, Agent: "CPU 1"},
+	b := openBus(t)
+	for name, c := range map[string]struct {
+		cfg  Config
+		want string
+	}{
+		"threads":    {Config{Threads: -1}, "threads -1"},
+		"watts":      {Config{Threads: 1, WattsPerThread: -1}, "watts per thread -1"},
+		"failsafe":   {Config{Threads: 1, FailsafeWatts: 11}, "failsafe 11 W"},
+		"timeout":    {Config{Threads: 1, WorkTimeout: -1}, "work timeout"},
+		"agent":      {Config{Threads: 1, Agent: "CPU 1"}, "CPU 1"},
+		"kernel":     {Config{Threads: 1, Kernel: "quantum"}, "choose one of auto"},
+		"nice":       {Config{Threads: 1, Nice: 20}, "nice 20: 1 to 19"},
+		"processors": {Config{CPUs: []int{hashengine.MaxCPU}}, ""},
+		"placement":  {Config{Threads: 1, CPUs: []int{hashengine.MaxCPU}}, ""},
+		"pinned":     {Config{Threads: 4096, Pin: true}, ""},
 	} {
-		b := openBus(t)
-		if cfg.Agent == "" {
-			cfg.Agent = "cpu"
+		if c.cfg.Agent == "" {
+			c.cfg.Agent = "cpu"
 		}
-		cfg.Site = "demo"
-		if w, err := New(cfg, b); err == nil {
+		c.cfg.Site, c.cfg.EnergyCounters = "demo", "none"
+		w, err := New(c.cfg, b)
+		if err == nil {
 			w.Close()
 			t.Errorf("%s: no error", name)
+		} else if !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
+	}
+}
+
+// TestHashesAsConfigured: every kernel of this machine can be chosen, and what
+// is chosen takes effect.
+func TestHashesAsConfigured(t *testing.T) {
+	for _, k := range hashengine.Kernels() {
+		if _, err := k.New(); err != nil {
+			continue // not on this machine
+		}
+		u, s := newBench(t, Config{Kernel: k.Name, Nice: 7})
+		if u.kernel.Name != k.Name || u.calibrated <= 0 {
+			t.Errorf("kernel %s at %.0f hashes/s, want %s", u.kernel.Name, u.calibrated, k.Name)
+		}
+		if st := u.miner.Stats(); st.LowerErr == nil && st.Nice != 7 {
+			t.Errorf("nice %d, want 7", st.Nice)
+		}
+		u.Work(work("j1", "0.00001", 4))
+		set(u, u.caps.NameplateWatts)
+		s.await(t, 1)
+		set(u, 0)
+	}
+	fastest, err := hashengine.Fastest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u, _ := newBench(t, Config{}); u.kernel.Name != fastest.Name {
+		t.Errorf("kernel %s without a choice, the fastest is %s", u.kernel.Name, fastest.Name)
+	}
+	cores := hashengine.Cores()
+	pinned, err := New(Config{Site: "demo", Agent: "cpu", Threads: 1, CPUs: cores[0].CPUs, Pin: true, EnergyCounters: "none"}, openBus(t))
+	if errors.Is(err, errors.ErrUnsupported) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pinned.Close()
+	if st := pinned.Stats(); st.Bound != 1 || pinned.Threads() != 1 || pinned.Kernel().Name != fastest.Name || pinned.HashesPerSecond() <= 0 {
+		t.Errorf("%d of %d threads bound, kernel %s, %.0f hashes/s", st.Bound, pinned.Threads(), pinned.Kernel().Name, pinned.HashesPerSecond())
 	}
 }
 

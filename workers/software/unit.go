@@ -4,6 +4,7 @@ package software
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/bits"
@@ -34,11 +35,16 @@ const (
 type unit struct {
 	cfg    Config
 	outbox *agent.Outbox
+	kernel hashengine.Kernel
 	miner  *hashengine.Miner
 	meter  *energyMeter // nil when nothing is measured
 	log    *slog.Logger
 	// changed asks for a status, relearned for an announcement.
 	changed, relearned func()
+
+	// calibrated is the rate of all threads at full power, hashes per second,
+	// before anything was learned.
+	calibrated float64
 
 	// Of the agent's goroutine.
 	caps     events.Capabilities
@@ -67,10 +73,15 @@ var (
 
 func newUnit(cfg Config, outbox *agent.Outbox) (*unit, error) {
 	u := &unit{cfg: cfg, outbox: outbox, log: cfg.Logger.With("agent", cfg.Agent), changed: func() {}, relearned: func() {}}
-	perThread, err := calibrate()
+	var err error
+	if u.kernel, err = hashengine.KernelByName(cfg.Kernel); err != nil {
+		return nil, err
+	}
+	perThread, err := calibrate(u.kernel)
 	if err != nil {
 		return nil, err
 	}
+	u.calibrated = perThread * float64(cfg.Threads)
 	if cfg.EnergyCounters != "none" {
 		if u.meter, err = openEnergyMeter(cfg.EnergyCounters); err != nil {
 			u.log.Info("power is modelled, not measured", "reason", err)
@@ -79,25 +90,42 @@ func newUnit(cfg Config, outbox *agent.Outbox) (*unit, error) {
 	full := int64(cfg.Threads) * cfg.WattsPerThread
 	u.caps = events.Capabilities{
 		Class: "cpu", NameplateWatts: full, MinWatts: max(full*minDuty/1000, 1), FailsafeWatts: cfg.FailsafeWatts,
-		MillijoulesPerTerahash: millijoules(full, perThread*float64(cfg.Threads)),
+		MillijoulesPerTerahash: millijoules(full, u.calibrated),
 		FallMilliseconds:       10, Meter: cfg.Meter,
 	}
 	u.miner, err = hashengine.NewMiner(hashengine.MinerConfig{
-		Threads: cfg.Threads, OnHit: u.hit, Next: u.next, NormalPriority: cfg.NormalPriority,
+		Threads: cfg.Threads, CPUs: cfg.CPUs, Pin: cfg.Pin, NewEngine: u.kernel.New,
+		OnHit: u.hit, Next: u.next, Nice: cfg.Nice, NormalPriority: cfg.NormalPriority,
 	})
 	if err != nil {
 		return nil, err
 	}
+	u.logStart()
 	u.window = sample{at: time.Now()}
 	return u, nil
 }
 
-// calibrate measures one thread's hash rate for a tenth of a second.
-func calibrate() (perSecond float64, err error) {
-	kernel, err := hashengine.Fastest()
-	if err != nil {
-		return 0, err
+// logStart says how this unit hashes, and what could not be had.
+func (u *unit) logStart() {
+	stats := u.miner.Stats()
+	args := []any{"kernel", u.kernel.Name, "threads", u.miner.Threads(), "nice", stats.Nice, "megahashes_per_second", int64(u.calibrated / 1e6)}
+	if stats.Bound > 0 {
+		places := make([]string, 0, stats.Bound)
+		for _, cpus := range u.miner.CPUs() {
+			places = append(places, hashengine.FormatCPUs(cpus))
+		}
+		args = append(args, "processors", places)
 	}
+	u.log.Info("ready to hash", args...)
+	if err := stats.LowerErr; errors.Is(err, errors.ErrUnsupported) {
+		u.log.Info("hashing at normal priority", "reason", err)
+	} else if err != nil {
+		u.log.Warn("hashing at normal priority", "reason", err)
+	}
+}
+
+// calibrate measures one thread's hash rate for a tenth of a second.
+func calibrate(kernel hashengine.Kernel) (perSecond float64, err error) {
 	engine, err := kernel.New()
 	if err != nil {
 		return 0, fmt.Errorf("calibrate: %w", err)

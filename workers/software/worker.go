@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"time"
 
@@ -38,8 +37,19 @@ type Bus interface {
 type Config struct {
 	// Site it belongs to, and Agent, its id and that of its unit.
 	Site, Agent string
-	// Threads that hash; 0 means one per processor.
+	// Kernel that computes the hashes, by its name; empty or
+	// hashengine.AutoKernel is the fastest here.
+	Kernel string
+	// Threads that hash; 0 means hashengine.DefaultThreads: one per physical
+	// core, less under a container's limit.
 	Threads int
+	// CPUs are the processors to hash on, by the system's numbers; empty means
+	// all that the process may use. Linux only.
+	CPUs []int
+	// Pin binds each thread to a core of its own. Linux only.
+	Pin bool
+	// Nice value of the threads, 1 to 19; 0 means hashengine.DefaultNice.
+	Nice int
 	// WattsPerThread that a thread adds to the machine's draw when it hashes
 	// all the time; default DefaultWattsPerThread. W.
 	WattsPerThread int64
@@ -62,9 +72,16 @@ type Config struct {
 	Metrics *agent.Metrics
 }
 
-func (c Config) withDefaults() Config {
+func (c Config) withDefaults() (Config, error) {
+	if c.Kernel == "" {
+		c.Kernel = hashengine.AutoKernel
+	}
 	if c.Threads == 0 {
-		c.Threads = runtime.NumCPU()
+		n, err := hashengine.DefaultThreads(c.CPUs)
+		if err != nil {
+			return c, err
+		}
+		c.Threads = n
 	}
 	if c.WattsPerThread == 0 {
 		c.WattsPerThread = DefaultWattsPerThread
@@ -78,7 +95,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return c
+	return c, nil
 }
 
 func (c Config) validate() error {
@@ -91,6 +108,9 @@ func (c Config) validate() error {
 	}
 	if full := int64(c.Threads) * c.WattsPerThread; c.FailsafeWatts < 0 || c.FailsafeWatts > full {
 		errs = append(errs, fmt.Errorf("failsafe %d W: 0 to %d", c.FailsafeWatts, full))
+	}
+	if c.Nice < 0 || c.Nice > hashengine.DefaultNice {
+		errs = append(errs, fmt.Errorf("nice %d: 1 to %d", c.Nice, hashengine.DefaultNice))
 	}
 	if c.WorkTimeout < 0 {
 		errs = append(errs, fmt.Errorf("work timeout %s is negative", c.WorkTimeout))
@@ -110,12 +130,14 @@ type Worker struct {
 // New measures the hash rate for some tenths of a second and starts the hashing
 // threads, stopped. The caller must Run or Close it.
 func New(cfg Config, bus Bus) (*Worker, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.validate(); err != nil {
+	cfg, err := cfg.withDefaults()
+	if err == nil {
+		err = cfg.validate()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("software worker %q: %w", cfg.Agent, err)
 	}
 	w := &Worker{cfg: cfg, outbox: agent.NewOutbox(bus, 0, cfg.Logger)}
-	var err error
 	if w.unit, err = newUnit(cfg, w.outbox); err != nil {
 		return nil, fmt.Errorf("software worker %q: %w", cfg.Agent, err)
 	}
@@ -137,6 +159,16 @@ func (w *Worker) Ready() <-chan struct{} { return w.agent.Ready() }
 
 // Agent speaks for the worker; see there for a limit set on site.
 func (w *Worker) Agent() *agent.Agent { return w.agent }
+
+// Kernel that computes the hashes.
+func (w *Worker) Kernel() hashengine.Kernel { return w.unit.kernel }
+
+// Threads that hash.
+func (w *Worker) Threads() int { return w.unit.miner.Threads() }
+
+// HashesPerSecond of all threads at full power, as measured on one of them when
+// the worker was made.
+func (w *Worker) HashesPerSecond() float64 { return w.unit.calibrated }
 
 // Stats of the hashing threads.
 func (w *Worker) Stats() hashengine.Stats { return w.unit.miner.Stats() }

@@ -13,12 +13,16 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/hashengine"
+	"github.com/ballast-energy/ballast/workers/software"
 )
 
 // Config is the whole file.
 type Config struct {
 	// Bus to use or to run; see package events/bus.
 	Bus bus.Config `yaml:"bus"`
+	// Worker is how this machine hashes.
+	Worker Worker `yaml:"worker"`
 	// Sites that this process knows.
 	Sites []Site `yaml:"sites"`
 }
@@ -87,7 +91,10 @@ type Tariff struct {
 
 // Default is what holds for keys that are not written.
 func Default() Config {
-	return Config{Bus: bus.Config{DataDir: "data", Listen: "127.0.0.1:4222"}}
+	return Config{
+		Bus:    bus.Config{DataDir: "data", Listen: "127.0.0.1:4222"},
+		Worker: Worker{Kernel: hashengine.AutoKernel, Nice: hashengine.DefaultNice, WattsPerThread: software.DefaultWattsPerThread},
+	}
 }
 
 // defaultSite is what holds for keys of a site that are not written.
@@ -149,8 +156,13 @@ func Load(path string, environ []string) (*Config, error) {
 
 // Parse reads YAML over c; unknown keys and duplicate keys are errors.
 func Parse(b []byte, c *Config) error {
-	if err := yaml.UnmarshalWithOptions(b, c, yaml.Strict()); err != nil {
+	read := *c
+	if err := yaml.UnmarshalWithOptions(b, &read, yaml.Strict()); err != nil {
 		return fmt.Errorf("%s", yaml.FormatError(err, false, true))
+	}
+	// The library makes nothing of a file without keys, defaults included.
+	if !reflect.ValueOf(read).IsZero() {
+		*c = read
 	}
 	return nil
 }
@@ -159,8 +171,8 @@ func Parse(b []byte, c *Config) error {
 const envPrefix = "BALLAST_"
 
 // applyEnv overrides scalars outside lists: BALLAST_<PATH IN UPPER CASE>. A
-// variable below BALLAST_BUS_ that matches no key is an error, because a
-// misspelt override that does nothing is worse than none.
+// variable below BALLAST_BUS_ or BALLAST_WORKER_ that matches no key is an
+// error, because a misspelt override that does nothing is worse than none.
 func (c *Config) applyEnv(environ []string) error {
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
@@ -170,7 +182,7 @@ func (c *Config) applyEnv(environ []string) error {
 		}
 		field := fieldByPath(reflect.ValueOf(c).Elem(), strings.ToLower(rest))
 		if !field.IsValid() {
-			if !strings.HasPrefix(rest, "BUS_") {
+			if !strings.HasPrefix(rest, "BUS_") && !strings.HasPrefix(rest, "WORKER_") {
 				continue // other BALLAST_ variables belong to other parts
 			}
 			return fmt.Errorf("environment %s: the configuration has no key for it", name)
@@ -207,6 +219,9 @@ func fieldByPath(v reflect.Value, path string) reflect.Value {
 func (c *Config) Validate() error {
 	if err := c.Bus.Validate(); err != nil {
 		return fmt.Errorf("config: %w", err)
+	}
+	if err := c.Worker.Validate(); err != nil {
+		return fmt.Errorf("config: worker: %w", err)
 	}
 	seen := map[string]bool{}
 	for i := range c.Sites {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -59,6 +60,11 @@ func TestBadFilesAreRefusedWithTheLine(t *testing.T) {
 		"not yaml":           {"bus: [\n", "["},
 		"bad site":           {"sites:\n  - id: TX1\n    limit: 1MW\n", "sites[0].id"},
 		"twice":              {"sites:\n  - {id: a, limit: 1MW, meters: [{id: m, measures: ai}]}\n  - {id: a, limit: 1MW, meters: [{id: m, measures: ai}]}\n", "twice"},
+		"unknown worker key": {"worker:\n  thread: 1\n", "[2:3]"},
+		"worker threads":     {"worker:\n  threads: -1\n", "threads -1"},
+		"worker processors":  {"worker:\n  cpus: 7-2\n", "backwards"},
+		"worker nice":        {"worker:\n  nice: 20\n", "nice 20"},
+		"worker power":       {"worker:\n  watts_per_thread: 0\n", "watts_per_thread 0"},
 		"bad durability":     {"bus:\n  durability: maybe\n", "durability"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,6 +90,37 @@ func TestEnvironment(t *testing.T) {
 	}
 	if _, err := Load("", []string{"BALLAST_BUS_LISEN=x"}); err == nil {
 		t.Error("a variable for no key was accepted")
+	}
+}
+
+func TestWorker(t *testing.T) {
+	for text, want := range map[string]Worker{
+		"":                     {Kernel: "auto", Nice: 19, WattsPerThread: 10},
+		"# nothing":            {Kernel: "auto", Nice: 19, WattsPerThread: 10},
+		"worker:\n":            {Kernel: "auto", Nice: 19, WattsPerThread: 10},
+		"worker: {}":           {Kernel: "auto", Nice: 19, WattsPerThread: 10},
+		"worker: {nice: 0}":    {Kernel: "auto", WattsPerThread: 10},
+		"worker: {cpus: 3}":    {Kernel: "auto", Nice: 19, WattsPerThread: 10, CPUs: "3"},
+		"worker:\n  cpus: 2,7": {Kernel: "auto", Nice: 19, WattsPerThread: 10, CPUs: "2,7"},
+		"worker:\n  kernel: portable\n  threads: 3\n  cpus: 2-4,7\n  pin: true\n  nice: 5\n  watts_per_thread: 25": {
+			Kernel: "portable", Threads: 3, CPUs: "2-4,7", Pin: true, Nice: 5, WattsPerThread: 25,
+		},
+	} {
+		c := Default()
+		if err := Parse([]byte(text), &c); err != nil || c.Worker != want || c.Validate() != nil {
+			t.Errorf("%q: %+v, %v, want %+v", text, c.Worker, err, want)
+		}
+	}
+	c, err := Load("", []string{"BALLAST_WORKER_CPUS=2-3", "BALLAST_WORKER_PIN=true", "BALLAST_WORKER_THREADS=2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cpus, err := c.Worker.Processors()
+	if err != nil || !slices.Equal(cpus, []int{2, 3}) || !c.Worker.Pin || c.Worker.Threads != 2 {
+		t.Errorf("environment was not applied: %+v, %v", c.Worker, err)
+	}
+	if _, err := Load("", []string{"BALLAST_WORKER_THREAD=2"}); err == nil {
+		t.Error("a variable for no key of the worker was accepted")
 	}
 }
 

@@ -17,20 +17,28 @@ import (
 type WorkerOptions struct {
 	// Site it belongs to and Agent, its id.
 	Site, Agent string
-	// Threads that hash, 0 for one per processor, and WattsPerThread of its
-	// power model, 0 for the default.
+	// Kernel, Threads, CPUs, Pin, Nice and NormalPriority say how it hashes,
+	// WattsPerThread is its power model; all as in software.Config.
+	Kernel         string
 	Threads        int
+	CPUs           []int
+	Pin            bool
+	Nice           int
+	NormalPriority bool
 	WattsPerThread int64
 	// Meter that sees this machine, or empty.
 	Meter string
 	// Ready, when not nil, is called once the bus has stored its announcement.
-	Ready func()
+	Ready func(w *software.Worker)
 }
 
 // Worker is the role that really hashes on this machine's processors.
 func Worker(o WorkerOptions) fx.Option {
 	return fx.Module("worker", fx.Invoke(func(bg *background, b *bus.Bus, log *slog.Logger, reg *prometheus.Registry) error {
-		w, err := software.New(software.Config{Site: o.Site, Agent: o.Agent, Threads: o.Threads, WattsPerThread: o.WattsPerThread, Meter: o.Meter, Logger: log, Metrics: agent.NewMetrics(reg)}, b)
+		w, err := software.New(software.Config{
+			Site: o.Site, Agent: o.Agent, Kernel: o.Kernel, Threads: o.Threads, CPUs: o.CPUs, Pin: o.Pin, Nice: o.Nice,
+			NormalPriority: o.NormalPriority, WattsPerThread: o.WattsPerThread, Meter: o.Meter, Logger: log, Metrics: agent.NewMetrics(reg),
+		}, b)
 		if err != nil {
 			return err
 		}
@@ -38,7 +46,7 @@ func Worker(o WorkerOptions) fx.Option {
 		if o.Ready != nil {
 			go func() {
 				<-w.Ready()
-				o.Ready()
+				o.Ready(w)
 			}()
 		}
 		return nil
