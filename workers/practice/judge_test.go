@@ -262,7 +262,7 @@ func TestJudgeFindsBlocks(t *testing.T) {
 func TestDifficulties(t *testing.T) {
 	for d, want := range map[float64]string{
 		0.00232831: "0.00233", 0.5: "0.5", 1: "1", 12.345: "12.3", 99.96: "100", 123.4: "123", 1234567: "1230000",
-		4.656e15: "1000000000000000", 0: "0.001", math.NaN(): "0.001", math.Inf(1): "1000000000000000", 1e-9: "0.000001", -1: "0.001",
+		4.656e15: "1000000000000000", 0: "0.01", math.NaN(): "0.01", math.Inf(1): "1000000000000000", 1e-9: "0.000001", -1: "0.01",
 	} {
 		got := difficultyText(d)
 		if got != want {

@@ -134,9 +134,11 @@ func (r *roster) difficulty(m *miner, want rates) string {
 
 // Bounds of share difficulties.
 const (
-	minDifficulty     = 1e-6
-	maxDifficulty     = 1e15
-	defaultDifficulty = 0.001 // while nothing is known of an agent
+	minDifficulty = 1e-6
+	maxDifficulty = 1e15
+	// defaultDifficulty while nothing is known of an agent: a fast core finds a
+	// share a second, a server with a hundred of them no flood.
+	defaultDifficulty = 0.01
 
 	// unannouncedDifficulty of modelled work while some fleet's size is not
 	// known: a petahash per second finds a share in four seconds.

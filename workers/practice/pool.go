@@ -24,8 +24,8 @@ import (
 // Defaults of Config.
 const (
 	DefaultJobPeriod = 30 * time.Second
-	// DefaultNBits is difficulty 0.25: about a block every two minutes at
-	// 10 MH/s.
+	// DefaultNBits is difficulty 0.25: about a block every 25 seconds for a core
+	// of 45 MH/s, every six minutes for one of 3 MH/s.
 	DefaultNBits                   = "1d03fffc"
 	DefaultSharesPerSecond         = 1
 	DefaultRealSharesPerSecond     = 20
