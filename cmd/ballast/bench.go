@@ -19,19 +19,21 @@ import (
 	"github.com/ballast-energy/ballast/events/busbench"
 	"github.com/ballast-energy/ballast/handlers/dispatchbench"
 	"github.com/ballast-energy/ballast/handlers/reactor"
+	"github.com/ballast-energy/ballast/hashengine/enginebench"
 )
 
 // benchFlags of all measurements.
 type benchFlags struct {
-	messages, runs, units, rounds, readings, workers int
-	durability                                       string
+	messages, runs, units, rounds, readings, workers, stops int
+	durability                                              string
+	engine                                                  engineBenchFlags
 }
 
 func (a *app) benchCommand() *cobra.Command {
 	var f benchFlags
 	c := &cobra.Command{
-		Use:   "bench bus|latency|fold…",
-		Short: "Measure this machine: ratios against the plain client, signal to stop, fold",
+		Use:   "bench bus|latency|fold|engine…",
+		Short: "Measure this machine: ratios against the plain client, signal to stop, fold, hashing",
 		Long: `Measures on a bus of its own in a temporary directory and prints ratios and
 medians, because absolute figures of a shared machine say little:
 
@@ -39,19 +41,21 @@ medians, because absolute figures of a shared machine say little:
            client, same messages, same server, in turn; round trips while hashing
   latency  grid signal published → stored → decided → received → last of a
            thousand permit machines stopped, with readings arriving and every
-           core hashing; behind one agent, and over a connection each
+           core hashing; behind one agent, and over a connection each; and from
+           a reduction published until a hash engine on all cores has stopped
   fold     the dispatch decider over a synthetic journal of a thousand workers,
-           from decoded events and from bytes, state hash included`,
-		Example: `  ballast bench bus latency fold
+           from decoded events and from bytes, state hash included
+  engine   the hash engine, as ballast engine bench does`,
+		Example: `  ballast bench bus latency fold engine
   ballast bench latency --rounds 100 --json
   ballast bench bus --messages 100000 --runs 9`,
 		Args:      cobra.MatchAll(cobra.MinimumNArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"bus", "latency", "fold"},
+		ValidArgs: []string{"bus", "latency", "fold", "engine"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, b := range []struct {
 				name string
 				run  func(context.Context, *benchFlags, *printer) error
-			}{{"bus", a.benchBus}, {"fold", a.benchFold}, {"latency", a.benchLatency}} {
+			}{{"bus", a.benchBus}, {"fold", a.benchFold}, {"latency", a.benchLatency}, {"engine", func(ctx context.Context, f *benchFlags, p *printer) error { return a.benchEngine(ctx, &f.engine, p) }}} {
 				if !slices.Contains(args, b.name) {
 					continue
 				}
@@ -67,9 +71,11 @@ medians, because absolute figures of a shared machine say little:
 	fl.IntVar(&f.runs, "runs", 5, "bus, fold: runs, whose medians count")
 	fl.IntVar(&f.units, "units", 1000, "latency: permit machines")
 	fl.IntVar(&f.rounds, "rounds", 40, "latency: curtail signals per layout")
+	fl.IntVar(&f.stops, "stops", 1000, "latency: stops of the hash engine")
 	fl.IntVar(&f.readings, "readings", 1000, "latency: meter readings per second meanwhile")
 	fl.IntVar(&f.workers, "workers", 1000, "fold: workers of the site")
 	fl.StringVar(&f.durability, "durability", string(bus.PowerLoss), "latency: power-loss or process-crash")
+	fl.Float64Var(&f.engine.seconds, "seconds", enginebench.DefaultDuration.Seconds(), "engine: duration, about")
 	return c
 }
 
@@ -165,7 +171,7 @@ func missed(met bool) string {
 func (a *app) benchLatency(ctx context.Context, f *benchFlags, p *printer) error {
 	p.title(fmt.Sprintf("latency: curtail to 0 W published → the last of %d permit machines stopped; %s, %d readings/s, every core hashing", f.units, f.durability, f.readings))
 	for _, own := range []bool{false, true} {
-		bar := a.progress("rounds", int64(f.rounds))
+		bar := a.steps("rounds", int64(f.rounds))
 		r, err := latency.Run(ctx, latency.Config{
 			Units: f.units, OwnConnections: own, Rounds: f.rounds, ReadingsPerSecond: f.readings,
 			Durability: bus.Durability(f.durability), Deciders: roles.Deciders(false), Logger: a.logger(),
@@ -198,5 +204,37 @@ func (a *app) benchLatency(ctx context.Context, f *benchFlags, p *printer) error
 		}
 		p.linef("    %-30s %14s %14s%s", "target", p50, p99, missed(met))
 	}
+	return a.benchEngineStop(ctx, f, p)
+}
+
+// benchEngineStop measures from the bus to the hash engine.
+func (a *app) benchEngineStop(ctx context.Context, f *benchFlags, p *printer) error {
+	const target = 10 * time.Millisecond // of the 99th percentile
+	bar := a.steps("engine stops", int64(f.stops))
+	r, err := latency.RunEngine(ctx, latency.EngineConfig{
+		Rounds: f.stops, Durability: bus.Durability(f.durability), Logger: a.logger(),
+	}, func(done, _ int) { _ = bar.Set(done) })
+	_ = bar.Finish()
+	if err != nil {
+		return err
+	}
+	met := r.Stopped.P99 <= target
+	if p.json {
+		return p.value(struct {
+			Bench string `json:"bench"`
+			Met   bool   `json:"met"`
+			*latency.EngineResult
+		}{"engine-stop", met, r})
+	}
+	p.linef("  %-32s %14s %14s %14s", fmt.Sprintf("hash engine, %s on %d threads", r.Kernel, r.Threads), "p50", "p99", "max")
+	for _, step := range []struct {
+		name string
+		latency.Percentiles
+	}{{"published → heard", r.Heard}, {"published → engine stopped", r.Stopped}} {
+		p.linef("    %-30s %14s %14s %14s", step.name, roundMicros(step.P50), roundMicros(step.P99), roundMicros(step.Max))
+	}
+	p.linef("    %-30s %14s %14s%s", "target", "", target, missed(met))
 	return nil
 }
+
+func roundMicros(d time.Duration) string { return d.Round(time.Microsecond).String() }

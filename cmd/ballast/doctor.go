@@ -16,49 +16,39 @@ import (
 )
 
 func (a *app) doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	var engineOnly bool
+	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "What is wrong with the bus and its sites, and how to fix it",
-		Long: `Looks at the connection, the streams, the clocks, the disk, retention that will
+		Short: "What is wrong with the bus, its sites and this machine's hash engine, and how to fix it",
+		Long: `Looks at this machine's hash engine first, which needs no bus: every kernel has
+to pass a short self-test, and one made for this processor should be there.
+Then at the connection, the streams, the clocks, the disk, retention that will
 drop something soon, dead letters, and at each site whether ticks, meters and
-deciders are alive. Exits 4 when something is critical.`,
+deciders are alive. Exits 4 when something is critical, 5 when there is no bus;
+what was found about the engine is printed in any case.`,
 		Example: `  ballast doctor
+  ballast doctor --engine                   this machine only, no bus
   ballast doctor --server nats://bus:4222 --json | jq 'select(.level != "ok")'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := a.connect(cmd.Context(), "doctor")
-			if err != nil {
+			h := bus.Health{}
+			var err error
+			if h.Findings, err = checkEngine(cmd.Context()); err != nil {
 				return err
-			}
-			defer closeBus(b)
-			h := b.Health(cmd.Context())
-			sites, err := b.Sites(cmd.Context())
-			if err != nil {
-				return err
-			}
-			for _, site := range sites {
-				h.Findings = append(h.Findings, checkSite(cmd.Context(), b, site, time.Now())...)
-			}
-			if len(sites) == 0 {
-				h.Findings = append(h.Findings, bus.Finding{Check: "sites", Level: bus.LevelWarning, Message: "no site is configured", Remedy: "start ballast up, or ballast serve --role bus with a configuration that names sites"})
 			}
 			p := a.printer()
-			width := 0
-			for _, f := range h.Findings {
-				width = max(width, len(f.Check))
+			if err := p.findings(h.Findings); err != nil {
+				return err
 			}
-			for _, f := range h.Findings {
-				if p.json {
-					if err := p.value(f); err != nil {
-						return err
-					}
-					continue
+			if !engineOnly {
+				found, err := a.checkBus(cmd.Context())
+				if err != nil {
+					return err
 				}
-				code := map[bus.Level]string{bus.LevelOK: codeGood, bus.LevelWarning: codeWarn, bus.LevelCritical: codeBad}[f.Level]
-				p.linef("%s %-*s %s", p.paint(code, fmt.Sprintf("%-8s", f.Level)), width, f.Check, f.Message)
-				if f.Remedy != "" {
-					p.linef("%-*s → %s", 8+width, "", f.Remedy)
+				if err := p.findings(found); err != nil {
+					return err
 				}
+				h.Findings = append(h.Findings, found...)
 			}
 			if h.Worst() == bus.LevelCritical {
 				return withCode(exitDiffers, fmt.Errorf("something is critical"))
@@ -66,6 +56,51 @@ deciders are alive. Exits 4 when something is critical.`,
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&engineOnly, "engine", false, "look at this machine's hash engine only: needs no bus")
+	return c
+}
+
+// checkBus looks at the bus and its sites.
+func (a *app) checkBus(ctx context.Context) ([]bus.Finding, error) {
+	b, err := a.connect(ctx, "doctor")
+	if err != nil {
+		return nil, err
+	}
+	defer closeBus(b)
+	found := b.Health(ctx).Findings
+	sites, err := b.Sites(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, site := range sites {
+		found = append(found, checkSite(ctx, b, site, time.Now())...)
+	}
+	if len(sites) == 0 {
+		found = append(found, bus.Finding{Check: "sites", Level: bus.LevelWarning, Message: "no site is configured", Remedy: "start ballast up, or ballast serve --role bus with a configuration that names sites"})
+	}
+	return found, nil
+}
+
+// findings prints what was found, in columns.
+func (p *printer) findings(found []bus.Finding) error {
+	width := 0
+	for _, f := range found {
+		width = max(width, len(f.Check))
+	}
+	for _, f := range found {
+		if p.json {
+			if err := p.value(f); err != nil {
+				return err
+			}
+			continue
+		}
+		code := map[bus.Level]string{bus.LevelOK: codeGood, bus.LevelWarning: codeWarn, bus.LevelCritical: codeBad}[f.Level]
+		p.linef("%s %-*s %s", p.paint(code, fmt.Sprintf("%-8s", f.Level)), width, f.Check, f.Message)
+		if f.Remedy != "" {
+			p.linef("%-*s → %s", 8+width, "", f.Remedy)
+		}
+	}
+	return nil
 }
 
 // checkSite looks at the newest minute of one site's journal.

@@ -307,6 +307,8 @@ func TestJSONEverywhere(t *testing.T) {
 		{"stop", "--all", "--id", "halt"},
 		{"revenue"},
 		{"doctor"},
+		{"engine", "list"},
+		{"engine", "selftest", "--hits", "50"},
 		{"decider", "ls", "--site", "demo"},
 		{"decider", "activate", "dispatch", "--site", "demo"},
 		{"journal", "ls", "--site", "demo"},

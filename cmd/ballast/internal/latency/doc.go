@@ -2,7 +2,7 @@
 
 // Package latency measures how long a grid signal takes to stop machines: on
 // the real bus with fsync, through the real deciders, to real permit machines,
-// while readings arrive and both cores hash.
+// while readings arrive and all cores hash.
 //
 // # Usage
 //
@@ -10,7 +10,8 @@
 //
 // Each round waits until every unit runs, publishes a curtail to 0 W and takes
 // the time until it is decided, received and the last unit is stopped; then it
-// cancels the signal.
+// cancels the signal. [RunEngine] measures the shorter way from a published
+// reduction to a stopped hash engine.
 //
 // # Concurrency
 //

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -95,11 +94,7 @@ func Run(ctx context.Context, c Config, progress func(done, of int)) (*Result, e
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		_ = b.Close(ctx) // a measurement has nothing to lose
-	}()
+	defer end(b)
 	// Everything ends before the bus does.
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -226,19 +221,30 @@ func readings(ctx context.Context, b *bus.Bus, perSecond int) error {
 
 // Hash keeps threads busy with a search that practically never ends, until stop.
 func Hash(threads int) (stop func(), err error) {
+	m, err := endlessSearch(threads)
+	if err != nil {
+		return nil, err
+	}
+	m.Resume()
+	return func() { _ = m.Close() }, nil
+}
+
+// endlessSearch is a miner, not yet resumed, with the quickest kernel. The
+// caller must close it.
+func endlessSearch(threads int) (*hashengine.Miner, error) {
 	m, err := hashengine.NewMiner(hashengine.MinerConfig{Threads: threads, OnHit: func(hashengine.Hit) {}})
 	if err != nil {
 		return nil, err
 	}
 	target, err := hashengine.TargetFromDifficultyText("1000000000")
+	if err == nil {
+		err = m.SetWork(hashengine.NewWork(hashengine.Header{}, hashengine.VersionRollingMask, target))
+	}
 	if err != nil {
+		_ = m.Close() // returns nil
 		return nil, err
 	}
-	if err := m.SetWork(hashengine.NewWork(hashengine.Header{}, hashengine.VersionRollingMask, target)); err != nil {
-		return nil, err
-	}
-	m.Resume()
-	return func() { _ = m.Close() }, nil
+	return m, nil
 }
 
 func report(c Config, rounds []round) *Result {
@@ -250,9 +256,7 @@ func report(c Config, rounds []round) *Result {
 		for i, x := range rounds {
 			all[i] = get(x)
 		}
-		slices.Sort(all)
-		rank := func(p int) time.Duration { return all[min((len(all)*p+99)/100, len(all))-1] }
-		return Percentiles{P50: rank(50), P99: rank(99), Max: all[len(all)-1]}
+		return percentiles(all)
 	}
 	r.Stored = pick(func(x round) time.Duration { return x.stored })
 	r.Decided = pick(func(x round) time.Duration { return x.decided })

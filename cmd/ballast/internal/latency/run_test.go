@@ -23,3 +23,25 @@ func TestRunMeasures(t *testing.T) {
 		t.Logf("own connections %v: %+v", own, r)
 	}
 }
+
+// TestRunEngineMeasures: every round stops an engine that hashed.
+func TestRunEngineMeasures(t *testing.T) {
+	rounds := 0
+	r, err := RunEngine(t.Context(), EngineConfig{Rounds: 5, Threads: 2, Durability: bus.ProcessCrash}, func(done, of int) {
+		if rounds++; done != rounds || of != 5 {
+			t.Errorf("progress %d of %d in round %d", done, of, rounds)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Rounds != 5 || rounds != 5 || r.Threads != 2 || r.Kernel == "" {
+		t.Errorf("%d rounds seen: %+v", rounds, r)
+	}
+	if r.Heard.P50 <= 0 || r.Stopped.P50 <= r.Heard.P50 || r.Stopped.Max < r.Stopped.P99 {
+		t.Errorf("not measured: %+v", r)
+	}
+	if _, err := RunEngine(t.Context(), EngineConfig{}, nil); err == nil {
+		t.Error("no round was measured, and nobody says so")
+	}
+}
