@@ -55,9 +55,6 @@ func simdLeave(w *strings.Builder, lanes int) {
 	fmt.Fprintf(w, `	MOVW R13, (R9)
 	ORL R13, R10
 	ADDQ $2, R9
-	ADDQ $simdSlot__size, R11
-	DECQ R12
-	JNZ slot
 	ADDL $%d, AX
 	DECQ CX
 	JNZ group

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -62,6 +63,28 @@ func (c *simdCode) ternlog(table uint8, x, y, z simdOperand) simdOperand {
 // into emits an instruction whose result is no vector register.
 func (c *simdCode) into(to, name, imm string, src ...simdOperand) {
 	c.list = append(c.list, simdInstruction{op: name, imm: imm, src: src, to: to})
+}
+
+// alongside returns this code and other code mixed evenly: both have a like
+// part done at any place. What one does must not matter to the other.
+func (c *simdCode) alongside(other *simdCode) *simdCode {
+	out := *c
+	out.list = nil
+	out.values += other.values
+	k := 0
+	for i, in := range c.list {
+		out.list = append(out.list, in)
+		for ; k < (i+1)*len(other.list)/len(c.list); k++ {
+			in := other.list[k]
+			in.dst += simdValue(c.values)
+			in.src = slices.Clone(in.src)
+			for j := range in.src {
+				in.src[j].value += simdValue(c.values)
+			}
+			out.list = append(out.list, in)
+		}
+	}
+	return &out
 }
 
 // permuted returns the ternary function with its operands in another order:

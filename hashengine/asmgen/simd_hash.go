@@ -24,8 +24,9 @@ type simdALU interface {
 	majority(a, b, c, bc simdOperand) (maj, ab simdOperand)
 	// register makes sure that an operand is in a register.
 	register(x simdOperand) simdOperand
-	// word keeps a word of the schedule until it is read again.
-	word(x simdOperand, t int) simdOperand
+	// word keeps a word of the second hash's schedule and returns where it is
+	// to be read soon and where later.
+	word(x simdOperand, t int) (near, far simdOperand)
 	// constant, slot, tail and table are operands in memory: the same number in
 	// all lanes, known now or from a field of the slot or the block, and the
 	// words (round constant added) of the nonces at hand.
@@ -42,24 +43,53 @@ var (
 	simdSmall1 = [3]int{17, 19, 10}
 )
 
-// simdState is the state between two rounds.
-type simdState struct {
-	a, b, c, d, e, f, g, h simdOperand
-	bc                     simdOperand
+// simdLater is a word of the state whose code is emitted when it is asked for.
+type simdLater struct {
+	emit func() simdOperand
+	at   simdOperand
 }
 
-// simdRound emits one round. hwk is h plus the word and the constant of the
-// round. The last rounds do not need a.
-func simdRound(m simdALU, s simdState, hwk simdOperand, needA bool) simdState {
-	t := m.add(hwk, m.choice(s.e, s.f, s.g))
-	t = m.add(t, m.rotations(s.e, simdSigma1))
-	next := simdState{b: s.a, c: s.b, d: s.c, e: m.add(t, s.d), f: s.e, g: s.f, h: s.g}
-	if needA {
-		maj, ab := m.majority(s.a, s.b, s.c, s.bc)
-		next.a = m.add(t, m.add(maj, m.rotations(s.a, simdSigma0)))
-		next.bc = ab
+func simdNow(x simdOperand) *simdLater { return &simdLater{at: x} }
+
+func (l *simdLater) get() simdOperand {
+	if l.emit != nil {
+		l.at, l.emit = l.emit(), nil
 	}
+	return l.at
+}
+
+// simdState is the state between two rounds.
+type simdState struct {
+	// a to d are needed later than e to h: a becomes d, which is added to e,
+	// three rounds after it was made.
+	a, b, c, d *simdLater
+	e, f, g    simdOperand
+	// h is the one word that is only added up, so its round's constant, and its
+	// word if that is at hand, are added a round ahead. That is no work less,
+	// but it makes choice the last reader of g.
+	h  simdOperand
+	bc *simdLater
+}
+
+// simdRound emits one round, but leaves a for later. ahead adds to the next
+// round's h what can be added.
+func simdRound(m simdALU, s simdState, ahead func(h simdOperand) simdOperand) simdState {
+	next := simdState{b: s.a, c: s.b, d: s.c, f: s.e, g: s.f, h: ahead(s.g)}
+	t := m.add(s.h, m.choice(s.e, s.f, s.g))
+	t = m.add(t, m.rotations(s.e, simdSigma1))
+	next.e = m.add(t, s.d.get())
+	next.bc = new(simdLater)
+	next.a = &simdLater{emit: func() simdOperand {
+		maj, ab := m.majority(s.a.get(), s.b.get(), s.c.get(), s.bc.get())
+		*next.bc = simdLater{at: ab}
+		return m.add(t, m.add(maj, m.rotations(s.a.get(), simdSigma0)))
+	}}
 	return next
+}
+
+// settle emits the words of the state that are lag rounds old.
+func (s *simdState) settle(lag int) {
+	[...]*simdLater{s.a, s.b, s.c, s.d}[lag].get()
 }
 
 // simdWord is a word of a schedule: a number known now or an operand.
@@ -67,10 +97,11 @@ type simdWord struct {
 	known  bool
 	number uint32
 	at     simdOperand
+	far    simdOperand // where it is read from 7 rounds on
 }
 
 func simdKnown(n uint32) simdWord        { return simdWord{known: true, number: n} }
-func simdVector(at simdOperand) simdWord { return simdWord{at: at} }
+func simdVector(at simdOperand) simdWord { return simdWord{at: at, far: at} }
 func simdShr(x uint32, r [3]int) uint32 {
 	return bits.RotateLeft32(x, -r[0]) ^ bits.RotateLeft32(x, -r[1]) ^ x>>r[2]
 }
@@ -107,10 +138,15 @@ func simdSum(m simdALU, words ...simdWord) simdWord {
 	return simdVector(sum)
 }
 
+// later is the word as it is read some rounds later.
+func (w simdWord) later() simdWord {
+	w.at = w.far
+	return w
+}
+
 // simdExpand emits the word t of a schedule.
-func simdExpand(m simdALU, w *[64]simdWord, t int) {
-	w[t] = simdSum(m, simdSmall(m, w[t-15], simdSmall0), w[t-16], w[t-7], simdSmall(m, w[t-2], simdSmall1))
-	w[t].at = m.word(w[t].at, t)
+func simdExpand(m simdALU, w *[64]simdWord, t int) simdWord {
+	return simdSum(m, simdSmall(m, w[t-15].later(), simdSmall0), w[t-16].later(), w[t-7].later(), simdSmall(m, w[t-2], simdSmall1))
 }
 
 // simdFill emits the schedule of a header's second block, words 18 to 63, for
@@ -137,53 +173,58 @@ func simdFill(m simdALU, nonce simdOperand, keep func(t int, wk simdOperand)) {
 			c := simdVector(m.tail(fmt.Sprintf("c%d", t)))
 			w[t] = simdSum(m, w[t-7], c, simdSmall(m, w[t-2], simdSmall1))
 		default:
-			simdExpand(m, &w, t)
-			keep(t, m.add(w[t].at, m.constant(k[t])))
-			continue
+			w[t] = simdExpand(m, &w, t)
 		}
-		w[t].at = m.word(w[t].at, t)
 		keep(t, m.add(w[t].at, m.constant(k[t])))
 	}
 }
 
-// simdScan emits both hashes of a vector of nonces in one version slot and
-// returns the last word of the second, whose bytes turned are the top of the
-// number that is compared with a target.
-func simdScan(m simdALU, nonce simdOperand) simdOperand {
-	k, iv := roundConstants, initialState
+// simdFirst emits the first hash of a vector of nonces in one version slot and
+// returns the state behind its last round.
+func simdFirst(m simdALU, nonce simdOperand, lag int) [8]simdOperand {
+	k := roundConstants
 
-	// The state behind round 3 is the slot's, but for the nonce in a and e.
+	// The state behind round 3 is the slot's, but for the nonce in a and e. In
+	// rounds 4 to 6 h is of before the nonce: the slot has the sums.
 	s := simdState{
-		a: m.add(nonce, m.slot("behind3", 0)), e: m.add(nonce, m.slot("behind3", 4)),
-		b: m.register(m.slot("behind3", 1)), c: m.register(m.slot("behind3", 2)),
+		a: simdNow(m.add(nonce, m.slot("behind3", 0))), e: m.add(nonce, m.slot("behind3", 4)),
+		b: simdNow(m.register(m.slot("behind3", 1))), c: simdNow(m.register(m.slot("behind3", 2))),
 		f: m.register(m.slot("behind3", 5)), g: m.register(m.slot("behind3", 6)),
-		d: m.slot("behind3", 3), bc: m.slot("bc", 0),
+		d: simdNow(m.slot("behind3", 3)), h: m.slot("hk", 0), bc: simdNow(m.slot("bc", 0)),
 	}
 	for t := 4; t < 64; t++ {
-		var hwk simdOperand
-		switch {
-		case t < 7: // h comes from before the nonce: the slot has the sum
-			hwk = m.slot("hk", t-4)
-		case t < 16:
-			n := k[t]
-			if t == 15 {
-				n += 640
+		s = simdRound(m, s, func(h simdOperand) simdOperand {
+			switch t := t + 1; {
+			case t < 7:
+				return m.slot("hk", t-4)
+			case t < 15:
+				return m.add(h, m.constant(k[t]))
+			case t == 15:
+				return m.add(h, m.constant(k[t]+640))
+			case t < 18:
+				return m.add(h, m.tail(fmt.Sprintf("wk%d", t)))
+			case t < 64:
+				return m.add(h, m.table(t))
 			}
-			hwk = m.add(s.h, m.constant(n))
-		case t < 18:
-			hwk = m.add(s.h, m.tail(fmt.Sprintf("wk%d", t)))
-		default:
-			hwk = m.add(s.h, m.table(t))
-		}
-		s = simdRound(m, s, hwk, true)
+			return h
+		})
+		s.settle(lag)
 	}
 
-	// The second hash: its block is the first hash, whose words are the state
-	// plus the midstate, and the padding.
-	first := [8]simdOperand{s.a, s.b, s.c, s.d, s.e, s.f, s.g, s.h}
+	return [8]simdOperand{s.a.get(), s.b.get(), s.c.get(), s.d.get(), s.e, s.f, s.g, s.h}
+}
+
+// simdSecond emits the second hash, of the state behind the first one's last
+// round, and returns its last word, whose bytes turned are the top of the
+// number that is compared with a target.
+func simdSecond(m simdALU, first [8]simdOperand, lag int) simdOperand {
+	k, iv := roundConstants, initialState
+
+	// Its block is the first hash, that state plus the midstate, and padding.
 	var w [64]simdWord
-	for i, v := range first {
-		w[i] = simdVector(m.word(m.add(v, m.slot("mid", i)), i))
+	for i := range first {
+		w[i] = simdVector(m.add(first[i], m.slot("mid", i)))
+		w[i].at, w[i].far = m.word(w[i].at, i)
 	}
 	w[8] = simdKnown(0x80000000)
 	for t := 9; t < 15; t++ {
@@ -191,30 +232,36 @@ func simdScan(m simdALU, nonce simdOperand) simdOperand {
 	}
 	w[15] = simdKnown(256)
 
-	// Round 0 changes the initial state by a number and word 0.
-	s = simdState{
-		a: m.add(first[0], m.slot("first", 0)), e: m.add(first[0], m.slot("first", 1)),
-		b: m.register(m.constant(iv[0])), c: m.register(m.constant(iv[1])), d: m.constant(iv[2]),
-		f: m.register(m.constant(iv[4])), g: m.register(m.constant(iv[5])), bc: m.constant(iv[0] ^ iv[1]),
+	// Round 0 changes the initial state by a number and word 0. In rounds 1 to
+	// 3 h is the initial state's: the slot has the sums.
+	s := simdState{
+		a: simdNow(m.add(first[0], m.slot("first", 0))), e: m.add(first[0], m.slot("first", 1)),
+		b: simdNow(m.register(m.constant(iv[0]))), c: simdNow(m.register(m.constant(iv[1]))), d: simdNow(m.constant(iv[2])),
+		f: m.register(m.constant(iv[4])), g: m.register(m.constant(iv[5])),
+		h: m.add(first[1], m.slot("first", 2)), bc: simdNow(m.constant(iv[0] ^ iv[1])),
 	}
 	for t := 1; t < 61; t++ {
 		if t >= 16 {
-			simdExpand(m, &w, t)
+			w[t] = simdExpand(m, &w, t)
+			w[t].at, w[t].far = m.word(w[t].at, t)
 		}
-		n := k[t]
-		if t == 60 { // the last word of the hash is e plus that of the initial state
-			n += iv[7]
+		if t >= 4 && !w[t].known {
+			s.h = m.add(s.h, w[t].at)
 		}
-		var hwk simdOperand
-		switch {
-		case t < 4: // h is the initial state's: the slot has the sum
-			hwk = m.add(first[t], m.slot("first", t+1))
-		case w[t].known:
-			hwk = m.add(s.h, m.constant(n+w[t].number))
-		default:
-			hwk = m.add(m.add(s.h, m.constant(n)), w[t].at)
+		s = simdRound(m, s, func(h simdOperand) simdOperand {
+			switch t := t + 1; {
+			case t < 4:
+				return m.add(first[t], m.slot("first", t+1))
+			case t < 60:
+				return m.add(h, m.constant(k[t]+w[t].number))
+			case t == 60: // the last word of the hash is e plus that of the initial state
+				return m.add(h, m.constant(k[t]+iv[7]))
+			}
+			return h
+		})
+		if t-lag < 57 { // the last rounds need no a
+			s.settle(lag)
 		}
-		s = simdRound(m, s, hwk, t < 57)
 	}
 	return s.e
 }

@@ -26,9 +26,10 @@ type simdSlot struct {
 // simdBlock is the assembly's working memory. Its vectors lie on multiples of
 // their size, as one across two cache lines would cost two reads.
 type simdBlock struct {
-	wk     [46][16]uint32 // words 18 to 63 of the nonces at hand, constants added
-	nonces [16]uint32     // word 3 of them
-	words  [16][8]uint32  // the second hash's schedule, where registers are few
+	wk      [46][16]uint32 // words 18 to 63 of the nonces at hand, constants added
+	nonces  [16]uint32     // word 3 of them
+	words   [16][16]uint32 // the second hash's schedule
+	between [8][16]uint32
 
 	// Words 16 and 17 and what they and words 0 to 2 contribute to others.
 	w16, w17, wk16, wk17, c18, c19, c31, c32 uint32
