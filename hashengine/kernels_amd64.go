@@ -2,6 +2,11 @@
 
 package hashengine
 
-// archKernels are the kernels of this architecture, the quickest first as far
-// as one can tell without measuring.
-var archKernels = []Kernel{}
+import "github.com/ballast-energy/ballast/hashengine/internal/sha256d"
+
+// archKernels are the kernels of this architecture.
+var archKernels = []Kernel{
+	{Name: "shani_vr5", Summary: "five versions of one nonce on the SHA instructions of x86, one schedule for all", lanes: sha256d.NewSHANIVR5},
+	{Name: "shani_n4", Summary: "four nonces of one version on the SHA instructions of x86", lanes: sha256d.NewSHANIN4},
+	{Name: "avx512", Summary: "sixteen nonces in AVX-512 vectors, one schedule for all versions", lanes: sha256d.NewAVX512},
+}

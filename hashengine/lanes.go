@@ -35,6 +35,7 @@ type laneEngine struct {
 	tested bool // the whole space has been computed
 
 	tail    sha256d.Tail
+	mid     sha256d.State    // scratch: of the slot being set
 	first   sha256d.Schedule // scratch: the header's first block
 	shrink  uint             // tiles are this many halvings smaller than the kernel's
 	took    time.Duration    // by the newest tile
@@ -128,9 +129,9 @@ func (e *laneEngine) setSlot(slot int) {
 	var bytes [4]byte
 	binary.LittleEndian.PutUint32(bytes[:], version)
 	e.first[0] = binary.BigEndian.Uint32(bytes[:])
-	mid := sha256d.IV
-	mid.Compress(&e.first)
-	e.kernel.SetSlot(slot, &mid, &e.tail)
+	e.mid = sha256d.IV
+	e.mid.Compress(&e.first)
+	e.kernel.SetSlot(slot, &e.mid, &e.tail)
 }
 
 // shape returns the size of the next tile, not regarding the ends of the space.
