@@ -37,8 +37,8 @@ faults: ## Run the fault tests: the real binary, processes killed and stopped
 	$(GO) test -count=1 -run 'TestFault' -v ./cmd/ballast/...
 
 .PHONY: bench
-bench: build ## Print the benchmark ratios (bus, latency, fold)
-	$(BIN) bench bus latency fold
+bench: build ## Print the benchmark figures (bus, latency, fold, engine)
+	$(BIN) bench bus latency fold engine
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for FUZZTIME each
@@ -69,7 +69,7 @@ arm64: ## Build for arm64; run its kernel and the deciders' tests, emulated on o
 	GOARCH=arm64 $(GO) build ./...
 	GOARCH=arm64 $(GO) vet ./hashengine/...
 	@emulate=; if [ "$$($(GO) env GOHOSTARCH)" != arm64 ]; then emulate='-exec $(EMULATOR)'; fi; set -x; \
-	GOARCH=arm64 $(GO) test $$emulate ./hashengine/... ./handlers/dispatch/... ./handlers/settlement/... ./workers/permit/...
+	GOARCH=arm64 BALLAST_TEST_SHA2=1 $(GO) test $$emulate ./hashengine/... ./handlers/dispatch/... ./handlers/settlement/... ./workers/permit/...
 
 .PHONY: ci
 ci: lint race build arm64 ## What CI runs: linters, every test under the race detector, the build, arm64

@@ -6,5 +6,5 @@
 // the tools of its operators (`signal`, `stop`, `watch`, `revenue`, `journal`,
 // `doctor`). `ballast --help` lists the verbs, each with examples.
 //
-// Every verb is one file; every role is one fx module in package roles.
+// Every verb has its file, or files that begin with its name; every role is one fx module in package roles.
 package main

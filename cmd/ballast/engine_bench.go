@@ -151,15 +151,15 @@ func (p *printer) engine(r *enginebench.Report) {
 	p.linef("  * used for such work on this machine; of unit: more than 100 %% takes other instructions")
 	p.linef("")
 	e := &r.Engine
-	p.linef("  %-38s %.3f  at least %.2f%s  (%.1f of %.1f MH/s, %d jobs, %d hits)", fmt.Sprintf("engine / bare %s, %s", e.Kernel, count(int64(e.Threads), "thread")),
+	p.linef("  %-42s %.3f  at least %.2f%s  (%.1f of %.1f MH/s, %d jobs, %d hits)", fmt.Sprintf("engine / bare %s, %s", e.Kernel, count(int64(e.Threads), "thread")),
 		e.OverBare, e.Target, missed(e.Met), e.EngineRate, e.BareRate, e.Jobs, e.Hits)
-	p.linef("  %-38s %s  at most %g µs at p99%s", "stop flag → last thread ended", micros(r.Stop.Spread), r.Stop.Target, missed(r.Stop.Met))
+	p.linef("  %-42s %s  at most %g µs at p99%s", "stop flag → last thread ended", micros(r.Stop.Spread), r.Stop.Target, missed(r.Stop.Met))
 	for _, c := range []struct {
 		name string
 		enginebench.Conditions
 	}{{"world stopped by collections", r.Pauses.World}, {"neighbour late during collections", r.Pauses.Neighbour}} {
-		p.linef("  %-38s %s", c.name+", idle", micros(c.Idle))
-		p.linef("  %-38s %s", strings.Repeat(" ", len(c.name)+2)+"hashing", micros(c.Hashing))
+		p.linef("  %-42s %s", c.name+", idle", micros(c.Idle))
+		p.linef("  %-42s %s", strings.Repeat(" ", len(c.name)+2)+"hashing", micros(c.Hashing))
 	}
 }
 
