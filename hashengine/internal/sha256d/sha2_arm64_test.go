@@ -3,30 +3,52 @@
 package sha256d
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"unsafe"
+
+	"github.com/klauspost/cpuid/v2"
 )
 
 func init() {
-	kernels["arm64"] = func() Kernel {
-		k, err := NewARM64()
-		if err != nil {
-			panic(err)
-		}
-		return k
+	if k, err := NewARM64(); err == nil {
+		kernels["arm64"] = func() Kernel { k, _ = NewARM64(); return k }
+	}
+}
+
+// needSHA2 skips the test on processors without the instructions. Where they
+// are known to be there, as in make arm64, nothing may be skipped.
+func needSHA2(t testing.TB) Kernel {
+	t.Helper()
+	k, err := NewARM64()
+	switch {
+	case err == nil:
+	case os.Getenv("BALLAST_TEST_SHA2") != "":
+		t.Fatal(err)
+	default:
+		t.Skip(err)
+	}
+	return k
+}
+
+// TestSHA2Missing pretends that the processor lacks the instructions.
+func TestSHA2Missing(t *testing.T) {
+	needSHA2(t)
+	cpuid.CPU.Disable(cpuid.SHA2)
+	defer cpuid.CPU.Enable(cpuid.SHA2)
+	if k, err := NewARM64(); k != nil || !errors.Is(err, ErrNoInstructions) {
+		t.Errorf("%v, %v", k, err)
 	}
 }
 
 // newSHA2 returns the kernel with random slots that have the same tail.
 func newSHA2(t testing.TB, rnd *rand.Rand) (k Kernel, mids []State, tail Tail) {
 	t.Helper()
-	k, err := NewARM64()
-	if err != nil {
-		t.Fatal(err)
-	}
+	k = needSHA2(t)
 	tail = Tail{rnd.Uint32(), rnd.Uint32(), rnd.Uint32()}
 	mids = make([]State, k.Slots())
 	for i := range mids {
@@ -105,6 +127,7 @@ func TestSHA2KeepsSchedules(t *testing.T) {
 
 // TestSHA2Unaligned calls the assembly with memory on every word.
 func TestSHA2Unaligned(t *testing.T) {
+	needSHA2(t)
 	rnd := rand.New(rand.NewPCG(7, 8))
 	var mid State
 	for i := range mid {
