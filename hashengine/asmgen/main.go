@@ -22,7 +22,8 @@ var outputs = []output{
 	{"shani_fill_amd64.s", printFill},
 	{"shani_layout_amd64.go", printLayout},
 	{"sha2_arm64.s", printARM64},
-	{"avx512_amd64.s", printAVX512},
+	{"avx512_amd64.s", avx512.print},
+	{"avx2_amd64.s", avx2.print},
 }
 
 func main() {
@@ -33,6 +34,9 @@ func main() {
 }
 
 func run() error {
+	if len(os.Args) > 1 && os.Args[1] == "search" {
+		return search(os.Args[2:])
+	}
 	out := flag.String("out", ".", "directory that the assembly is written to")
 	flag.Parse()
 	for _, o := range outputs {

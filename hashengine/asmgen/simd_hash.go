@@ -22,11 +22,15 @@ type simdALU interface {
 	// b^c and a^b, for instruction sets that profit: the next round's b and c
 	// are this one's a and b.
 	majority(a, b, c, bc simdOperand) (maj, ab simdOperand)
+	// turned returns every word with its bytes in the other order.
+	turned(x simdOperand) simdOperand
+	// compare sets R13 to the mask of the lanes at or below the target.
+	compare(top simdOperand)
 	// register makes sure that an operand is in a register.
 	register(x simdOperand) simdOperand
-	// word keeps a word of the second hash's schedule and returns where it is
-	// to be read soon and where later.
-	word(x simdOperand, t int) (near, far simdOperand)
+	// word keeps the word t of a schedule that ends with the word last, and
+	// returns where to read it soon and where from the seventh word on.
+	word(x simdOperand, t, last int) (near, far simdOperand)
 	// constant, slot, tail and table are operands in memory: the same number in
 	// all lanes, known now or from a field of the slot or the block, and the
 	// words (round constant added) of the nonces at hand.
@@ -175,6 +179,7 @@ func simdFill(m simdALU, nonce simdOperand, keep func(t int, wk simdOperand)) {
 		default:
 			w[t] = simdExpand(m, &w, t)
 		}
+		w[t].at, w[t].far = m.word(w[t].at, t, 63)
 		keep(t, m.add(w[t].at, m.constant(k[t])))
 	}
 }
@@ -220,11 +225,12 @@ func simdFirst(m simdALU, nonce simdOperand, lag int) [8]simdOperand {
 func simdSecond(m simdALU, first [8]simdOperand, lag int) simdOperand {
 	k, iv := roundConstants, initialState
 
+	const last = 60
 	// Its block is the first hash, that state plus the midstate, and padding.
 	var w [64]simdWord
 	for i := range first {
 		w[i] = simdVector(m.add(first[i], m.slot("mid", i)))
-		w[i].at, w[i].far = m.word(w[i].at, i)
+		w[i].at, w[i].far = m.word(w[i].at, i, last)
 	}
 	w[8] = simdKnown(0x80000000)
 	for t := 9; t < 15; t++ {
@@ -240,10 +246,10 @@ func simdSecond(m simdALU, first [8]simdOperand, lag int) simdOperand {
 		f: m.register(m.constant(iv[4])), g: m.register(m.constant(iv[5])),
 		h: m.add(first[1], m.slot("first", 2)), bc: simdNow(m.constant(iv[0] ^ iv[1])),
 	}
-	for t := 1; t < 61; t++ {
+	for t := 1; t <= last; t++ {
 		if t >= 16 {
 			w[t] = simdExpand(m, &w, t)
-			w[t].at, w[t].far = m.word(w[t].at, t)
+			w[t].at, w[t].far = m.word(w[t].at, t, last)
 		}
 		if t >= 4 && !w[t].known {
 			s.h = m.add(s.h, w[t].at)
@@ -252,9 +258,9 @@ func simdSecond(m simdALU, first [8]simdOperand, lag int) simdOperand {
 			switch t := t + 1; {
 			case t < 4:
 				return m.add(first[t], m.slot("first", t+1))
-			case t < 60:
+			case t < last:
 				return m.add(h, m.constant(k[t]+w[t].number))
-			case t == 60: // the last word of the hash is e plus that of the initial state
+			case t == last: // the last word of the hash is e plus that of the initial state
 				return m.add(h, m.constant(k[t]+iv[7]))
 			}
 			return h
