@@ -139,13 +139,13 @@ func printARM64() ([]byte, error) {
 `,
 		scan.total(), scan.class["hash"], scan.class["schedule"], scan.class["vector"], scan.class["memory"], scan.class["scalar"],
 		fill.total(), fill.class["schedule"], fill.class["vector"], fill.class["memory"], fill.class["scalar"])
-	out.WriteString(`// func sha2Fill(tail *sha2Tail, groups *sha2Group, count int, nonce uint32)
-TEXT ·sha2Fill(SB), NOSPLIT, $0-28
-	MOVD tail+0(FP), R0
-	MOVD groups+8(FP), R1
-	MOVD count+16(FP), R3
-	MOVWU nonce+24(FP), R2
-	MOVD ·sha2Table(SB), R5
+	out.WriteString(`// func sha2Fill(table *sha2Constants, tail *sha2Tail, groups *sha2Group, count int, nonce uint32)
+TEXT ·sha2Fill(SB), NOSPLIT, $0-36
+	MOVD table+0(FP), R5
+	MOVD tail+8(FP), R0
+	MOVD groups+16(FP), R1
+	MOVD count+24(FP), R3
+	MOVWU nonce+32(FP), R2
 	FMOVQ sha2Tail_q0(R0), F24
 	FMOVQ sha2Constants_q1(R5), F25
 	FMOVQ sha2Constants_q3(R5), F26
@@ -162,14 +162,14 @@ fill:
 filled:
 	RET
 
-// func sha2Scan(slot *sha2Slot, groups *sha2Group, masks *uint8, count int, bound uint32) (union uint32)
-TEXT ·sha2Scan(SB), NOSPLIT, $0-44
-	MOVD slot+0(FP), R0
-	MOVD groups+8(FP), R1
-	MOVD masks+16(FP), R2
-	MOVD count+24(FP), R3
-	MOVWU bound+32(FP), R7
-	MOVD ·sha2Table(SB), R5
+// func sha2Scan(table *sha2Constants, slot *sha2Slot, groups *sha2Group, masks *uint8, count int, bound uint32) (union uint32)
+TEXT ·sha2Scan(SB), NOSPLIT, $0-52
+	MOVD table+0(FP), R5
+	MOVD slot+8(FP), R0
+	MOVD groups+16(FP), R1
+	MOVD masks+24(FP), R2
+	MOVD count+32(FP), R3
+	MOVWU bound+40(FP), R7
 	ADD $sha2Constants_padding, R5, R8
 	MOVD $0, R4
 	CBZ R3, scanned
@@ -180,7 +180,7 @@ scan:
 	scan.writeTo(&out)
 	out.WriteString(`
 scanned:
-	MOVW R4, union+40(FP)
+	MOVW R4, union+48(FP)
 	RET
 `)
 	return out.Bytes(), nil

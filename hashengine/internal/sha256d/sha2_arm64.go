@@ -62,6 +62,7 @@ func makeSHA2Table() *sha2Constants {
 		iv7:     vector{IV[7], IV[7], IV[7], IV[7]},
 		bits:    vector{1, 2, 4, 8},
 		lanes:   vector{0, 1, 2, 3},
+		zero:    vector{},
 		q1:      vector(block[4:8]),
 		q3:      vector(block[12:16]),
 	}
@@ -144,7 +145,7 @@ func (k *sha2) Scan(slot, slots int, nonce uint32, nonces int, out []Candidate) 
 		groups := (n + 3) / 4
 		k.fill(&k.tails[slot], nonce+uint32(begin), groups)
 		for s := range slots {
-			if sha2Scan(&k.slots[slot+s], &k.groups[0], &k.masks[0], groups, k.bound) == 0 {
+			if sha2Scan(sha2Table, &k.slots[slot+s], &k.groups[0], &k.masks[0], groups, k.bound) == 0 {
 				continue
 			}
 			for g, mask := range k.masks[:groups] {
@@ -171,7 +172,7 @@ func (k *sha2) fill(tail *Tail, nonce uint32, groups int) {
 	if !same {
 		k.tail, k.common = *tail, makeSHA2Tail(tail)
 	}
-	sha2Fill(&k.common, &k.groups[0], groups, nonce)
+	sha2Fill(sha2Table, &k.common, &k.groups[0], groups, nonce)
 	k.nonce, k.filled = nonce, groups
 }
 
@@ -191,11 +192,11 @@ func makeSHA2Tail(tail *Tail) sha2Tail {
 // sha2Fill computes the schedules of count groups of nonces from nonce on.
 //
 //go:noescape
-func sha2Fill(tail *sha2Tail, groups *sha2Group, count int, nonce uint32)
+func sha2Fill(table *sha2Constants, tail *sha2Tail, groups *sha2Group, count int, nonce uint32)
 
 // sha2Scan computes the double hashes of count groups of nonces. Bit i of a
 // group's mask tells whether the top word of nonce i is at or below bound. It
 // returns the union of the masks.
 //
 //go:noescape
-func sha2Scan(slot *sha2Slot, groups *sha2Group, masks *uint8, count int, bound uint32) (union uint32)
+func sha2Scan(table *sha2Constants, slot *sha2Slot, groups *sha2Group, masks *uint8, count int, bound uint32) (union uint32)

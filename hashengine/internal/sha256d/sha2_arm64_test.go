@@ -146,7 +146,7 @@ func TestSHA2Unaligned(t *testing.T) {
 		tails := make([]uint32, 16+int(unsafe.Sizeof(sha2Tail{}))/4)
 		c := (*sha2Tail)(unsafe.Pointer(&tails[shift]))
 		*slot, *c = k.slots[0], common
-		sha2Fill(c, &g[0], groups, nonce)
+		sha2Fill(sha2Table, c, &g[0], groups, nonce)
 		for i := range 4 * groups {
 			w := tail.Block(nonce + uint32(i))
 			w.Expand(16, 64)
@@ -161,7 +161,7 @@ func TestSHA2Unaligned(t *testing.T) {
 		}
 		masks := make([]uint8, groups+2)
 		const bound = 1 << 31
-		union := sha2Scan(slot, &g[0], &masks[1], groups, bound)
+		union := sha2Scan(sha2Table, slot, &g[0], &masks[1], groups, bound)
 		want, all := make([]uint8, groups+2), uint32(0)
 		for i := range 4 * groups {
 			if Top(&mid, &tail, nonce+uint32(i)) <= bound {
