@@ -76,8 +76,8 @@ import (
 // full.
 //
 // Most cores have the SHA-256 instructions on one pipe that starts one per
-// cycle. It is the bound: 81 cycles per hash with version rolling, 101 without.
-// Where it starts one every second cycle the bounds are 162 and 202. (Cores that
+// cycle. That is the bound: 81 cycles per hash with version rolling, 101 without.
+// Where all of them take two cycles the bounds are 162 and 202. (Cores that
 // run the schedule beside the rounds come down to 59.) Everything else fits
 // beside it on a second vector pipe. The rounds of one lane depend on each
 // other, but have those of three lanes to wait for: eight cycles for a latency
