@@ -28,29 +28,29 @@ type simdKernel struct {
 // print returns the assembly.
 func (k simdKernel) print() ([]byte, error) {
 	pool := new(simdPool)
-	begin := func(next string) (simdPlaces, simdALU) {
+	begin := func(slots string, crowded bool) (simdPlaces, simdALU) {
 		p := simdPlaces{
 			simdCode: &simdCode{regs: k.regs, letter: k.letter, move: k.load},
-			kernel:   k, pool: pool, next: next,
+			kernel:   k, pool: pool, slots: slots, crowded: crowded,
 		}
 		return p, k.alu(p)
 	}
 
-	fill, m := begin("")
+	fill, m := begin("", false)
 	nonce := m.turned(m.add(simdOperand{mem: "laneNumbers<>(SB)"}, m.register(fill.broadcast("simdBlock_nonces(DI)"))))
 	fill.into(fill.nonces().mem, k.load, "", nonce)
 	simdFill(m, nonce, func(t int, wk simdOperand) { fill.into(m.table(t).mem, k.load, "", wk) })
 
 	// The state between the hashes of a pair goes through memory.
-	firstHash := func(next string) *simdCode {
-		c, m := begin(next)
+	firstHash := func(crowded bool) *simdCode {
+		c, m := begin("BX", crowded)
 		for i, v := range simdFirst(m, m.register(c.nonces()), k.lag) {
 			c.into(c.between(i).mem, k.load, "", v)
 		}
 		return c.simdCode
 	}
-	secondHash := func() *simdCode {
-		c, m := begin("")
+	secondHash := func(crowded bool) *simdCode {
+		c, m := begin("R11", crowded)
 		var state [8]simdOperand
 		for i := range state {
 			state[i] = m.register(c.between(i))
@@ -63,27 +63,30 @@ func (k simdKernel) print() ([]byte, error) {
 	w.head(k)
 	w.enter(k)
 	w.code(fill.simdCode)
-	w.lines("MOVQ SI, R11", "MOVQ DX, R12")
 	if k.paired {
-		w.code(firstHash(""))
-		w.lines("DECQ R12", "JZ last", "PCALIGN $64", "")
+		w.lines("TESTQ R11, R11", "JNZ pair")
+		w.code(firstHash(false))
+		w.lines("JMP next", "PCALIGN $64", "")
 		w.label("pair")
-		w.code(secondHash().alongside(firstHash("+simdSlot__size")))
-		w.mask(k)
-		w.lines("ADDQ $simdSlot__size, R11", "DECQ R12", "JNZ pair", "")
-		w.label("last")
-		w.code(secondHash())
-		w.mask(k)
+		w.code(secondHash(true).alongside(firstHash(true)))
+		w.mask()
+		w.lines("")
+		w.label("next")
+		w.lines("MOVQ BX, R11", "ADDQ $simdSlot__size, BX", "DECQ R12", "JNZ pair")
+		w.group(k)
+		w.code(secondHash(false))
+		w.mask()
 	} else {
-		c, m := begin("")
+		c, m := begin("BX", false)
 		m.compare(m.turned(simdSecond(m, simdFirst(m, m.register(c.nonces()), k.lag), k.lag)))
 		w.lines("PCALIGN $64", "")
 		w.label("slot")
 		w.code(c.simdCode)
-		w.mask(k)
-		w.lines("ADDQ $simdSlot__size, R11", "DECQ R12", "JNZ slot")
+		w.mask()
+		w.lines("ADDQ $simdSlot__size, BX", "DECQ R12", "JNZ slot")
+		w.group(k)
 	}
-	w.leave(k)
+	w.lines("VZEROUPPER", "MOVL R10, ret+40(FP)", "RET", "")
 	w.lanes(k)
 	w.numbers(pool, k.repeat)
 	if w.err != nil {
@@ -124,8 +127,8 @@ func (w *simdText) head(k simdKernel) {
 #include "textflag.h"
 
 // DI block, SI first slot, DX slots, CX groups of nonces left, AX first nonce
-// of the group, R8 numbers, R9 next mask, R10 all masks, R11 slot, R12 slots
-// left, R13 mask.
+// of the group, R8 numbers, R9 next mask, R10 all masks, R11 slot of the second
+// hash if apart, R12 slots left, R13 mask, BX slot of the first hash.
 TEXT ·%s(SB), NOSPLIT, $0-44
 `, k.name)
 }
@@ -141,19 +144,22 @@ func (w *simdText) enter(k simdKernel) {
 		"MOVL nonce+32(FP), AX",
 		"LEAQ numbers<>(SB), R8",
 		"LEAQ simdBlock_masks(DI), R9",
-		"XORL R10, R10", "")
+		"XORL R10, R10",
+		"XORL R11, R11",
+		"MOVQ SI, BX",
+		"MOVQ DX, R12", "")
 	w.label("group")
 	w.lines("MOVL AX, simdBlock_nonces(DI)")
 }
 
 // mask writes what follows a comparison.
-func (w *simdText) mask(k simdKernel) {
+func (w *simdText) mask() {
 	w.lines("MOVW R13, (R9)", "ORL R13, R10", "ADDQ $2, R9")
 }
 
-// leave writes the end of the function.
-func (w *simdText) leave(k simdKernel) {
-	w.lines(fmt.Sprintf("ADDL $%d, AX", k.lanes), "DECQ CX", "JNZ group", "VZEROUPPER", "MOVL R10, ret+40(FP)", "RET", "")
+// group writes what follows the last first hash of a group of nonces.
+func (w *simdText) group(k simdKernel) {
+	w.lines("MOVQ SI, BX", "MOVQ DX, R12", fmt.Sprintf("ADDL $%d, AX", k.lanes), "DECQ CX", "JNZ group", "")
 }
 
 // lanes writes the vectors that make words of nonces: what is added to the
@@ -200,7 +206,9 @@ type simdPlaces struct {
 	*simdCode
 	kernel simdKernel
 	pool   *simdPool
-	next   string // what is added to the address of a slot
+	slots  string // the register that points to the slot
+	// crowded is code that shares the registers with other code.
+	crowded bool
 }
 
 // at is a place in a structure whose layout the Go compiler tells the
@@ -224,7 +232,7 @@ func (p simdPlaces) between(i int) simdOperand { return p.vector("between", i) }
 func (p simdPlaces) table(t int) simdOperand   { return p.vector("wk", t-18) }
 
 func (p simdPlaces) slot(field string, i int) simdOperand {
-	return p.broadcast(p.at("simdSlot_"+field+p.next, 4*i, "R11"))
+	return p.broadcast(p.at("simdSlot_"+field, 4*i, p.slots))
 }
 
 func (p simdPlaces) tail(field string) simdOperand {

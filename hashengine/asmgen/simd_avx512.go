@@ -45,10 +45,11 @@ func (m avx512ALU) majority(a, b, c, _ simdOperand) (maj, ab simdOperand) {
 	return m.ternlog(0xe8, a, b, c), simdOperand{}
 }
 
-// word stores the words that are read again after seven rounds or more: the
-// registers are for two hashes.
+// word stores the words that are read again after seven rounds or more if two
+// hashes share the registers. Else there are enough, and stores are not quite
+// free.
 func (m avx512ALU) word(x simdOperand, t, last int) (near, far simdOperand) {
-	if t+7 > last {
+	if !m.crowded || t+7 > last {
 		return x, x
 	}
 	far = m.vector("words", t%16)

@@ -6,8 +6,8 @@
 #include "textflag.h"
 
 // DI block, SI first slot, DX slots, CX groups of nonces left, AX first nonce
-// of the group, R8 numbers, R9 next mask, R10 all masks, R11 slot, R12 slots
-// left, R13 mask.
+// of the group, R8 numbers, R9 next mask, R10 all masks, R11 slot of the second
+// hash if apart, R12 slots left, R13 mask, BX slot of the first hash.
 TEXT ·scanAVX2(SB), NOSPLIT, $0-44
 	MOVQ block+0(FP), DI
 	MOVQ first+8(FP), SI
@@ -17,6 +17,9 @@ TEXT ·scanAVX2(SB), NOSPLIT, $0-44
 	LEAQ numbers<>(SB), R8
 	LEAQ simdBlock_masks(DI), R9
 	XORL R10, R10
+	XORL R11, R11
+	MOVQ SI, BX
+	MOVQ DX, R12
 
 group:
 	MOVL AX, simdBlock_nonces(DI)
@@ -1083,24 +1086,22 @@ group:
 	VPADDD Y0, Y1, Y0
 	VPADDD 1536(R8), Y0, Y0
 	VMOVDQA Y0, (simdBlock_wk+1440)(DI)
-	MOVQ SI, R11
-	MOVQ DX, R12
 	PCALIGN $64
 
 slot:
 	VMOVDQA simdBlock_nonces(DI), Y0
-	VPBROADCASTD simdSlot_behind3(R11), Y1
+	VPBROADCASTD simdSlot_behind3(BX), Y1
 	VPADDD Y1, Y0, Y1
-	VPBROADCASTD (simdSlot_behind3+16)(R11), Y2
+	VPBROADCASTD (simdSlot_behind3+16)(BX), Y2
 	VPADDD Y2, Y0, Y0
-	VPBROADCASTD (simdSlot_behind3+4)(R11), Y2
-	VPBROADCASTD (simdSlot_behind3+8)(R11), Y3
-	VPBROADCASTD (simdSlot_behind3+20)(R11), Y4
-	VPBROADCASTD (simdSlot_behind3+24)(R11), Y5
+	VPBROADCASTD (simdSlot_behind3+4)(BX), Y2
+	VPBROADCASTD (simdSlot_behind3+8)(BX), Y3
+	VPBROADCASTD (simdSlot_behind3+20)(BX), Y4
+	VPBROADCASTD (simdSlot_behind3+24)(BX), Y5
 	VPXOR Y4, Y5, Y6
 	VPAND Y0, Y6, Y6
 	VPXOR Y5, Y6, Y5
-	VPBROADCASTD simdSlot_hk(R11), Y6
+	VPBROADCASTD simdSlot_hk(BX), Y6
 	VPADDD Y6, Y5, Y5
 	VPSRLD $6, Y0, Y6
 	VPSLLD $26, Y0, Y7
@@ -1114,10 +1115,10 @@ slot:
 	VPXOR Y7, Y8, Y7
 	VPXOR Y6, Y7, Y6
 	VPADDD Y5, Y6, Y5
-	VPBROADCASTD (simdSlot_behind3+12)(R11), Y6
+	VPBROADCASTD (simdSlot_behind3+12)(BX), Y6
 	VPADDD Y6, Y5, Y6
 	VPXOR Y1, Y2, Y7
-	VPBROADCASTD simdSlot_bc(R11), Y8
+	VPBROADCASTD simdSlot_bc(BX), Y8
 	VPAND Y8, Y7, Y8
 	VPXOR Y2, Y8, Y8
 	VPSRLD $2, Y1, Y9
@@ -1136,7 +1137,7 @@ slot:
 	VPXOR Y0, Y4, Y8
 	VPAND Y6, Y8, Y8
 	VPXOR Y4, Y8, Y4
-	VPBROADCASTD (simdSlot_hk+4)(R11), Y8
+	VPBROADCASTD (simdSlot_hk+4)(BX), Y8
 	VPADDD Y8, Y4, Y4
 	VPSRLD $6, Y6, Y8
 	VPSLLD $26, Y6, Y9
@@ -1171,7 +1172,7 @@ slot:
 	VPXOR Y6, Y0, Y9
 	VPAND Y3, Y9, Y9
 	VPXOR Y0, Y9, Y0
-	VPBROADCASTD (simdSlot_hk+8)(R11), Y9
+	VPBROADCASTD (simdSlot_hk+8)(BX), Y9
 	VPADDD Y9, Y0, Y0
 	VPSRLD $6, Y3, Y9
 	VPSLLD $26, Y3, Y10
@@ -3141,41 +3142,41 @@ slot:
 	VPXOR Y9, Y10, Y9
 	VPADDD Y8, Y9, Y8
 	VPADDD Y7, Y8, Y7
-	VPBROADCASTD simdSlot_mid(R11), Y8
+	VPBROADCASTD simdSlot_mid(BX), Y8
 	VPADDD Y8, Y7, Y8
 	VMOVDQA Y8, simdBlock_words(DI)
-	VPBROADCASTD (simdSlot_mid+4)(R11), Y8
+	VPBROADCASTD (simdSlot_mid+4)(BX), Y8
 	VPADDD Y8, Y0, Y8
 	VMOVDQA Y8, (simdBlock_words+32)(DI)
-	VPBROADCASTD (simdSlot_mid+8)(R11), Y8
+	VPBROADCASTD (simdSlot_mid+8)(BX), Y8
 	VPADDD Y8, Y4, Y8
 	VMOVDQA Y8, (simdBlock_words+64)(DI)
-	VPBROADCASTD (simdSlot_mid+12)(R11), Y8
+	VPBROADCASTD (simdSlot_mid+12)(BX), Y8
 	VPADDD Y8, Y5, Y8
 	VMOVDQA Y8, (simdBlock_words+96)(DI)
-	VPBROADCASTD (simdSlot_mid+16)(R11), Y8
+	VPBROADCASTD (simdSlot_mid+16)(BX), Y8
 	VPADDD Y8, Y1, Y1
 	VMOVDQA Y1, (simdBlock_words+128)(DI)
-	VPBROADCASTD (simdSlot_mid+20)(R11), Y1
+	VPBROADCASTD (simdSlot_mid+20)(BX), Y1
 	VPADDD Y1, Y2, Y1
 	VMOVDQA Y1, (simdBlock_words+160)(DI)
-	VPBROADCASTD (simdSlot_mid+24)(R11), Y1
+	VPBROADCASTD (simdSlot_mid+24)(BX), Y1
 	VPADDD Y1, Y3, Y1
 	VMOVDQA Y1, (simdBlock_words+192)(DI)
-	VPBROADCASTD (simdSlot_mid+28)(R11), Y1
+	VPBROADCASTD (simdSlot_mid+28)(BX), Y1
 	VPADDD Y1, Y6, Y1
 	VMOVDQA Y1, (simdBlock_words+224)(DI)
-	VPBROADCASTD simdSlot_first(R11), Y1
+	VPBROADCASTD simdSlot_first(BX), Y1
 	VPADDD Y1, Y7, Y1
-	VPBROADCASTD (simdSlot_first+4)(R11), Y2
+	VPBROADCASTD (simdSlot_first+4)(BX), Y2
 	VPADDD Y2, Y7, Y2
 	VMOVDQA 1856(R8), Y3
 	VMOVDQA 1888(R8), Y6
 	VMOVDQA 1952(R8), Y7
 	VMOVDQA 1984(R8), Y8
-	VPBROADCASTD (simdSlot_first+8)(R11), Y9
+	VPBROADCASTD (simdSlot_first+8)(BX), Y9
 	VPADDD Y9, Y0, Y0
-	VPBROADCASTD (simdSlot_first+12)(R11), Y9
+	VPBROADCASTD (simdSlot_first+12)(BX), Y9
 	VPADDD Y9, Y4, Y4
 	VPXOR Y7, Y8, Y9
 	VPAND Y2, Y9, Y9
@@ -3211,7 +3212,7 @@ slot:
 	VPXOR Y11, Y12, Y11
 	VPADDD Y10, Y11, Y10
 	VPADDD Y0, Y10, Y0
-	VPBROADCASTD (simdSlot_first+16)(R11), Y10
+	VPBROADCASTD (simdSlot_first+16)(BX), Y10
 	VPADDD Y10, Y5, Y5
 	VPXOR Y2, Y7, Y10
 	VPAND Y8, Y10, Y10
@@ -6171,12 +6172,15 @@ slot:
 	MOVW R13, (R9)
 	ORL R13, R10
 	ADDQ $2, R9
-	ADDQ $simdSlot__size, R11
+	ADDQ $simdSlot__size, BX
 	DECQ R12
 	JNZ slot
+	MOVQ SI, BX
+	MOVQ DX, R12
 	ADDL $8, AX
 	DECQ CX
 	JNZ group
+
 	VZEROUPPER
 	MOVL R10, ret+40(FP)
 	RET
