@@ -62,9 +62,11 @@ func (k *n4) Scan(_, slots int, nonce uint32, nonces int, out []Candidate) int {
 	begin := nonce &^ (n4Lanes - 1)
 	before := int(nonce - begin)
 	groups := (before + nonces + n4Lanes - 1) / n4Lanes
-	for i := range k.records[:groups] {
+	records := k.records[:groups]
+	for i := range records {
+		r := &records[i] // words that are never written are zero
 		w := bits.ReverseBytes32(begin + uint32(i*n4Lanes))
-		k.records[i] = n4Record{{1: w, 3: w}, {3: w}}
+		r[0][1], r[0][3], r[1][3] = w, w, w
 	}
 	n := 0
 	for _, f := range k.found[:scanN4(k.ctx, &k.records[0], groups+1, &k.found[0])] {

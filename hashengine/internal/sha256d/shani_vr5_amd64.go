@@ -21,9 +21,9 @@ type vr5Slot struct {
 	tail               Tail
 }
 
-// vr5 computes five versions under one nonce at a time. What the headers' second blocks
-// have in common, the message schedule, is computed once per nonce and serves
-// all slots.
+// vr5 computes five versions under one nonce at a time. What the second blocks
+// of the headers have in common, the message schedule, is computed once per
+// nonce and serves all slots.
 type vr5 struct {
 	slots   []vr5Slot
 	ctx     *vr5Context
@@ -97,9 +97,11 @@ func (k *vr5) prepare(tail *Tail, nonce uint32, nonces int) {
 	}
 	k.tail, k.nonce, k.nonces = *tail, nonce, nonces
 	k.fill.c4, k.fill.c5, k.fill.c7 = tail.linear()
-	for i := range k.records[:nonces] {
+	records := k.records[:nonces]
+	for i := range records {
+		r := &records[i][0] // words that are never written are zero
 		w := bits.ReverseBytes32(nonce + uint32(i))
-		k.records[i][0] = vector{1: w, 3: w}
+		r[1], r[3] = w, w
 	}
 	fillVR5(k.fill, &k.records[0], (nonces+fillLanes-1)/fillLanes)
 }
