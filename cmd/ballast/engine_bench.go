@@ -130,6 +130,9 @@ func (p *printer) engine(r *enginebench.Report) {
 		where = append(where, fmt.Sprintf("one SHA256RNDS2 in %.2f cycles", m.CyclesPerRounds))
 	}
 	p.title("engine: " + strings.Join(where, ", "))
+	if m.Others > 0.05 {
+		p.linef("  %s", p.paint(codeWarn, fmt.Sprintf("others kept %.1f processors busy meanwhile: only the clean figures are the machine's", m.Others)))
+	}
 	width := len("fixed version")
 	for _, k := range r.Kernels {
 		width = max(width, len(k.Kernel)+2)
@@ -151,8 +154,8 @@ func (p *printer) engine(r *enginebench.Report) {
 	p.linef("  * used for such work on this machine; of unit: more than 100 %% takes other instructions")
 	p.linef("")
 	e := &r.Engine
-	p.linef("  %-42s %.3f  at least %.2f%s  (%.1f of %.1f MH/s, %d jobs, %d hits)", fmt.Sprintf("engine / bare %s, %s", e.Kernel, count(int64(e.Threads), "thread")),
-		e.OverBare, e.Target, missed(e.Met), e.EngineRate, e.BareRate, e.Jobs, e.Hits)
+	p.linef("  %-42s %.3f  at least %.2f%s  (%.1f of %.1f MH/s, %s by processor time, %d jobs, %d hits)", fmt.Sprintf("engine / bare %s, %s", e.Kernel, count(int64(e.Threads), "thread")),
+		e.OverBare, e.Target, missed(e.Met), e.EngineRate, e.BareRate, figure("%.3f", e.OverBareCPU), e.Jobs, e.Hits)
 	p.linef("  %-42s %s  at most %g µs at p99%s", "stop flag → last thread ended", micros(r.Stop.Spread), r.Stop.Target, missed(r.Stop.Met))
 	for _, c := range []struct {
 		name string
@@ -172,16 +175,18 @@ func (p *printer) kernelLine(k *enginebench.KernelResult, width int) {
 		p.linef("  %-*s %s", width, name, p.paint(codeDim, strings.TrimPrefix(k.NotMeasured, "kernel "+k.Kernel+": ")))
 		return
 	}
-	figure := func(format string, v float64) string {
-		if v == 0 {
-			return "–"
-		}
-		return fmt.Sprintf(format, v)
-	}
 	p.linef("  %-*s %8s %10s %8s %8.2f %10.2f %8.2f %10.1f %7.2f× %6s %8s", width, name,
 		figure("%.1f", k.CleanCycles), figure("%.1f", k.SustainedCycles), figure("%.1f", k.MedianCycles),
 		k.CleanRate, k.SustainedRate, k.MedianRate, k.AllCores, k.OverStdlib,
 		figure("%.0f %%", 100*k.ShareOf60), figure("%.0f %%", 100*k.ShareOfUnit))
+}
+
+// figure writes a number, or a dash where it is not known.
+func figure(format string, v float64) string {
+	if v == 0 {
+		return "–"
+	}
+	return fmt.Sprintf(format, v)
 }
 
 // micros writes a spread for a person.

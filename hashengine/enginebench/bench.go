@@ -129,10 +129,12 @@ func newRun(cfg Config, progress Progress) (*run, error) {
 // oneCore is the part of Kernels.
 func (r *run) oneCore(ctx context.Context) (*Report, error) {
 	lanes, unable := r.lanes()
+	alone := watchOthers()
 	m, err := r.kernels(ctx, lanes)
 	if err != nil {
 		return nil, fmt.Errorf("engine bench: %w", err)
 	}
+	m.Others = alone()
 	return &Report{Machine: m, Kernels: append(r.results(lanes, &m), unable...)}, nil
 }
 
@@ -144,6 +146,7 @@ func measure(ctx context.Context, cfg Config, progress Progress) (*Report, error
 	}
 	lanes, unable := r.lanes()
 	report := &Report{}
+	alone := watchOthers()
 	if report.Machine, err = r.kernels(ctx, lanes); err != nil {
 		return nil, fmt.Errorf("engine bench: %w", err)
 	}
@@ -176,6 +179,7 @@ func measure(ctx context.Context, cfg Config, progress Progress) (*Report, error
 		}
 		r.before += step.share
 	}
+	report.Machine.Others = alone()
 	report.Kernels = append(r.results(lanes, &report.Machine), unable...)
 	r.progress("done", 1000)
 	return report, nil
@@ -196,6 +200,21 @@ func machine() Machine {
 	return Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, Processor: cpuid.CPU.BrandName,
 		Processors: runtime.NumCPU(), GoVersion: runtime.Version(),
+	}
+}
+
+// watchOthers returns what tells how many processors others have kept busy
+// since, or -1.
+func watchOthers() func() float64 {
+	before, _ := others()
+	begin := time.Now()
+	return func() float64 {
+		after, ok := others()
+		if !ok {
+			return -1
+		}
+		// Accounts of the system are coarse: a little below zero is zero.
+		return max(float64(after-before)/float64(time.Since(begin)), 0)
 	}
 }
 

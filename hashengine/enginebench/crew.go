@@ -14,21 +14,20 @@ import (
 // threads, so that what other processes take is taken from both.
 type crew struct {
 	tasks  []chan task
-	rates  []float64 // of the newest window, hashes per second
+	done   []outcome // of the newest window
 	window sync.WaitGroup
 	ended  sync.WaitGroup
 }
 
 // task is one window of one thread.
 type task struct {
-	engine hashengine.Engine
-	work   *hashengine.Work
+	loop   *loop
 	length time.Duration
 }
 
 // newCrew starts n threads. The caller must end it.
 func newCrew(n int) *crew {
-	c := &crew{rates: make([]float64, n)}
+	c := &crew{done: make([]outcome, n)}
 	for i := range n {
 		tasks := make(chan task)
 		c.tasks = append(c.tasks, tasks)
@@ -38,7 +37,7 @@ func newCrew(n int) *crew {
 			runtime.LockOSThread()
 			yieldTo(hashengine.DefaultNice)
 			for t := range tasks {
-				c.rates[i] = t.rate()
+				c.done[i] = t.do()
 				c.window.Done()
 			}
 		})
@@ -46,32 +45,52 @@ func newCrew(n int) *crew {
 	return c
 }
 
-// rate scans for the window's length and returns hashes per second.
-func (t *task) rate() float64 {
-	// The first call takes the place of the start-up that a miner's window
-	// does not contain either.
-	scan(t.engine, t.work)
-	var hashes uint64
-	begin := time.Now()
+// outcome of a window, of one thread or of all together.
+type outcome struct {
+	rate   float64 // hashes per second of wall clock
+	hashes uint64
+	cpu    time.Duration // processor time of the hashes; 0 where not known
+}
+
+// perCPU returns hashes per second of processor time, 0 where not known.
+func (o *outcome) perCPU() float64 {
+	if o.cpu <= 0 {
+		return 0
+	}
+	return float64(o.hashes) / o.cpu.Seconds()
+}
+
+// do scans for the window's length.
+func (t *task) do() outcome {
+	// As a miner before its window.
+	for begin := time.Now(); time.Since(begin) < settleTime; {
+		t.loop.scan()
+	}
+	var o outcome
+	cpu, begin := threadTime(), time.Now()
 	for {
-		hashes += scan(t.engine, t.work)
+		o.hashes += t.loop.scan()
 		if took := time.Since(begin); took >= t.length {
-			return float64(hashes) / took.Seconds()
+			o.cpu = threadTime() - cpu
+			o.rate = float64(o.hashes) / took.Seconds()
+			return o
 		}
 	}
 }
 
-// run has every thread scan with its engine, all at a time, and returns the
-// hashes per second of all together.
-func (c *crew) run(engines []hashengine.Engine, work *hashengine.Work, length time.Duration) float64 {
+// run has every thread scan with its loop, all at a time, and returns what
+// they did together.
+func (c *crew) run(loops []*loop, length time.Duration) outcome {
 	c.window.Add(len(c.tasks))
 	for i, tasks := range c.tasks {
-		tasks <- task{engines[i], work, length}
+		tasks <- task{loops[i], length}
 	}
 	c.window.Wait()
-	sum := 0.0
-	for _, r := range c.rates {
-		sum += r
+	var sum outcome
+	for _, o := range c.done {
+		sum.rate += o.rate
+		sum.hashes += o.hashes
+		sum.cpu += o.cpu
 	}
 	return sum
 }

@@ -53,8 +53,7 @@
 // # JSON
 //
 // The types of [Report] encode as JSON with snake_case names that end in their
-// unit: _ghz, _mhs (million hashes per second), _us (microseconds), _seconds,
-// cycles_per_hash; shares and ratios are numbers without one. A figure that
+// unit: _ghz, _mhs (million hashes per second), _us (microseconds), cycles_per_hash; shares and ratios are numbers without one. A figure that
 // this machine cannot give, such as cycles without a known clock, is left out.
 // The comments of the fields say what each means.
 //

@@ -14,7 +14,7 @@ import (
 const (
 	// windowTime of one side of a comparison on all threads.
 	windowTime = 100 * time.Millisecond
-	// settleTime lets a miner's threads get going before a window.
+	// settleTime lets threads get going before a window.
 	settleTime = 5 * time.Millisecond
 	// jobTime after which a miner gets the next job while it is measured:
 	// some hundred times as often as from a pool.
@@ -31,9 +31,9 @@ type engine struct {
 	*run
 	miner *hashengine.Miner
 	crew  *crew
-	bare  []hashengine.Engine // the crew's, with the miner's kernel
-	work  hashengine.Work     // theirs
-	hits  atomic.Uint64       // handed out by the miner
+	bare  []*loop         // the crew's, with the miner's kernel
+	work  hashengine.Work // theirs
+	hits  atomic.Uint64   // handed out by the miner
 }
 
 // newEngine makes them, stopped. The caller must close it.
@@ -46,7 +46,7 @@ func (r *run) newEngine() (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.bare, err = e.engines(r.Engine, &e.work); err == nil {
+	if e.bare, err = e.loops(r.Engine, e.work); err == nil {
 		err = e.miner.SetWork(e.work)
 	}
 	if err != nil {
@@ -62,15 +62,12 @@ func (e *engine) close() {
 	_ = e.miner.Close() // returns nil
 }
 
-// engines makes one per thread.
-func (e *engine) engines(k hashengine.Kernel, work *hashengine.Work) ([]hashengine.Engine, error) {
-	all := make([]hashengine.Engine, e.miner.Threads())
+// loops makes one per thread.
+func (e *engine) loops(k hashengine.Kernel, work hashengine.Work) ([]*loop, error) {
+	all := make([]*loop, e.miner.Threads())
 	for i := range all {
 		var err error
-		if all[i], err = trusted(k); err == nil {
-			err = all[i].Load(work)
-		}
-		if err != nil {
+		if all[i], err = newLoop(k, work); err != nil {
 			return nil, fmt.Errorf("engine of thread %d: %w", i, err)
 		}
 	}
@@ -79,10 +76,10 @@ func (e *engine) engines(k hashengine.Kernel, work *hashengine.Work) ([]hashengi
 
 // cores times all lanes in turn on all threads.
 func (e *engine) cores(ctx context.Context, share time.Duration, lanes []*lane) error {
-	engines := make([][]hashengine.Engine, len(lanes))
+	loops := make([][]*loop, len(lanes))
 	for i, l := range lanes {
 		var err error
-		if engines[i], err = e.engines(l.kernel, &l.work); err != nil {
+		if loops[i], err = e.loops(l.kernel, l.loop.work); err != nil {
 			return err
 		}
 	}
@@ -94,7 +91,7 @@ func (e *engine) cores(ctx context.Context, share time.Duration, lanes []*lane) 
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			l.windows = append(l.windows, e.crew.run(engines[i], &l.work, length))
+			l.windows = append(l.windows, e.crew.run(loops[i], length).rate)
 		}
 		e.step("kernels on all cores", shareCores, float64(time.Since(begin))/float64(share))
 	}
@@ -104,19 +101,28 @@ func (e *engine) cores(ctx context.Context, share time.Duration, lanes []*lane) 
 // overBare compares the miner with the crew, window by window.
 func (e *engine) overBare(ctx context.Context, share time.Duration) (EngineResult, error) {
 	res := EngineResult{Kernel: e.Engine.Name, Threads: e.miner.Threads(), Target: TargetOverBare}
-	var bare, mined, ratios []float64
+	var bare, mined, ratios, byCPU []float64
 	before := e.miner.Stats()
 	begin := time.Now()
-	last := e.crew.run(e.bare, &e.work, windowTime)
-	for res.Windows = 0; res.Windows < 3 || time.Since(begin) < share; res.Windows++ {
-		rate, jobs, err := e.window(ctx)
+	for res.Windows = 0; res.Windows < 4 || time.Since(begin) < share; res.Windows++ {
+		// Which of the two goes first alternates, so that a clock that falls
+		// through the pair favours neither.
+		bareFirst := res.Windows%2 == 0
+		var b outcome
+		if bareFirst {
+			b = e.crew.run(e.bare, windowTime)
+		}
+		m, jobs, err := e.window(ctx)
 		if err != nil {
 			return res, err
 		}
-		next := e.crew.run(e.bare, &e.work, windowTime)
-		bare, mined = append(bare, next), append(mined, rate)
-		ratios = append(ratios, rate/((last+next)/2))
-		last = next
+		if !bareFirst {
+			b = e.crew.run(e.bare, windowTime)
+		}
+		bare, mined, ratios = append(bare, b.rate), append(mined, m.rate), append(ratios, m.rate/b.rate)
+		if m.perCPU() > 0 && b.perCPU() > 0 {
+			byCPU = append(byCPU, m.perCPU()/b.perCPU())
+		}
 		res.Jobs += jobs
 		e.step("engine over bare kernel", shareEngine, float64(time.Since(begin))/float64(share))
 	}
@@ -125,14 +131,14 @@ func (e *engine) overBare(ctx context.Context, share time.Duration) (EngineResul
 	}
 	after := e.miner.Stats()
 	res.BareRate, res.EngineRate, res.OverBare = median(bare)/1e6, median(mined)/1e6, median(ratios)
+	res.OverBareCPU = median(byCPU)
 	res.Met = res.OverBare >= res.Target
 	res.Hits, res.Faults = after.Hits-before.Hits, after.Faults-before.Faults
 	return res, nil
 }
 
-// window lets the miner work at jobs with hits and returns its hashes per
-// second and the number of jobs.
-func (e *engine) window(ctx context.Context) (rate float64, jobs int, err error) {
+// window lets the miner work at jobs with hits.
+func (e *engine) window(ctx context.Context) (o outcome, jobs int, err error) {
 	job := e.work
 	job.Target = shares
 	next := func() error {
@@ -141,21 +147,23 @@ func (e *engine) window(ctx context.Context) (rate float64, jobs int, err error)
 		return e.miner.SetWork(job)
 	}
 	if err := next(); err != nil {
-		return 0, jobs, err
+		return o, jobs, err
 	}
 	e.miner.Resume()
 	defer e.miner.Stop()
 	if err := sleep(ctx, settleTime); err != nil {
-		return 0, jobs, err
+		return o, jobs, err
 	}
-	from, begin := e.miner.Stats().Hashes, time.Now()
+	from, cpu, begin := e.miner.Stats().Hashes, ownTime(), time.Now()
 	for time.Since(begin) < windowTime {
 		if err := sleep(ctx, min(jobTime, max(windowTime-time.Since(begin), 1))); err != nil {
-			return 0, jobs, err
+			return o, jobs, err
 		}
 		if err := next(); err != nil {
-			return 0, jobs, err
+			return o, jobs, err
 		}
 	}
-	return float64(e.miner.Stats().Hashes-from) / time.Since(begin).Seconds(), jobs, nil
+	o.hashes, o.cpu = e.miner.Stats().Hashes-from, ownTime()-cpu
+	o.rate = float64(o.hashes) / time.Since(begin).Seconds()
+	return o, jobs, nil
 }

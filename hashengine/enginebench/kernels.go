@@ -26,8 +26,7 @@ const (
 type lane struct {
 	kernel  hashengine.Kernel
 	rolling bool
-	engine  hashengine.Engine
-	work    hashengine.Work
+	loop    *loop
 	hashes  uint64
 	// Of every chunk: nanoseconds per hash, the calibration of the clock behind
 	// it, and, once all are known, core cycles per hash.
@@ -80,20 +79,23 @@ func (r *run) lanes() (able []*lane, unable []KernelResult) {
 }
 
 func newLane(k hashengine.Kernel, rolling bool) (*lane, error) {
-	engine, err := trusted(k)
+	l, err := newLoop(k, endless(rolling))
 	if err != nil {
 		return nil, err
 	}
-	l := &lane{kernel: k, rolling: rolling, engine: engine, work: endless(rolling)}
-	if err := engine.Load(&l.work); err != nil {
-		return nil, err
-	}
-	return l, nil
+	return &lane{kernel: k, rolling: rolling, loop: l}, nil
 }
 
-// trusted is a new engine that computes correctly: the figures of any other
+// loop is an engine without anything around it.
+type loop struct {
+	engine hashengine.Engine
+	work   hashengine.Work
+	hits   [8]hashengine.Hit // here, so that a call does not allocate
+}
+
+// newLoop makes an engine that computes correctly: the figures of any other
 // mean nothing.
-func trusted(k hashengine.Kernel) (hashengine.Engine, error) {
+func newLoop(k hashengine.Kernel, work hashengine.Work) (*loop, error) {
 	engine, err := k.New()
 	if err != nil {
 		return nil, err
@@ -101,15 +103,15 @@ func trusted(k hashengine.Kernel) (hashengine.Engine, error) {
 	if err := hashengine.Check(engine); err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", k.Name, err)
 	}
-	return engine, nil
+	l := &loop{engine: engine, work: work}
+	return l, engine.Load(&l.work)
 }
 
 // scan does one call, and begins anew at the end of the space.
-func scan(engine hashengine.Engine, work *hashengine.Work) uint64 {
-	var hits [8]hashengine.Hit
-	res := engine.Scan(hits[:])
+func (l *loop) scan() uint64 {
+	res := l.engine.Scan(l.hits[:])
 	if res.Done {
-		_ = engine.Load(work) // it took this work before
+		_ = l.engine.Load(&l.work) // it took this work before
 	}
 	return res.Hashes
 }
@@ -118,7 +120,7 @@ func scan(engine hashengine.Engine, work *hashengine.Work) uint64 {
 func (l *lane) chunk() (took time.Duration, hashes uint64) {
 	begin := time.Now()
 	for took < ChunkTime {
-		hashes += scan(l.engine, &l.work)
+		hashes += l.loop.scan()
 		took = time.Since(begin)
 	}
 	return took, hashes

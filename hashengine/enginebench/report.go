@@ -32,6 +32,10 @@ type Machine struct {
 	// Threads that the figures for all cores were taken with.
 	Threads   int    `json:"threads"`
 	GoVersion string `json:"go_version"`
+	// Others is how many processors other processes kept busy on average while
+	// this was measured. More than a few hundredths show in every figure but
+	// the clean ones; -1 where it is not known.
+	Others float64 `json:"processors_busy_with_others"`
 	// Pinned: the kernels were timed on one and the same processor.
 	Pinned bool `json:"pinned"`
 	// Clock is the median of the core's clock while kernels were timed, GHz,
@@ -93,6 +97,10 @@ type EngineResult struct {
 	OverBare float64 `json:"engine_over_bare"`
 	Target   float64 `json:"target"`
 	Met      bool    `json:"met"`
+	// OverBareCPU is the same by processor time instead of the wall clock, all
+	// of the process's for the engine: what to look at on a machine that
+	// others keep busy. It does not contain waiting.
+	OverBareCPU float64 `json:"engine_over_bare_by_cpu_time,omitempty"`
 	// Jobs given and Hits handed out meanwhile, and Faults of the kernel.
 	Jobs   int    `json:"jobs"`
 	Hits   uint64 `json:"hits"`
