@@ -5,6 +5,7 @@ package hashengine
 import (
 	"fmt"
 	"runtime"
+	"runtime/metrics"
 	"slices"
 	"testing"
 	"time"
@@ -34,8 +35,9 @@ func untilHashing(m *Miner) {
 	}
 }
 
-// BenchmarkStop times Stop, which returns after the last hash, with one
-// hashing thread on every processor and with one processor left free.
+// BenchmarkStop times Stop, from setting the flag to the last hash of the last
+// thread, with one hashing thread on every processor and with one processor
+// left free.
 func BenchmarkStop(b *testing.B) {
 	for _, threads := range []int{runtime.NumCPU(), max(1, runtime.NumCPU()-1)} {
 		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
@@ -100,6 +102,56 @@ func BenchmarkNeighbour(b *testing.B) {
 			report(b, "late", late)
 		})
 	}
+}
+
+// BenchmarkCollectorPause times how long the garbage collector stops all
+// goroutines of the process, by the runtime's account, without and with hashing
+// on every core.
+func BenchmarkCollectorPause(b *testing.B) {
+	for _, hashing := range []bool{false, true} {
+		b.Run(fmt.Sprintf("hashing=%v", hashing), func(b *testing.B) {
+			m := newTestMiner(b, MinerConfig{OnHit: func(Hit) {}})
+			setWork(b, m, hopeless())
+			if hashing {
+				m.Resume()
+				untilHashing(m)
+			}
+			before := collectorPauses()
+			for b.Loop() {
+				runtime.GC()
+			}
+			after := collectorPauses()
+			for i := range after.Counts {
+				after.Counts[i] -= before.Counts[i]
+			}
+			b.ReportMetric(1e6*quantile(after, 0.5), "p50-us-pause")
+			b.ReportMetric(1e6*quantile(after, 0.99), "p99-us-pause")
+			b.ReportMetric(1e6*quantile(after, 1), "max-us-pause")
+		})
+	}
+}
+
+// collectorPauses returns the runtime's account of the times between the
+// collector's decision to stop all goroutines and their going on.
+func collectorPauses() *metrics.Float64Histogram {
+	sample := []metrics.Sample{{Name: "/sched/pauses/total/gc:seconds"}}
+	metrics.Read(sample)
+	return sample[0].Value.Float64Histogram()
+}
+
+// quantile returns the upper end of the bucket that holds it, in seconds.
+func quantile(h *metrics.Float64Histogram, q float64) float64 {
+	var all, sum uint64
+	for _, n := range h.Counts {
+		all += n
+	}
+	for i, n := range h.Counts {
+		sum += n
+		if n > 0 && float64(sum) >= q*float64(all) {
+			return h.Buckets[i+1]
+		}
+	}
+	return 0
 }
 
 // BenchmarkDuty compares the hashes done at a duty cycle with those done at
