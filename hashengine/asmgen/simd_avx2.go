@@ -58,13 +58,18 @@ func (m avx2ALU) majority(a, b, c, bc simdOperand) (maj, ab simdOperand) {
 	return m.xor(b, m.op("VPAND", "", m.register(bc), ab)), ab
 }
 
-// word stores all words: the registers are full with the state.
+// word stores all words that are read again: the registers are full with the
+// state. Only the last two stay in one as well, from when words are computed
+// one at a time.
 func (m avx2ALU) word(x simdOperand, t, last int) (near, far simdOperand) {
 	if t+2 > last {
 		return x, x
 	}
 	far = m.vector("words", t%16)
 	m.into(far.mem, "VMOVDQA", "", x)
+	if t >= 16 {
+		return x, far
+	}
 	return far, far
 }
 

@@ -40,229 +40,65 @@ group:
 	VPBROADCASTD simdBlock_c18(DI), Y2
 	VPADDD Y2, Y1, Y1
 	VMOVDQA Y1, (simdBlock_words+64)(DI)
-	VMOVDQA (simdBlock_words+64)(DI), Y1
-	VPADDD 0(R8), Y1, Y1
-	VMOVDQA Y1, simdBlock_wk(DI)
-	VPBROADCASTD simdBlock_c19(DI), Y1
-	VPADDD Y1, Y0, Y0
+	VPADDD 0(R8), Y1, Y2
+	VMOVDQA Y2, simdBlock_wk(DI)
+	VPBROADCASTD simdBlock_c19(DI), Y2
+	VPADDD Y2, Y0, Y0
 	VMOVDQA Y0, (simdBlock_words+96)(DI)
-	VMOVDQA (simdBlock_words+96)(DI), Y0
-	VPADDD 32(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+32)(DI)
-	VMOVDQA (simdBlock_words+64)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
+	VPADDD 32(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+32)(DI)
+	VPSRLD $17, Y1, Y2
+	VPSLLD $15, Y1, Y3
 	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPADDD 64(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_words+128)(DI)
-	VMOVDQA (simdBlock_words+128)(DI), Y0
-	VPADDD 96(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+64)(DI)
-	VMOVDQA (simdBlock_words+96)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
+	VPSRLD $19, Y1, Y3
+	VPSLLD $13, Y1, Y4
+	VPXOR Y3, Y4, Y3
 	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
+	VPSRLD $10, Y1, Y1
+	VPXOR Y2, Y1, Y1
+	VPADDD 64(R8), Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+128)(DI)
+	VPADDD 96(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+64)(DI)
+	VPSRLD $17, Y0, Y2
+	VPSLLD $15, Y0, Y3
+	VPXOR Y2, Y3, Y2
+	VPSRLD $19, Y0, Y3
+	VPSLLD $13, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPXOR Y2, Y3, Y2
 	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
+	VPXOR Y2, Y0, Y0
 	VMOVDQA Y0, (simdBlock_words+160)(DI)
-	VMOVDQA (simdBlock_words+160)(DI), Y0
-	VPADDD 128(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+96)(DI)
-	VMOVDQA (simdBlock_words+128)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
+	VPADDD 128(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+96)(DI)
+	VPSRLD $17, Y1, Y2
+	VPSLLD $15, Y1, Y3
 	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPADDD 160(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_words+192)(DI)
-	VMOVDQA (simdBlock_words+192)(DI), Y0
-	VPADDD 192(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+128)(DI)
-	VMOVDQA (simdBlock_words+160)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
+	VPSRLD $19, Y1, Y3
+	VPSLLD $13, Y1, Y4
+	VPXOR Y3, Y4, Y3
 	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
+	VPSRLD $10, Y1, Y1
+	VPXOR Y2, Y1, Y1
+	VPADDD 160(R8), Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+192)(DI)
+	VPADDD 192(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+128)(DI)
+	VPSRLD $17, Y0, Y2
+	VPSLLD $15, Y0, Y3
+	VPXOR Y2, Y3, Y2
+	VPSRLD $19, Y0, Y3
+	VPSLLD $13, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPXOR Y2, Y3, Y2
 	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPBROADCASTD simdBlock_w16(DI), Y1
-	VPADDD Y1, Y0, Y0
+	VPXOR Y2, Y0, Y0
+	VPBROADCASTD simdBlock_w16(DI), Y2
+	VPADDD Y2, Y0, Y0
 	VMOVDQA Y0, (simdBlock_words+224)(DI)
-	VMOVDQA (simdBlock_words+224)(DI), Y0
-	VPADDD 224(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+160)(DI)
-	VMOVDQA (simdBlock_words+192)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPBROADCASTD simdBlock_w17(DI), Y1
-	VPADDD Y1, Y0, Y0
-	VMOVDQA Y0, (simdBlock_words+256)(DI)
-	VMOVDQA (simdBlock_words+256)(DI), Y0
-	VPADDD 256(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+192)(DI)
-	VMOVDQA (simdBlock_words+224)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPADDD (simdBlock_words+64)(DI), Y0, Y0
-	VMOVDQA Y0, (simdBlock_words+288)(DI)
-	VMOVDQA (simdBlock_words+288)(DI), Y0
-	VPADDD 288(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+224)(DI)
-	VMOVDQA (simdBlock_words+256)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPADDD (simdBlock_words+96)(DI), Y0, Y0
-	VMOVDQA Y0, (simdBlock_words+320)(DI)
-	VMOVDQA (simdBlock_words+320)(DI), Y0
-	VPADDD 320(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+256)(DI)
-	VMOVDQA (simdBlock_words+288)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPADDD (simdBlock_words+128)(DI), Y0, Y0
-	VMOVDQA Y0, (simdBlock_words+352)(DI)
-	VMOVDQA (simdBlock_words+352)(DI), Y0
-	VPADDD 352(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+288)(DI)
-	VMOVDQA (simdBlock_words+320)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPADDD (simdBlock_words+160)(DI), Y0, Y0
-	VMOVDQA Y0, (simdBlock_words+384)(DI)
-	VMOVDQA (simdBlock_words+384)(DI), Y0
-	VPADDD 384(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+320)(DI)
-	VMOVDQA (simdBlock_words+352)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPADDD (simdBlock_words+192)(DI), Y0, Y0
-	VMOVDQA Y0, (simdBlock_words+416)(DI)
-	VMOVDQA (simdBlock_words+416)(DI), Y0
-	VPADDD 416(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+352)(DI)
-	VMOVDQA (simdBlock_words+384)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPADDD (simdBlock_words+224)(DI), Y0, Y0
-	VPADDD 448(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_words+448)(DI)
-	VMOVDQA (simdBlock_words+448)(DI), Y0
-	VPADDD 480(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+384)(DI)
-	VMOVDQA (simdBlock_words+416)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPBROADCASTD simdBlock_c31(DI), Y1
-	VMOVDQA (simdBlock_words+256)(DI), Y2
-	VPADDD Y1, Y2, Y1
-	VPADDD Y1, Y0, Y0
-	VMOVDQA Y0, (simdBlock_words+480)(DI)
-	VMOVDQA (simdBlock_words+480)(DI), Y0
-	VPADDD 512(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+416)(DI)
-	VMOVDQA (simdBlock_words+448)(DI), Y0
-	VPSRLD $17, Y0, Y1
-	VPSLLD $15, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $19, Y0, Y2
-	VPSLLD $13, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $10, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VPBROADCASTD simdBlock_c32(DI), Y1
-	VMOVDQA (simdBlock_words+288)(DI), Y2
-	VPADDD Y1, Y2, Y1
-	VPADDD Y1, Y0, Y0
-	VMOVDQA Y0, simdBlock_words(DI)
-	VMOVDQA simdBlock_words(DI), Y0
-	VPADDD 544(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+448)(DI)
-	VMOVDQA (simdBlock_words+64)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+480)(DI), Y1
+	VPADDD 224(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+160)(DI)
 	VPSRLD $17, Y1, Y2
 	VPSLLD $15, Y1, Y3
 	VPXOR Y2, Y3, Y2
@@ -273,240 +109,23 @@ group:
 	VPSRLD $10, Y1, Y1
 	VPXOR Y2, Y1, Y1
 	VPBROADCASTD simdBlock_w17(DI), Y2
-	VPADDD Y2, Y0, Y0
-	VPADDD (simdBlock_words+320)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+32)(DI)
-	VMOVDQA (simdBlock_words+32)(DI), Y0
-	VPADDD 576(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+480)(DI)
-	VMOVDQA (simdBlock_words+96)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+256)(DI)
+	VPADDD 256(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+192)(DI)
+	VPSRLD $17, Y0, Y2
+	VPSLLD $15, Y0, Y3
 	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA simdBlock_words(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPSRLD $19, Y0, Y3
+	VPSLLD $13, Y0, Y4
 	VPXOR Y3, Y4, Y3
 	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
+	VPSRLD $10, Y0, Y0
+	VPXOR Y2, Y0, Y0
 	VPADDD (simdBlock_words+64)(DI), Y0, Y0
-	VPADDD (simdBlock_words+352)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+64)(DI)
-	VMOVDQA (simdBlock_words+64)(DI), Y0
-	VPADDD 608(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+512)(DI)
-	VMOVDQA (simdBlock_words+128)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+32)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
-	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+96)(DI), Y0, Y0
-	VPADDD (simdBlock_words+384)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+96)(DI)
-	VMOVDQA (simdBlock_words+96)(DI), Y0
-	VPADDD 640(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+544)(DI)
-	VMOVDQA (simdBlock_words+160)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+64)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
-	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+128)(DI), Y0, Y0
-	VPADDD (simdBlock_words+416)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+128)(DI)
-	VMOVDQA (simdBlock_words+128)(DI), Y0
-	VPADDD 672(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+576)(DI)
-	VMOVDQA (simdBlock_words+192)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+96)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
-	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+160)(DI), Y0, Y0
-	VPADDD (simdBlock_words+448)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+160)(DI)
-	VMOVDQA (simdBlock_words+160)(DI), Y0
-	VPADDD 704(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+608)(DI)
-	VMOVDQA (simdBlock_words+224)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+128)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
-	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+192)(DI), Y0, Y0
-	VPADDD (simdBlock_words+480)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+192)(DI)
-	VMOVDQA (simdBlock_words+192)(DI), Y0
-	VPADDD 736(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+640)(DI)
-	VMOVDQA (simdBlock_words+256)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+160)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
-	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+224)(DI), Y0, Y0
-	VPADDD simdBlock_words(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+224)(DI)
-	VMOVDQA (simdBlock_words+224)(DI), Y0
-	VPADDD 768(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+672)(DI)
-	VMOVDQA (simdBlock_words+288)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+192)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
-	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+256)(DI), Y0, Y0
-	VPADDD (simdBlock_words+32)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+256)(DI)
-	VMOVDQA (simdBlock_words+256)(DI), Y0
-	VPADDD 800(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+704)(DI)
-	VMOVDQA (simdBlock_words+320)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+224)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
-	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+288)(DI), Y0, Y0
-	VPADDD (simdBlock_words+64)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
 	VMOVDQA Y0, (simdBlock_words+288)(DI)
-	VMOVDQA (simdBlock_words+288)(DI), Y0
-	VPADDD 832(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+736)(DI)
-	VMOVDQA (simdBlock_words+352)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+256)(DI), Y1
+	VPADDD 288(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+224)(DI)
 	VPSRLD $17, Y1, Y2
 	VPSLLD $15, Y1, Y3
 	VPXOR Y2, Y3, Y2
@@ -514,564 +133,855 @@ group:
 	VPSLLD $13, Y1, Y4
 	VPXOR Y3, Y4, Y3
 	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+320)(DI), Y0, Y0
-	VPADDD (simdBlock_words+96)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+320)(DI)
-	VMOVDQA (simdBlock_words+320)(DI), Y0
-	VPADDD 864(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+768)(DI)
-	VMOVDQA (simdBlock_words+384)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
+	VPSRLD $10, Y1, Y3
 	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+288)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPADDD (simdBlock_words+96)(DI), Y2, Y2
+	VMOVDQA Y2, (simdBlock_words+320)(DI)
+	VPADDD 320(R8), Y2, Y3
+	VMOVDQA Y3, (simdBlock_wk+256)(DI)
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+352)(DI), Y0, Y0
-	VPADDD (simdBlock_words+128)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+352)(DI)
-	VMOVDQA (simdBlock_words+352)(DI), Y0
-	VPADDD 896(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+800)(DI)
-	VMOVDQA (simdBlock_words+416)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+320)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+384)(DI), Y0, Y0
-	VPADDD (simdBlock_words+160)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+384)(DI)
-	VMOVDQA (simdBlock_words+384)(DI), Y0
-	VPADDD 928(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+832)(DI)
-	VMOVDQA (simdBlock_words+448)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+352)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPSRLD $10, Y0, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+416)(DI), Y0, Y0
-	VPADDD (simdBlock_words+192)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+416)(DI)
-	VMOVDQA (simdBlock_words+416)(DI), Y0
-	VPADDD 960(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+864)(DI)
-	VMOVDQA (simdBlock_words+480)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+384)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPADDD (simdBlock_words+128)(DI), Y3, Y3
+	VMOVDQA Y3, (simdBlock_words+352)(DI)
+	VPADDD 352(R8), Y3, Y4
+	VMOVDQA Y4, (simdBlock_wk+288)(DI)
+	VPSRLD $17, Y2, Y4
+	VPSLLD $15, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPSRLD $19, Y2, Y5
+	VPSLLD $13, Y2, Y6
+	VPXOR Y5, Y6, Y5
+	VPXOR Y4, Y5, Y4
+	VPSRLD $10, Y2, Y2
+	VPXOR Y4, Y2, Y2
+	VPADDD (simdBlock_words+160)(DI), Y2, Y2
+	VMOVDQA Y2, (simdBlock_words+384)(DI)
+	VPADDD 384(R8), Y2, Y4
+	VMOVDQA Y4, (simdBlock_wk+320)(DI)
+	VPSRLD $17, Y3, Y4
+	VPSLLD $15, Y3, Y5
+	VPXOR Y4, Y5, Y4
+	VPSRLD $19, Y3, Y5
+	VPSLLD $13, Y3, Y6
+	VPXOR Y5, Y6, Y5
+	VPXOR Y4, Y5, Y4
+	VPSRLD $10, Y3, Y3
+	VPXOR Y4, Y3, Y3
+	VPADDD (simdBlock_words+192)(DI), Y3, Y3
+	VMOVDQA Y3, (simdBlock_words+416)(DI)
+	VPADDD 416(R8), Y3, Y4
+	VMOVDQA Y4, (simdBlock_wk+352)(DI)
+	VPSRLD $17, Y2, Y4
+	VPSLLD $15, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPSRLD $19, Y2, Y5
+	VPSLLD $13, Y2, Y6
+	VPXOR Y5, Y6, Y5
+	VPXOR Y4, Y5, Y4
+	VPSRLD $10, Y2, Y2
+	VPXOR Y4, Y2, Y2
+	VPADDD (simdBlock_words+224)(DI), Y2, Y2
+	VPADDD 448(R8), Y2, Y2
+	VMOVDQA Y2, (simdBlock_words+448)(DI)
+	VPADDD 480(R8), Y2, Y4
+	VMOVDQA Y4, (simdBlock_wk+384)(DI)
+	VPSRLD $17, Y3, Y4
+	VPSLLD $15, Y3, Y5
+	VPXOR Y4, Y5, Y4
+	VPSRLD $19, Y3, Y5
+	VPSLLD $13, Y3, Y6
+	VPXOR Y5, Y6, Y5
+	VPXOR Y4, Y5, Y4
+	VPSRLD $10, Y3, Y3
+	VPXOR Y4, Y3, Y3
+	VPBROADCASTD simdBlock_c31(DI), Y4
+	VPADDD Y4, Y1, Y1
+	VPADDD Y1, Y3, Y1
+	VMOVDQA Y1, (simdBlock_words+480)(DI)
+	VPADDD 512(R8), Y1, Y3
+	VMOVDQA Y3, (simdBlock_wk+416)(DI)
+	VPSRLD $17, Y2, Y3
+	VPSLLD $15, Y2, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+448)(DI), Y0, Y0
-	VPADDD (simdBlock_words+224)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+448)(DI)
-	VMOVDQA (simdBlock_words+448)(DI), Y0
-	VPADDD 992(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+896)(DI)
-	VMOVDQA simdBlock_words(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+416)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPSRLD $19, Y2, Y4
+	VPSLLD $13, Y2, Y5
+	VPXOR Y4, Y5, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+480)(DI), Y0, Y0
-	VPADDD (simdBlock_words+256)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+480)(DI)
-	VMOVDQA (simdBlock_words+480)(DI), Y0
-	VPADDD 1024(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+928)(DI)
-	VMOVDQA (simdBlock_words+32)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+448)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
-	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD simdBlock_words(DI), Y0, Y0
-	VPADDD (simdBlock_words+288)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
+	VPSRLD $10, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPBROADCASTD simdBlock_c32(DI), Y3
+	VPADDD Y3, Y0, Y0
+	VPADDD Y0, Y2, Y0
 	VMOVDQA Y0, simdBlock_words(DI)
-	VMOVDQA simdBlock_words(DI), Y0
-	VPADDD 1056(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+960)(DI)
-	VMOVDQA (simdBlock_words+64)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+480)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPADDD 544(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+448)(DI)
+	VMOVDQA (simdBlock_words+64)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+32)(DI), Y0, Y0
-	VPADDD (simdBlock_words+320)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+32)(DI)
-	VMOVDQA (simdBlock_words+32)(DI), Y0
-	VPADDD 1088(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+992)(DI)
-	VMOVDQA (simdBlock_words+96)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA simdBlock_words(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
 	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+64)(DI), Y0, Y0
-	VPADDD (simdBlock_words+352)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
+	VPXOR Y3, Y1, Y1
+	VPBROADCASTD simdBlock_w17(DI), Y3
+	VPADDD Y3, Y2, Y2
+	VPADDD (simdBlock_words+320)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+32)(DI)
+	VPADDD 576(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+480)(DI)
+	VMOVDQA (simdBlock_words+96)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+64)(DI), Y2, Y2
+	VPADDD (simdBlock_words+352)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
 	VMOVDQA Y0, (simdBlock_words+64)(DI)
-	VMOVDQA (simdBlock_words+64)(DI), Y0
-	VPADDD 1120(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1024)(DI)
-	VMOVDQA (simdBlock_words+128)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+32)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPADDD 608(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+512)(DI)
+	VMOVDQA (simdBlock_words+128)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+96)(DI), Y0, Y0
-	VPADDD (simdBlock_words+384)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+96)(DI)
-	VMOVDQA (simdBlock_words+96)(DI), Y0
-	VPADDD 1152(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1056)(DI)
-	VMOVDQA (simdBlock_words+160)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+64)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
 	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+128)(DI), Y0, Y0
-	VPADDD (simdBlock_words+416)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+96)(DI), Y2, Y2
+	VPADDD (simdBlock_words+384)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+96)(DI)
+	VPADDD 640(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+544)(DI)
+	VMOVDQA (simdBlock_words+160)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+128)(DI), Y2, Y2
+	VPADDD (simdBlock_words+416)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
 	VMOVDQA Y0, (simdBlock_words+128)(DI)
-	VMOVDQA (simdBlock_words+128)(DI), Y0
-	VPADDD 1184(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1088)(DI)
-	VMOVDQA (simdBlock_words+192)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+96)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPADDD 672(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+576)(DI)
+	VMOVDQA (simdBlock_words+192)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+160)(DI), Y0, Y0
-	VPADDD (simdBlock_words+448)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+160)(DI)
-	VMOVDQA (simdBlock_words+160)(DI), Y0
-	VPADDD 1216(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1120)(DI)
-	VMOVDQA (simdBlock_words+224)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+128)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
 	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+192)(DI), Y0, Y0
-	VPADDD (simdBlock_words+480)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+160)(DI), Y2, Y2
+	VPADDD (simdBlock_words+448)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+160)(DI)
+	VPADDD 704(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+608)(DI)
+	VMOVDQA (simdBlock_words+224)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+192)(DI), Y2, Y2
+	VPADDD (simdBlock_words+480)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
 	VMOVDQA Y0, (simdBlock_words+192)(DI)
-	VMOVDQA (simdBlock_words+192)(DI), Y0
-	VPADDD 1248(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1152)(DI)
-	VMOVDQA (simdBlock_words+256)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+160)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPADDD 736(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+640)(DI)
+	VMOVDQA (simdBlock_words+256)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+224)(DI), Y0, Y0
-	VPADDD simdBlock_words(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+224)(DI)
-	VMOVDQA (simdBlock_words+224)(DI), Y0
-	VPADDD 1280(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1184)(DI)
-	VMOVDQA (simdBlock_words+288)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+192)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
 	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+256)(DI), Y0, Y0
-	VPADDD (simdBlock_words+32)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+224)(DI), Y2, Y2
+	VPADDD simdBlock_words(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+224)(DI)
+	VPADDD 768(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+672)(DI)
+	VMOVDQA (simdBlock_words+288)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+256)(DI), Y2, Y2
+	VPADDD (simdBlock_words+32)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
 	VMOVDQA Y0, (simdBlock_words+256)(DI)
-	VMOVDQA (simdBlock_words+256)(DI), Y0
-	VPADDD 1312(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1216)(DI)
-	VMOVDQA (simdBlock_words+320)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+224)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPADDD 800(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+704)(DI)
+	VMOVDQA (simdBlock_words+320)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+288)(DI), Y0, Y0
-	VPADDD (simdBlock_words+64)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+288)(DI)
-	VMOVDQA (simdBlock_words+288)(DI), Y0
-	VPADDD 1344(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1248)(DI)
-	VMOVDQA (simdBlock_words+352)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+256)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
 	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+320)(DI), Y0, Y0
-	VPADDD (simdBlock_words+96)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+288)(DI), Y2, Y2
+	VPADDD (simdBlock_words+64)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+288)(DI)
+	VPADDD 832(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+736)(DI)
+	VMOVDQA (simdBlock_words+352)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+320)(DI), Y2, Y2
+	VPADDD (simdBlock_words+96)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
 	VMOVDQA Y0, (simdBlock_words+320)(DI)
-	VMOVDQA (simdBlock_words+320)(DI), Y0
-	VPADDD 1376(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1280)(DI)
-	VMOVDQA (simdBlock_words+384)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+288)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPADDD 864(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+768)(DI)
+	VMOVDQA (simdBlock_words+384)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+352)(DI), Y0, Y0
-	VPADDD (simdBlock_words+128)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+352)(DI)
-	VMOVDQA (simdBlock_words+352)(DI), Y0
-	VPADDD 1408(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1312)(DI)
-	VMOVDQA (simdBlock_words+416)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+320)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
 	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+384)(DI), Y0, Y0
-	VPADDD (simdBlock_words+160)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+352)(DI), Y2, Y2
+	VPADDD (simdBlock_words+128)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+352)(DI)
+	VPADDD 896(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+800)(DI)
+	VMOVDQA (simdBlock_words+416)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+384)(DI), Y2, Y2
+	VPADDD (simdBlock_words+160)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
 	VMOVDQA Y0, (simdBlock_words+384)(DI)
-	VMOVDQA (simdBlock_words+384)(DI), Y0
-	VPADDD 1440(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1344)(DI)
-	VMOVDQA (simdBlock_words+448)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+352)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPADDD 928(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+832)(DI)
+	VMOVDQA (simdBlock_words+448)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+416)(DI), Y0, Y0
-	VPADDD (simdBlock_words+192)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
-	VMOVDQA Y0, (simdBlock_words+416)(DI)
-	VMOVDQA (simdBlock_words+416)(DI), Y0
-	VPADDD 1472(R8), Y0, Y0
-	VMOVDQA Y0, (simdBlock_wk+1376)(DI)
-	VMOVDQA (simdBlock_words+480)(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
-	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+384)(DI), Y1
-	VPSRLD $17, Y1, Y2
-	VPSLLD $15, Y1, Y3
-	VPXOR Y2, Y3, Y2
-	VPSRLD $19, Y1, Y3
-	VPSLLD $13, Y1, Y4
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
 	VPXOR Y3, Y4, Y3
-	VPXOR Y2, Y3, Y2
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
 	VPSRLD $10, Y1, Y1
-	VPXOR Y2, Y1, Y1
-	VPADDD (simdBlock_words+448)(DI), Y0, Y0
-	VPADDD (simdBlock_words+224)(DI), Y0, Y0
-	VPADDD Y0, Y1, Y0
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+416)(DI), Y2, Y2
+	VPADDD (simdBlock_words+192)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+416)(DI)
+	VPADDD 960(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+864)(DI)
+	VMOVDQA (simdBlock_words+480)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+448)(DI), Y2, Y2
+	VPADDD (simdBlock_words+224)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
+	VMOVDQA Y0, (simdBlock_words+448)(DI)
+	VPADDD 992(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+896)(DI)
+	VMOVDQA simdBlock_words(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y1, Y1
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+480)(DI), Y2, Y2
+	VPADDD (simdBlock_words+256)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+480)(DI)
+	VPADDD 1024(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+928)(DI)
+	VMOVDQA (simdBlock_words+32)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD simdBlock_words(DI), Y2, Y2
+	VPADDD (simdBlock_words+288)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
+	VMOVDQA Y0, simdBlock_words(DI)
+	VPADDD 1056(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+960)(DI)
+	VMOVDQA (simdBlock_words+64)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y1, Y1
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+32)(DI), Y2, Y2
+	VPADDD (simdBlock_words+320)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+32)(DI)
+	VPADDD 1088(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+992)(DI)
+	VMOVDQA (simdBlock_words+96)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+64)(DI), Y2, Y2
+	VPADDD (simdBlock_words+352)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
+	VMOVDQA Y0, (simdBlock_words+64)(DI)
+	VPADDD 1120(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+1024)(DI)
+	VMOVDQA (simdBlock_words+128)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y1, Y1
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+96)(DI), Y2, Y2
+	VPADDD (simdBlock_words+384)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+96)(DI)
+	VPADDD 1152(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+1056)(DI)
+	VMOVDQA (simdBlock_words+160)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+128)(DI), Y2, Y2
+	VPADDD (simdBlock_words+416)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
+	VMOVDQA Y0, (simdBlock_words+128)(DI)
+	VPADDD 1184(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+1088)(DI)
+	VMOVDQA (simdBlock_words+192)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y1, Y1
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+160)(DI), Y2, Y2
+	VPADDD (simdBlock_words+448)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+160)(DI)
+	VPADDD 1216(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+1120)(DI)
+	VMOVDQA (simdBlock_words+224)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+192)(DI), Y2, Y2
+	VPADDD (simdBlock_words+480)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
+	VMOVDQA Y0, (simdBlock_words+192)(DI)
+	VPADDD 1248(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+1152)(DI)
+	VMOVDQA (simdBlock_words+256)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y1, Y1
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+224)(DI), Y2, Y2
+	VPADDD simdBlock_words(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+224)(DI)
+	VPADDD 1280(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+1184)(DI)
+	VMOVDQA (simdBlock_words+288)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+256)(DI), Y2, Y2
+	VPADDD (simdBlock_words+32)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
+	VMOVDQA Y0, (simdBlock_words+256)(DI)
+	VPADDD 1312(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+1216)(DI)
+	VMOVDQA (simdBlock_words+320)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y1, Y1
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+288)(DI), Y2, Y2
+	VPADDD (simdBlock_words+64)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+288)(DI)
+	VPADDD 1344(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+1248)(DI)
+	VMOVDQA (simdBlock_words+352)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+320)(DI), Y2, Y2
+	VPADDD (simdBlock_words+96)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
+	VMOVDQA Y0, (simdBlock_words+320)(DI)
+	VPADDD 1376(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+1280)(DI)
+	VMOVDQA (simdBlock_words+384)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y1, Y1
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+352)(DI), Y2, Y2
+	VPADDD (simdBlock_words+128)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+352)(DI)
+	VPADDD 1408(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+1312)(DI)
+	VMOVDQA (simdBlock_words+416)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+384)(DI), Y2, Y2
+	VPADDD (simdBlock_words+160)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
+	VMOVDQA Y0, (simdBlock_words+384)(DI)
+	VPADDD 1440(R8), Y0, Y2
+	VMOVDQA Y2, (simdBlock_wk+1344)(DI)
+	VMOVDQA (simdBlock_words+448)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y1, Y3
+	VPSLLD $15, Y1, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y1, Y4
+	VPSLLD $13, Y1, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y1, Y1
+	VPXOR Y3, Y1, Y1
+	VPADDD (simdBlock_words+416)(DI), Y2, Y2
+	VPADDD (simdBlock_words+192)(DI), Y2, Y2
+	VPADDD Y2, Y1, Y1
+	VMOVDQA Y1, (simdBlock_words+416)(DI)
+	VPADDD 1472(R8), Y1, Y2
+	VMOVDQA Y2, (simdBlock_wk+1376)(DI)
+	VMOVDQA (simdBlock_words+480)(DI), Y2
+	VPSRLD $7, Y2, Y3
+	VPSLLD $25, Y2, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $18, Y2, Y4
+	VPSLLD $14, Y2, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $3, Y2, Y2
+	VPXOR Y3, Y2, Y2
+	VPSRLD $17, Y0, Y3
+	VPSLLD $15, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $19, Y0, Y4
+	VPSLLD $13, Y0, Y5
+	VPXOR Y4, Y5, Y4
+	VPXOR Y3, Y4, Y3
+	VPSRLD $10, Y0, Y0
+	VPXOR Y3, Y0, Y0
+	VPADDD (simdBlock_words+448)(DI), Y2, Y2
+	VPADDD (simdBlock_words+224)(DI), Y2, Y2
+	VPADDD Y2, Y0, Y0
 	VPADDD 1504(R8), Y0, Y0
 	VMOVDQA Y0, (simdBlock_wk+1408)(DI)
 	VMOVDQA simdBlock_words(DI), Y0
-	VPSRLD $7, Y0, Y1
-	VPSLLD $25, Y0, Y2
-	VPXOR Y1, Y2, Y1
-	VPSRLD $18, Y0, Y2
-	VPSLLD $14, Y0, Y3
+	VPSRLD $7, Y0, Y2
+	VPSLLD $25, Y0, Y3
 	VPXOR Y2, Y3, Y2
-	VPXOR Y1, Y2, Y1
+	VPSRLD $18, Y0, Y3
+	VPSLLD $14, Y0, Y4
+	VPXOR Y3, Y4, Y3
+	VPXOR Y2, Y3, Y2
 	VPSRLD $3, Y0, Y0
-	VPXOR Y1, Y0, Y0
-	VMOVDQA (simdBlock_words+416)(DI), Y1
+	VPXOR Y2, Y0, Y0
 	VPSRLD $17, Y1, Y2
 	VPSLLD $15, Y1, Y3
 	VPXOR Y2, Y3, Y2
@@ -3705,388 +3615,382 @@ slot:
 	VPXOR Y10, Y9, Y9
 	VPADDD simdBlock_words(DI), Y9, Y9
 	VMOVDQA Y9, simdBlock_words(DI)
-	VPADDD simdBlock_words(DI), Y7, Y7
-	VPADDD 2240(R8), Y4, Y9
-	VPXOR Y2, Y4, Y10
-	VPAND Y5, Y10, Y10
-	VPXOR Y4, Y10, Y4
+	VPADDD Y7, Y9, Y7
+	VPADDD 2240(R8), Y4, Y10
+	VPXOR Y2, Y4, Y11
+	VPAND Y5, Y11, Y11
+	VPXOR Y4, Y11, Y4
 	VPADDD Y7, Y4, Y4
 	VPSRLD $6, Y5, Y7
-	VPSLLD $26, Y5, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y5, Y10
-	VPSLLD $21, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y5, Y10
-	VPSLLD $7, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
+	VPSLLD $26, Y5, Y11
+	VPXOR Y7, Y11, Y7
+	VPSRLD $11, Y5, Y11
+	VPSLLD $21, Y5, Y12
+	VPXOR Y11, Y12, Y11
+	VPXOR Y7, Y11, Y7
+	VPSRLD $25, Y5, Y11
+	VPSLLD $7, Y5, Y12
+	VPXOR Y11, Y12, Y11
+	VPXOR Y7, Y11, Y7
 	VPADDD Y4, Y7, Y4
 	VPADDD Y4, Y6, Y6
 	VPXOR Y0, Y1, Y7
 	VPAND Y8, Y7, Y8
 	VPXOR Y1, Y8, Y8
-	VPSRLD $2, Y0, Y10
-	VPSLLD $30, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y0, Y11
-	VPSLLD $19, Y0, Y12
+	VPSRLD $2, Y0, Y11
+	VPSLLD $30, Y0, Y12
 	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y0, Y11
-	VPSLLD $10, Y0, Y12
+	VPSRLD $13, Y0, Y12
+	VPSLLD $19, Y0, Y13
+	VPXOR Y12, Y13, Y12
 	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
+	VPSRLD $22, Y0, Y12
+	VPSLLD $10, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y11, Y12, Y11
+	VPADDD Y8, Y11, Y8
 	VPADDD Y4, Y8, Y4
 	VMOVDQA (simdBlock_words+64)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
+	VPSRLD $7, Y8, Y11
+	VPSLLD $25, Y8, Y12
 	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
+	VPSRLD $18, Y8, Y12
+	VPSLLD $14, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y11, Y12, Y11
 	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
+	VPXOR Y11, Y8, Y8
 	VPADDD (simdBlock_words+32)(DI), Y8, Y8
 	VPADDD 2272(R8), Y8, Y8
 	VMOVDQA Y8, (simdBlock_words+32)(DI)
-	VPADDD (simdBlock_words+32)(DI), Y9, Y8
-	VPADDD 0(R8), Y2, Y9
-	VPXOR Y5, Y2, Y10
-	VPAND Y6, Y10, Y10
-	VPXOR Y2, Y10, Y2
-	VPADDD Y8, Y2, Y2
-	VPSRLD $6, Y6, Y8
-	VPSLLD $26, Y6, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y6, Y10
-	VPSLLD $21, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y6, Y10
-	VPSLLD $7, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y2, Y8, Y2
+	VPADDD Y10, Y8, Y10
+	VPADDD 0(R8), Y2, Y11
+	VPXOR Y5, Y2, Y12
+	VPAND Y6, Y12, Y12
+	VPXOR Y2, Y12, Y2
+	VPADDD Y10, Y2, Y2
+	VPSRLD $6, Y6, Y10
+	VPSLLD $26, Y6, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y6, Y12
+	VPSLLD $21, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y6, Y12
+	VPSLLD $7, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y2, Y10, Y2
 	VPADDD Y2, Y3, Y3
-	VPXOR Y4, Y0, Y8
-	VPAND Y7, Y8, Y7
+	VPXOR Y4, Y0, Y10
+	VPAND Y7, Y10, Y7
 	VPXOR Y0, Y7, Y7
-	VPSRLD $2, Y4, Y10
-	VPSLLD $30, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y4, Y11
-	VPSLLD $19, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y4, Y11
-	VPSLLD $10, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
+	VPSRLD $2, Y4, Y12
+	VPSLLD $30, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y4, Y13
+	VPSLLD $19, Y4, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y4, Y13
+	VPSLLD $10, Y4, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y7, Y12, Y7
 	VPADDD Y2, Y7, Y2
 	VMOVDQA (simdBlock_words+96)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA simdBlock_words(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPSRLD $7, Y7, Y12
+	VPSLLD $25, Y7, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
+	VPSRLD $18, Y7, Y13
+	VPSLLD $14, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPSRLD $17, Y9, Y12
+	VPSLLD $15, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y9, Y13
+	VPSLLD $13, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y9, Y9
+	VPXOR Y12, Y9, Y9
 	VPADDD (simdBlock_words+64)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
+	VPADDD Y7, Y9, Y7
 	VMOVDQA Y7, (simdBlock_words+64)(DI)
-	VPADDD (simdBlock_words+64)(DI), Y9, Y7
-	VPADDD 32(R8), Y5, Y9
-	VPXOR Y6, Y5, Y10
-	VPAND Y3, Y10, Y10
-	VPXOR Y5, Y10, Y5
-	VPADDD Y7, Y5, Y5
-	VPSRLD $6, Y3, Y7
-	VPSLLD $26, Y3, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y3, Y10
-	VPSLLD $21, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y3, Y10
-	VPSLLD $7, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y5, Y7, Y5
+	VPADDD Y11, Y7, Y9
+	VPADDD 32(R8), Y5, Y11
+	VPXOR Y6, Y5, Y12
+	VPAND Y3, Y12, Y12
+	VPXOR Y5, Y12, Y5
+	VPADDD Y9, Y5, Y5
+	VPSRLD $6, Y3, Y9
+	VPSLLD $26, Y3, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y3, Y12
+	VPSLLD $21, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y3, Y12
+	VPSLLD $7, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y5, Y9, Y5
 	VPADDD Y5, Y1, Y1
-	VPXOR Y2, Y4, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y4, Y8, Y8
-	VPSRLD $2, Y2, Y10
-	VPSLLD $30, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y2, Y11
-	VPSLLD $19, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y2, Y11
-	VPSLLD $10, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y5, Y8, Y5
-	VMOVDQA (simdBlock_words+128)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+32)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPXOR Y2, Y4, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y4, Y10, Y10
+	VPSRLD $2, Y2, Y12
+	VPSLLD $30, Y2, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+96)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+96)(DI)
-	VPADDD (simdBlock_words+96)(DI), Y9, Y8
-	VPADDD 96(R8), Y6, Y9
-	VPXOR Y3, Y6, Y10
-	VPAND Y1, Y10, Y10
-	VPXOR Y6, Y10, Y6
-	VPADDD Y8, Y6, Y6
-	VPSRLD $6, Y1, Y8
-	VPSLLD $26, Y1, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y1, Y10
-	VPSLLD $21, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y1, Y10
-	VPSLLD $7, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y6, Y8, Y6
-	VPADDD Y6, Y0, Y0
-	VPXOR Y5, Y2, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y2, Y7, Y7
-	VPSRLD $2, Y5, Y10
-	VPSLLD $30, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y5, Y11
-	VPSLLD $19, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y5, Y11
-	VPSLLD $10, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y6, Y7, Y6
-	VMOVDQA (simdBlock_words+160)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA (simdBlock_words+64)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPSRLD $13, Y2, Y13
+	VPSLLD $19, Y2, Y14
+	VPXOR Y13, Y14, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+128)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, (simdBlock_words+128)(DI)
-	VPADDD (simdBlock_words+128)(DI), Y9, Y7
-	VPADDD 128(R8), Y3, Y9
-	VPXOR Y1, Y3, Y10
-	VPAND Y0, Y10, Y10
-	VPXOR Y3, Y10, Y3
-	VPADDD Y7, Y3, Y3
-	VPSRLD $6, Y0, Y7
-	VPSLLD $26, Y0, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y0, Y10
-	VPSLLD $21, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y0, Y10
-	VPSLLD $7, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y3, Y7, Y3
-	VPADDD Y3, Y4, Y4
-	VPXOR Y6, Y5, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y5, Y8, Y8
-	VPSRLD $2, Y6, Y10
-	VPSLLD $30, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y6, Y11
-	VPSLLD $19, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y6, Y11
-	VPSLLD $10, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y3, Y8, Y3
-	VMOVDQA (simdBlock_words+192)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+96)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPSRLD $22, Y2, Y13
+	VPSLLD $10, Y2, Y14
+	VPXOR Y13, Y14, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+160)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+160)(DI)
-	VPADDD (simdBlock_words+160)(DI), Y9, Y8
-	VPADDD 192(R8), Y1, Y9
-	VPXOR Y0, Y1, Y10
-	VPAND Y4, Y10, Y10
-	VPXOR Y1, Y10, Y1
-	VPADDD Y8, Y1, Y1
-	VPSRLD $6, Y4, Y8
-	VPSLLD $26, Y4, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y4, Y10
-	VPSLLD $21, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y4, Y10
-	VPSLLD $7, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y1, Y8, Y1
-	VPADDD Y1, Y2, Y2
-	VPXOR Y3, Y6, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y6, Y7, Y7
-	VPSRLD $2, Y3, Y10
-	VPSLLD $30, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y3, Y11
-	VPSLLD $19, Y3, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y3, Y11
-	VPSLLD $10, Y3, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y1, Y7, Y1
-	VMOVDQA (simdBlock_words+224)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
+	VPADDD Y10, Y12, Y10
+	VPADDD Y5, Y10, Y5
 	VMOVDQA (simdBlock_words+128)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+192)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+96)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+96)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 96(R8), Y6, Y11
+	VPXOR Y3, Y6, Y12
+	VPAND Y1, Y12, Y12
+	VPXOR Y6, Y12, Y6
+	VPADDD Y10, Y6, Y6
+	VPSRLD $6, Y1, Y10
+	VPSLLD $26, Y1, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y1, Y12
+	VPSLLD $21, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y1, Y12
+	VPSLLD $7, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y6, Y10, Y6
+	VPADDD Y6, Y0, Y0
+	VPXOR Y5, Y2, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y2, Y9, Y9
+	VPSRLD $2, Y5, Y12
+	VPSLLD $30, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y5, Y13
+	VPSLLD $19, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y5, Y13
+	VPSLLD $10, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y6, Y9, Y6
+	VMOVDQA (simdBlock_words+160)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+128)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, (simdBlock_words+128)(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 128(R8), Y3, Y11
+	VPXOR Y1, Y3, Y12
+	VPAND Y0, Y12, Y12
+	VPXOR Y3, Y12, Y3
+	VPADDD Y9, Y3, Y3
+	VPSRLD $6, Y0, Y9
+	VPSLLD $26, Y0, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y0, Y12
+	VPSLLD $21, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y0, Y12
+	VPSLLD $7, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y3, Y9, Y3
+	VPADDD Y3, Y4, Y4
+	VPXOR Y6, Y5, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y5, Y10, Y10
+	VPSRLD $2, Y6, Y12
+	VPSLLD $30, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y6, Y13
+	VPSLLD $19, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y6, Y13
+	VPSLLD $10, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y3, Y10, Y3
+	VMOVDQA (simdBlock_words+192)(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+160)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+160)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 192(R8), Y1, Y11
+	VPXOR Y0, Y1, Y12
+	VPAND Y4, Y12, Y12
+	VPXOR Y1, Y12, Y1
+	VPADDD Y10, Y1, Y1
+	VPSRLD $6, Y4, Y10
+	VPSLLD $26, Y4, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y4, Y12
+	VPSLLD $21, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y4, Y12
+	VPSLLD $7, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y1, Y10, Y1
+	VPADDD Y1, Y2, Y2
+	VPXOR Y3, Y6, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y6, Y9, Y9
+	VPSRLD $2, Y3, Y12
+	VPSLLD $30, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y3, Y13
+	VPSLLD $19, Y3, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y3, Y13
+	VPSLLD $10, Y3, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y1, Y9, Y1
+	VMOVDQA (simdBlock_words+224)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+192)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
 	VPADDD 2304(R8), Y7, Y7
 	VMOVDQA Y7, (simdBlock_words+192)(DI)
-	VPADDD (simdBlock_words+192)(DI), Y9, Y7
-	VPADDD 224(R8), Y0, Y9
-	VPXOR Y4, Y0, Y10
-	VPAND Y2, Y10, Y10
-	VPXOR Y0, Y10, Y0
-	VPADDD Y7, Y0, Y0
-	VPSRLD $6, Y2, Y7
-	VPSLLD $26, Y2, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y2, Y10
-	VPSLLD $21, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y2, Y10
-	VPSLLD $7, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y0, Y7, Y0
+	VPADDD Y11, Y7, Y9
+	VPADDD 224(R8), Y0, Y11
+	VPXOR Y4, Y0, Y12
+	VPAND Y2, Y12, Y12
+	VPXOR Y0, Y12, Y0
+	VPADDD Y9, Y0, Y0
+	VPSRLD $6, Y2, Y9
+	VPSLLD $26, Y2, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y2, Y12
+	VPSLLD $21, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y2, Y12
+	VPSLLD $7, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y0, Y9, Y0
 	VPADDD Y0, Y5, Y5
-	VPXOR Y1, Y3, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y3, Y8, Y8
-	VPSRLD $2, Y1, Y10
-	VPSLLD $30, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y1, Y11
-	VPSLLD $19, Y1, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y1, Y11
-	VPSLLD $10, Y1, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y0, Y8, Y0
-	VMOVDQA (simdBlock_words+160)(DI), Y8
+	VPXOR Y1, Y3, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y3, Y10, Y10
+	VPSRLD $2, Y1, Y12
+	VPSLLD $30, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y1, Y13
+	VPSLLD $19, Y1, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y1, Y13
+	VPSLLD $10, Y1, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y0, Y10, Y0
 	VPSRLD $17, Y8, Y10
-	VPSLLD $15, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $19, Y8, Y11
-	VPSLLD $13, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
+	VPSLLD $15, Y8, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $19, Y8, Y12
+	VPSLLD $13, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
 	VPSRLD $10, Y8, Y8
 	VPXOR Y10, Y8, Y8
 	VMOVDQA (simdBlock_words+224)(DI), Y10
@@ -4094,2058 +3998,2021 @@ slot:
 	VPADDD Y10, Y8, Y8
 	VPADDD 2336(R8), Y8, Y8
 	VMOVDQA Y8, (simdBlock_words+224)(DI)
-	VPADDD (simdBlock_words+224)(DI), Y9, Y8
-	VPADDD 256(R8), Y4, Y9
-	VPXOR Y2, Y4, Y10
-	VPAND Y5, Y10, Y10
-	VPXOR Y4, Y10, Y4
-	VPADDD Y8, Y4, Y4
-	VPSRLD $6, Y5, Y8
-	VPSLLD $26, Y5, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y5, Y10
-	VPSLLD $21, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y5, Y10
-	VPSLLD $7, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y4, Y8, Y4
+	VPADDD Y11, Y8, Y10
+	VPADDD 256(R8), Y4, Y11
+	VPXOR Y2, Y4, Y12
+	VPAND Y5, Y12, Y12
+	VPXOR Y4, Y12, Y4
+	VPADDD Y10, Y4, Y4
+	VPSRLD $6, Y5, Y10
+	VPSLLD $26, Y5, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y5, Y12
+	VPSLLD $21, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y5, Y12
+	VPSLLD $7, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y4, Y10, Y4
 	VPADDD Y4, Y6, Y6
-	VPXOR Y0, Y1, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y1, Y7, Y7
-	VPSRLD $2, Y0, Y10
-	VPSLLD $30, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y0, Y11
-	VPSLLD $19, Y0, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y0, Y11
-	VPSLLD $10, Y0, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y4, Y7, Y4
-	VMOVDQA (simdBlock_words+192)(DI), Y7
-	VPSRLD $17, Y7, Y10
-	VPSLLD $15, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $19, Y7, Y11
-	VPSLLD $13, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
+	VPXOR Y0, Y1, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y1, Y9, Y9
+	VPSRLD $2, Y0, Y12
+	VPSLLD $30, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y0, Y13
+	VPSLLD $19, Y0, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y0, Y13
+	VPSLLD $10, Y0, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y4, Y9, Y4
+	VPSRLD $17, Y7, Y9
+	VPSLLD $15, Y7, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $19, Y7, Y12
+	VPSLLD $13, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
 	VPSRLD $10, Y7, Y7
-	VPXOR Y10, Y7, Y7
+	VPXOR Y9, Y7, Y7
 	VPADDD (simdBlock_words+32)(DI), Y7, Y7
 	VPADDD 64(R8), Y7, Y7
 	VMOVDQA Y7, (simdBlock_words+256)(DI)
-	VPADDD (simdBlock_words+256)(DI), Y9, Y7
-	VPADDD 288(R8), Y2, Y9
-	VPXOR Y5, Y2, Y10
-	VPAND Y6, Y10, Y10
-	VPXOR Y2, Y10, Y2
-	VPADDD Y7, Y2, Y2
-	VPSRLD $6, Y6, Y7
-	VPSLLD $26, Y6, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y6, Y10
-	VPSLLD $21, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y6, Y10
-	VPSLLD $7, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y2, Y7, Y2
+	VPADDD Y11, Y7, Y9
+	VPADDD 288(R8), Y2, Y11
+	VPXOR Y5, Y2, Y12
+	VPAND Y6, Y12, Y12
+	VPXOR Y2, Y12, Y2
+	VPADDD Y9, Y2, Y2
+	VPSRLD $6, Y6, Y9
+	VPSLLD $26, Y6, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y6, Y12
+	VPSLLD $21, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y6, Y12
+	VPSLLD $7, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y2, Y9, Y2
 	VPADDD Y2, Y3, Y3
-	VPXOR Y4, Y0, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y0, Y8, Y8
-	VPSRLD $2, Y4, Y10
-	VPSLLD $30, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y4, Y11
-	VPSLLD $19, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y4, Y11
-	VPSLLD $10, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y2, Y8, Y2
-	VMOVDQA (simdBlock_words+224)(DI), Y8
+	VPXOR Y4, Y0, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y0, Y10, Y10
+	VPSRLD $2, Y4, Y12
+	VPSLLD $30, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y4, Y13
+	VPSLLD $19, Y4, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y4, Y13
+	VPSLLD $10, Y4, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y2, Y10, Y2
 	VPSRLD $17, Y8, Y10
-	VPSLLD $15, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $19, Y8, Y11
-	VPSLLD $13, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
+	VPSLLD $15, Y8, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $19, Y8, Y12
+	VPSLLD $13, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
 	VPSRLD $10, Y8, Y8
 	VPXOR Y10, Y8, Y8
 	VPADDD (simdBlock_words+64)(DI), Y8, Y8
 	VMOVDQA Y8, (simdBlock_words+288)(DI)
-	VPADDD (simdBlock_words+288)(DI), Y9, Y8
-	VPADDD 320(R8), Y5, Y9
-	VPXOR Y6, Y5, Y10
-	VPAND Y3, Y10, Y10
-	VPXOR Y5, Y10, Y5
-	VPADDD Y8, Y5, Y5
-	VPSRLD $6, Y3, Y8
-	VPSLLD $26, Y3, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y3, Y10
-	VPSLLD $21, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y3, Y10
-	VPSLLD $7, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y5, Y8, Y5
+	VPADDD Y11, Y8, Y10
+	VPADDD 320(R8), Y5, Y11
+	VPXOR Y6, Y5, Y12
+	VPAND Y3, Y12, Y12
+	VPXOR Y5, Y12, Y5
+	VPADDD Y10, Y5, Y5
+	VPSRLD $6, Y3, Y10
+	VPSLLD $26, Y3, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y3, Y12
+	VPSLLD $21, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y3, Y12
+	VPSLLD $7, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y5, Y10, Y5
 	VPADDD Y5, Y1, Y1
-	VPXOR Y2, Y4, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y4, Y7, Y7
-	VPSRLD $2, Y2, Y10
-	VPSLLD $30, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y2, Y11
-	VPSLLD $19, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y2, Y11
-	VPSLLD $10, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y5, Y7, Y5
-	VMOVDQA (simdBlock_words+256)(DI), Y7
-	VPSRLD $17, Y7, Y10
-	VPSLLD $15, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $19, Y7, Y11
-	VPSLLD $13, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
+	VPXOR Y2, Y4, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y4, Y9, Y9
+	VPSRLD $2, Y2, Y12
+	VPSLLD $30, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y2, Y13
+	VPSLLD $19, Y2, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y2, Y13
+	VPSLLD $10, Y2, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y5, Y9, Y5
+	VPSRLD $17, Y7, Y9
+	VPSLLD $15, Y7, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $19, Y7, Y12
+	VPSLLD $13, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
 	VPSRLD $10, Y7, Y7
-	VPXOR Y10, Y7, Y7
+	VPXOR Y9, Y7, Y7
 	VPADDD (simdBlock_words+96)(DI), Y7, Y7
 	VMOVDQA Y7, (simdBlock_words+320)(DI)
-	VPADDD (simdBlock_words+320)(DI), Y9, Y7
-	VPADDD 352(R8), Y6, Y9
-	VPXOR Y3, Y6, Y10
-	VPAND Y1, Y10, Y10
-	VPXOR Y6, Y10, Y6
-	VPADDD Y7, Y6, Y6
-	VPSRLD $6, Y1, Y7
-	VPSLLD $26, Y1, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y1, Y10
-	VPSLLD $21, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y1, Y10
-	VPSLLD $7, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y6, Y7, Y6
+	VPADDD Y11, Y7, Y9
+	VPADDD 352(R8), Y6, Y11
+	VPXOR Y3, Y6, Y12
+	VPAND Y1, Y12, Y12
+	VPXOR Y6, Y12, Y6
+	VPADDD Y9, Y6, Y6
+	VPSRLD $6, Y1, Y9
+	VPSLLD $26, Y1, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y1, Y12
+	VPSLLD $21, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y1, Y12
+	VPSLLD $7, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y6, Y9, Y6
 	VPADDD Y6, Y0, Y0
-	VPXOR Y5, Y2, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y2, Y8, Y8
-	VPSRLD $2, Y5, Y10
-	VPSLLD $30, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y5, Y11
-	VPSLLD $19, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y5, Y11
-	VPSLLD $10, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y6, Y8, Y6
-	VMOVDQA (simdBlock_words+288)(DI), Y8
+	VPXOR Y5, Y2, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y2, Y10, Y10
+	VPSRLD $2, Y5, Y12
+	VPSLLD $30, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y5, Y13
+	VPSLLD $19, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y5, Y13
+	VPSLLD $10, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y6, Y10, Y6
 	VPSRLD $17, Y8, Y10
-	VPSLLD $15, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $19, Y8, Y11
-	VPSLLD $13, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
+	VPSLLD $15, Y8, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $19, Y8, Y12
+	VPSLLD $13, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
 	VPSRLD $10, Y8, Y8
 	VPXOR Y10, Y8, Y8
 	VPADDD (simdBlock_words+128)(DI), Y8, Y8
 	VMOVDQA Y8, (simdBlock_words+352)(DI)
-	VPADDD (simdBlock_words+352)(DI), Y9, Y8
-	VPADDD 384(R8), Y3, Y9
-	VPXOR Y1, Y3, Y10
-	VPAND Y0, Y10, Y10
-	VPXOR Y3, Y10, Y3
-	VPADDD Y8, Y3, Y3
-	VPSRLD $6, Y0, Y8
-	VPSLLD $26, Y0, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y0, Y10
-	VPSLLD $21, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y0, Y10
-	VPSLLD $7, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y3, Y8, Y3
+	VPADDD Y11, Y8, Y10
+	VPADDD 384(R8), Y3, Y11
+	VPXOR Y1, Y3, Y12
+	VPAND Y0, Y12, Y12
+	VPXOR Y3, Y12, Y3
+	VPADDD Y10, Y3, Y3
+	VPSRLD $6, Y0, Y10
+	VPSLLD $26, Y0, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y0, Y12
+	VPSLLD $21, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y0, Y12
+	VPSLLD $7, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y3, Y10, Y3
 	VPADDD Y3, Y4, Y4
-	VPXOR Y6, Y5, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y5, Y7, Y7
-	VPSRLD $2, Y6, Y10
-	VPSLLD $30, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y6, Y11
-	VPSLLD $19, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y6, Y11
-	VPSLLD $10, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y3, Y7, Y3
-	VMOVDQA (simdBlock_words+320)(DI), Y7
-	VPSRLD $17, Y7, Y10
-	VPSLLD $15, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $19, Y7, Y11
-	VPSLLD $13, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
+	VPXOR Y6, Y5, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y5, Y9, Y9
+	VPSRLD $2, Y6, Y12
+	VPSLLD $30, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y6, Y13
+	VPSLLD $19, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y6, Y13
+	VPSLLD $10, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y3, Y9, Y3
+	VPSRLD $17, Y7, Y9
+	VPSLLD $15, Y7, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $19, Y7, Y12
+	VPSLLD $13, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
 	VPSRLD $10, Y7, Y7
-	VPXOR Y10, Y7, Y7
+	VPXOR Y9, Y7, Y7
 	VPADDD (simdBlock_words+160)(DI), Y7, Y7
 	VMOVDQA Y7, (simdBlock_words+384)(DI)
-	VPADDD (simdBlock_words+384)(DI), Y9, Y7
-	VPADDD 416(R8), Y1, Y9
-	VPXOR Y0, Y1, Y10
-	VPAND Y4, Y10, Y10
-	VPXOR Y1, Y10, Y1
-	VPADDD Y7, Y1, Y1
-	VPSRLD $6, Y4, Y7
-	VPSLLD $26, Y4, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y4, Y10
-	VPSLLD $21, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y4, Y10
-	VPSLLD $7, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y1, Y7, Y1
+	VPADDD Y11, Y7, Y9
+	VPADDD 416(R8), Y1, Y11
+	VPXOR Y0, Y1, Y12
+	VPAND Y4, Y12, Y12
+	VPXOR Y1, Y12, Y1
+	VPADDD Y9, Y1, Y1
+	VPSRLD $6, Y4, Y9
+	VPSLLD $26, Y4, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y4, Y12
+	VPSLLD $21, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y4, Y12
+	VPSLLD $7, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y1, Y9, Y1
 	VPADDD Y1, Y2, Y2
-	VPXOR Y3, Y6, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y6, Y8, Y8
-	VPSRLD $2, Y3, Y10
-	VPSLLD $30, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y3, Y11
-	VPSLLD $19, Y3, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y3, Y11
-	VPSLLD $10, Y3, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y1, Y8, Y1
-	VMOVDQA (simdBlock_words+352)(DI), Y8
+	VPXOR Y3, Y6, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y6, Y10, Y10
+	VPSRLD $2, Y3, Y12
+	VPSLLD $30, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y3, Y13
+	VPSLLD $19, Y3, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y3, Y13
+	VPSLLD $10, Y3, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y1, Y10, Y1
 	VPSRLD $17, Y8, Y10
-	VPSLLD $15, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $19, Y8, Y11
-	VPSLLD $13, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
+	VPSLLD $15, Y8, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $19, Y8, Y12
+	VPSLLD $13, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
 	VPSRLD $10, Y8, Y8
 	VPXOR Y10, Y8, Y8
 	VPADDD (simdBlock_words+192)(DI), Y8, Y8
 	VMOVDQA Y8, (simdBlock_words+416)(DI)
-	VPADDD (simdBlock_words+416)(DI), Y9, Y8
-	VPADDD 480(R8), Y0, Y9
-	VPXOR Y4, Y0, Y10
-	VPAND Y2, Y10, Y10
-	VPXOR Y0, Y10, Y0
-	VPADDD Y8, Y0, Y0
-	VPSRLD $6, Y2, Y8
-	VPSLLD $26, Y2, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y2, Y10
-	VPSLLD $21, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y2, Y10
-	VPSLLD $7, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y0, Y8, Y0
+	VPADDD Y11, Y8, Y10
+	VPADDD 480(R8), Y0, Y11
+	VPXOR Y4, Y0, Y12
+	VPAND Y2, Y12, Y12
+	VPXOR Y0, Y12, Y0
+	VPADDD Y10, Y0, Y0
+	VPSRLD $6, Y2, Y10
+	VPSLLD $26, Y2, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y2, Y12
+	VPSLLD $21, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y2, Y12
+	VPSLLD $7, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y0, Y10, Y0
 	VPADDD Y0, Y5, Y5
-	VPXOR Y1, Y3, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y3, Y7, Y7
-	VPSRLD $2, Y1, Y10
-	VPSLLD $30, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y1, Y11
-	VPSLLD $19, Y1, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y1, Y11
-	VPSLLD $10, Y1, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y0, Y7, Y0
-	VMOVDQA (simdBlock_words+384)(DI), Y7
-	VPSRLD $17, Y7, Y10
-	VPSLLD $15, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $19, Y7, Y11
-	VPSLLD $13, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
+	VPXOR Y1, Y3, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y3, Y9, Y9
+	VPSRLD $2, Y1, Y12
+	VPSLLD $30, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y1, Y13
+	VPSLLD $19, Y1, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y1, Y13
+	VPSLLD $10, Y1, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y0, Y9, Y0
+	VPSRLD $17, Y7, Y9
+	VPSLLD $15, Y7, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $19, Y7, Y12
+	VPSLLD $13, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
 	VPSRLD $10, Y7, Y7
-	VPXOR Y10, Y7, Y7
+	VPXOR Y9, Y7, Y7
 	VPADDD (simdBlock_words+224)(DI), Y7, Y7
 	VPADDD 2368(R8), Y7, Y7
 	VMOVDQA Y7, (simdBlock_words+448)(DI)
-	VPADDD (simdBlock_words+448)(DI), Y9, Y7
-	VPADDD 512(R8), Y4, Y9
-	VPXOR Y2, Y4, Y10
-	VPAND Y5, Y10, Y10
-	VPXOR Y4, Y10, Y4
-	VPADDD Y7, Y4, Y4
-	VPSRLD $6, Y5, Y7
-	VPSLLD $26, Y5, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y5, Y10
-	VPSLLD $21, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y5, Y10
-	VPSLLD $7, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y4, Y7, Y4
-	VPADDD Y4, Y6, Y6
-	VPXOR Y0, Y1, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y1, Y8, Y8
-	VPSRLD $2, Y0, Y10
-	VPSLLD $30, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y0, Y11
-	VPSLLD $19, Y0, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y0, Y11
-	VPSLLD $10, Y0, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y4, Y8, Y4
-	VMOVDQA simdBlock_words(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+416)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPADDD Y11, Y7, Y9
+	VPADDD 512(R8), Y4, Y11
+	VPXOR Y2, Y4, Y12
+	VPAND Y5, Y12, Y12
+	VPXOR Y4, Y12, Y4
+	VPADDD Y9, Y4, Y4
+	VPSRLD $6, Y5, Y9
+	VPSLLD $26, Y5, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y5, Y12
+	VPSLLD $21, Y5, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+256)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y5, Y12
+	VPSLLD $7, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y4, Y9, Y4
+	VPADDD Y4, Y6, Y6
+	VPXOR Y0, Y1, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y1, Y10, Y10
+	VPSRLD $2, Y0, Y12
+	VPSLLD $30, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y0, Y13
+	VPSLLD $19, Y0, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y0, Y13
+	VPSLLD $10, Y0, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y4, Y10, Y4
+	VMOVDQA simdBlock_words(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+256)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
 	VPADDD 2304(R8), Y8, Y8
 	VMOVDQA Y8, (simdBlock_words+480)(DI)
-	VPADDD (simdBlock_words+480)(DI), Y9, Y8
-	VPADDD 544(R8), Y2, Y9
-	VPXOR Y5, Y2, Y10
-	VPAND Y6, Y10, Y10
-	VPXOR Y2, Y10, Y2
-	VPADDD Y8, Y2, Y2
-	VPSRLD $6, Y6, Y8
-	VPSLLD $26, Y6, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y6, Y10
-	VPSLLD $21, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y6, Y10
-	VPSLLD $7, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y2, Y8, Y2
+	VPADDD Y11, Y8, Y10
+	VPADDD 544(R8), Y2, Y11
+	VPXOR Y5, Y2, Y12
+	VPAND Y6, Y12, Y12
+	VPXOR Y2, Y12, Y2
+	VPADDD Y10, Y2, Y2
+	VPSRLD $6, Y6, Y10
+	VPSLLD $26, Y6, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y6, Y12
+	VPSLLD $21, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y6, Y12
+	VPSLLD $7, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y2, Y10, Y2
 	VPADDD Y2, Y3, Y3
-	VPXOR Y4, Y0, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y0, Y7, Y7
-	VPSRLD $2, Y4, Y10
-	VPSLLD $30, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y4, Y11
-	VPSLLD $19, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y4, Y11
-	VPSLLD $10, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y2, Y7, Y2
-	VMOVDQA (simdBlock_words+32)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA (simdBlock_words+448)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD simdBlock_words(DI), Y7, Y7
-	VPADDD (simdBlock_words+288)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, simdBlock_words(DI)
-	VPADDD simdBlock_words(DI), Y9, Y7
-	VPADDD 576(R8), Y5, Y9
-	VPXOR Y6, Y5, Y10
-	VPAND Y3, Y10, Y10
-	VPXOR Y5, Y10, Y5
-	VPADDD Y7, Y5, Y5
-	VPSRLD $6, Y3, Y7
-	VPSLLD $26, Y3, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y3, Y10
-	VPSLLD $21, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y3, Y10
-	VPSLLD $7, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y5, Y7, Y5
-	VPADDD Y5, Y1, Y1
-	VPXOR Y2, Y4, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y4, Y8, Y8
-	VPSRLD $2, Y2, Y10
-	VPSLLD $30, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y2, Y11
-	VPSLLD $19, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y2, Y11
-	VPSLLD $10, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y5, Y8, Y5
-	VMOVDQA (simdBlock_words+64)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+480)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+32)(DI), Y8, Y8
-	VPADDD (simdBlock_words+320)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+32)(DI)
-	VPADDD (simdBlock_words+32)(DI), Y9, Y8
-	VPADDD 608(R8), Y6, Y9
-	VPXOR Y3, Y6, Y10
-	VPAND Y1, Y10, Y10
-	VPXOR Y6, Y10, Y6
-	VPADDD Y8, Y6, Y6
-	VPSRLD $6, Y1, Y8
-	VPSLLD $26, Y1, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y1, Y10
-	VPSLLD $21, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y1, Y10
-	VPSLLD $7, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y6, Y8, Y6
-	VPADDD Y6, Y0, Y0
-	VPXOR Y5, Y2, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y2, Y7, Y7
-	VPSRLD $2, Y5, Y10
-	VPSLLD $30, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y5, Y11
-	VPSLLD $19, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y5, Y11
-	VPSLLD $10, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y6, Y7, Y6
-	VMOVDQA (simdBlock_words+96)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA simdBlock_words(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+64)(DI), Y7, Y7
-	VPADDD (simdBlock_words+352)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, (simdBlock_words+64)(DI)
-	VPADDD (simdBlock_words+64)(DI), Y9, Y7
-	VPADDD 640(R8), Y3, Y9
-	VPXOR Y1, Y3, Y10
-	VPAND Y0, Y10, Y10
-	VPXOR Y3, Y10, Y3
-	VPADDD Y7, Y3, Y3
-	VPSRLD $6, Y0, Y7
-	VPSLLD $26, Y0, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y0, Y10
-	VPSLLD $21, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y0, Y10
-	VPSLLD $7, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y3, Y7, Y3
-	VPADDD Y3, Y4, Y4
-	VPXOR Y6, Y5, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y5, Y8, Y8
-	VPSRLD $2, Y6, Y10
-	VPSLLD $30, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y6, Y11
-	VPSLLD $19, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y6, Y11
-	VPSLLD $10, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y3, Y8, Y3
-	VMOVDQA (simdBlock_words+128)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+32)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+96)(DI), Y8, Y8
-	VPADDD (simdBlock_words+384)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+96)(DI)
-	VPADDD (simdBlock_words+96)(DI), Y9, Y8
-	VPADDD 672(R8), Y1, Y9
-	VPXOR Y0, Y1, Y10
-	VPAND Y4, Y10, Y10
-	VPXOR Y1, Y10, Y1
-	VPADDD Y8, Y1, Y1
-	VPSRLD $6, Y4, Y8
-	VPSLLD $26, Y4, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y4, Y10
-	VPSLLD $21, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y4, Y10
-	VPSLLD $7, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y1, Y8, Y1
-	VPADDD Y1, Y2, Y2
-	VPXOR Y3, Y6, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y6, Y7, Y7
-	VPSRLD $2, Y3, Y10
-	VPSLLD $30, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y3, Y11
-	VPSLLD $19, Y3, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y3, Y11
-	VPSLLD $10, Y3, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y1, Y7, Y1
-	VMOVDQA (simdBlock_words+160)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA (simdBlock_words+64)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+128)(DI), Y7, Y7
-	VPADDD (simdBlock_words+416)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, (simdBlock_words+128)(DI)
-	VPADDD (simdBlock_words+128)(DI), Y9, Y7
-	VPADDD 704(R8), Y0, Y9
 	VPXOR Y4, Y0, Y10
-	VPAND Y2, Y10, Y10
-	VPXOR Y0, Y10, Y0
-	VPADDD Y7, Y0, Y0
-	VPSRLD $6, Y2, Y7
-	VPSLLD $26, Y2, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y2, Y10
-	VPSLLD $21, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y2, Y10
-	VPSLLD $7, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y0, Y7, Y0
-	VPADDD Y0, Y5, Y5
-	VPXOR Y1, Y3, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y3, Y8, Y8
-	VPSRLD $2, Y1, Y10
-	VPSLLD $30, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y1, Y11
-	VPSLLD $19, Y1, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y1, Y11
-	VPSLLD $10, Y1, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y0, Y8, Y0
-	VMOVDQA (simdBlock_words+192)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+96)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPAND Y9, Y10, Y9
+	VPXOR Y0, Y9, Y9
+	VPSRLD $2, Y4, Y12
+	VPSLLD $30, Y4, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+160)(DI), Y8, Y8
-	VPADDD (simdBlock_words+448)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+160)(DI)
-	VPADDD (simdBlock_words+160)(DI), Y9, Y8
-	VPADDD 736(R8), Y4, Y9
-	VPXOR Y2, Y4, Y10
-	VPAND Y5, Y10, Y10
-	VPXOR Y4, Y10, Y4
-	VPADDD Y8, Y4, Y4
-	VPSRLD $6, Y5, Y8
-	VPSLLD $26, Y5, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y5, Y10
-	VPSLLD $21, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y5, Y10
-	VPSLLD $7, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y4, Y8, Y4
-	VPADDD Y4, Y6, Y6
-	VPXOR Y0, Y1, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y1, Y7, Y7
-	VPSRLD $2, Y0, Y10
-	VPSLLD $30, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y0, Y11
-	VPSLLD $19, Y0, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y0, Y11
-	VPSLLD $10, Y0, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y4, Y7, Y4
-	VMOVDQA (simdBlock_words+224)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA (simdBlock_words+128)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPSRLD $13, Y4, Y13
+	VPSLLD $19, Y4, Y14
+	VPXOR Y13, Y14, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+192)(DI), Y7, Y7
-	VPADDD (simdBlock_words+480)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, (simdBlock_words+192)(DI)
-	VPADDD (simdBlock_words+192)(DI), Y9, Y7
-	VPADDD 768(R8), Y2, Y9
-	VPXOR Y5, Y2, Y10
-	VPAND Y6, Y10, Y10
-	VPXOR Y2, Y10, Y2
-	VPADDD Y7, Y2, Y2
-	VPSRLD $6, Y6, Y7
-	VPSLLD $26, Y6, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y6, Y10
-	VPSLLD $21, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y6, Y10
-	VPSLLD $7, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y2, Y7, Y2
-	VPADDD Y2, Y3, Y3
-	VPXOR Y4, Y0, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y0, Y8, Y8
-	VPSRLD $2, Y4, Y10
-	VPSLLD $30, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y4, Y11
-	VPSLLD $19, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y4, Y11
-	VPSLLD $10, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y2, Y8, Y2
-	VMOVDQA (simdBlock_words+256)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+160)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPSRLD $22, Y4, Y13
+	VPSLLD $10, Y4, Y14
+	VPXOR Y13, Y14, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+224)(DI), Y8, Y8
-	VPADDD simdBlock_words(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+224)(DI)
-	VPADDD (simdBlock_words+224)(DI), Y9, Y8
-	VPADDD 800(R8), Y5, Y9
-	VPXOR Y6, Y5, Y10
-	VPAND Y3, Y10, Y10
-	VPXOR Y5, Y10, Y5
-	VPADDD Y8, Y5, Y5
-	VPSRLD $6, Y3, Y8
-	VPSLLD $26, Y3, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y3, Y10
-	VPSLLD $21, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y3, Y10
-	VPSLLD $7, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y5, Y8, Y5
+	VPADDD Y9, Y12, Y9
+	VPADDD Y2, Y9, Y2
+	VMOVDQA (simdBlock_words+32)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD simdBlock_words(DI), Y9, Y9
+	VPADDD (simdBlock_words+288)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, simdBlock_words(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 576(R8), Y5, Y11
+	VPXOR Y6, Y5, Y12
+	VPAND Y3, Y12, Y12
+	VPXOR Y5, Y12, Y5
+	VPADDD Y9, Y5, Y5
+	VPSRLD $6, Y3, Y9
+	VPSLLD $26, Y3, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y3, Y12
+	VPSLLD $21, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y3, Y12
+	VPSLLD $7, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y5, Y9, Y5
 	VPADDD Y5, Y1, Y1
-	VPXOR Y2, Y4, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y4, Y7, Y7
-	VPSRLD $2, Y2, Y10
-	VPSLLD $30, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y2, Y11
-	VPSLLD $19, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y2, Y11
-	VPSLLD $10, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y5, Y7, Y5
-	VMOVDQA (simdBlock_words+288)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA (simdBlock_words+192)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPXOR Y2, Y4, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y4, Y10, Y10
+	VPSRLD $2, Y2, Y12
+	VPSLLD $30, Y2, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+256)(DI), Y7, Y7
-	VPADDD (simdBlock_words+32)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, (simdBlock_words+256)(DI)
-	VPADDD (simdBlock_words+256)(DI), Y9, Y7
-	VPADDD 832(R8), Y6, Y9
-	VPXOR Y3, Y6, Y10
-	VPAND Y1, Y10, Y10
-	VPXOR Y6, Y10, Y6
-	VPADDD Y7, Y6, Y6
-	VPSRLD $6, Y1, Y7
-	VPSLLD $26, Y1, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y1, Y10
-	VPSLLD $21, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y1, Y10
-	VPSLLD $7, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y6, Y7, Y6
+	VPSRLD $13, Y2, Y13
+	VPSLLD $19, Y2, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y2, Y13
+	VPSLLD $10, Y2, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y5, Y10, Y5
+	VMOVDQA (simdBlock_words+64)(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+32)(DI), Y10, Y10
+	VPADDD (simdBlock_words+320)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+32)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 608(R8), Y6, Y11
+	VPXOR Y3, Y6, Y12
+	VPAND Y1, Y12, Y12
+	VPXOR Y6, Y12, Y6
+	VPADDD Y10, Y6, Y6
+	VPSRLD $6, Y1, Y10
+	VPSLLD $26, Y1, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y1, Y12
+	VPSLLD $21, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y1, Y12
+	VPSLLD $7, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y6, Y10, Y6
 	VPADDD Y6, Y0, Y0
-	VPXOR Y5, Y2, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y2, Y8, Y8
-	VPSRLD $2, Y5, Y10
-	VPSLLD $30, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y5, Y11
-	VPSLLD $19, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y5, Y11
-	VPSLLD $10, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y6, Y8, Y6
-	VMOVDQA (simdBlock_words+320)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+224)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPXOR Y5, Y2, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y2, Y9, Y9
+	VPSRLD $2, Y5, Y12
+	VPSLLD $30, Y5, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+288)(DI), Y8, Y8
-	VPADDD (simdBlock_words+64)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+288)(DI)
-	VPADDD (simdBlock_words+288)(DI), Y9, Y8
-	VPADDD 864(R8), Y3, Y9
-	VPXOR Y1, Y3, Y10
-	VPAND Y0, Y10, Y10
-	VPXOR Y3, Y10, Y3
-	VPADDD Y8, Y3, Y3
-	VPSRLD $6, Y0, Y8
-	VPSLLD $26, Y0, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y0, Y10
-	VPSLLD $21, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y0, Y10
-	VPSLLD $7, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y3, Y8, Y3
+	VPSRLD $13, Y5, Y13
+	VPSLLD $19, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y5, Y13
+	VPSLLD $10, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y6, Y9, Y6
+	VMOVDQA (simdBlock_words+96)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+64)(DI), Y9, Y9
+	VPADDD (simdBlock_words+352)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, (simdBlock_words+64)(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 640(R8), Y3, Y11
+	VPXOR Y1, Y3, Y12
+	VPAND Y0, Y12, Y12
+	VPXOR Y3, Y12, Y3
+	VPADDD Y9, Y3, Y3
+	VPSRLD $6, Y0, Y9
+	VPSLLD $26, Y0, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y0, Y12
+	VPSLLD $21, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y0, Y12
+	VPSLLD $7, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y3, Y9, Y3
 	VPADDD Y3, Y4, Y4
-	VPXOR Y6, Y5, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y5, Y7, Y7
-	VPSRLD $2, Y6, Y10
-	VPSLLD $30, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y6, Y11
-	VPSLLD $19, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y6, Y11
-	VPSLLD $10, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y3, Y7, Y3
-	VMOVDQA (simdBlock_words+352)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
+	VPXOR Y6, Y5, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y5, Y10, Y10
+	VPSRLD $2, Y6, Y12
+	VPSLLD $30, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y6, Y13
+	VPSLLD $19, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y6, Y13
+	VPSLLD $10, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y3, Y10, Y3
+	VMOVDQA (simdBlock_words+128)(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+96)(DI), Y10, Y10
+	VPADDD (simdBlock_words+384)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+96)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 672(R8), Y1, Y11
+	VPXOR Y0, Y1, Y12
+	VPAND Y4, Y12, Y12
+	VPXOR Y1, Y12, Y1
+	VPADDD Y10, Y1, Y1
+	VPSRLD $6, Y4, Y10
+	VPSLLD $26, Y4, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y4, Y12
+	VPSLLD $21, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y4, Y12
+	VPSLLD $7, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y1, Y10, Y1
+	VPADDD Y1, Y2, Y2
+	VPXOR Y3, Y6, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y6, Y9, Y9
+	VPSRLD $2, Y3, Y12
+	VPSLLD $30, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y3, Y13
+	VPSLLD $19, Y3, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y3, Y13
+	VPSLLD $10, Y3, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y1, Y9, Y1
+	VMOVDQA (simdBlock_words+160)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+128)(DI), Y9, Y9
+	VPADDD (simdBlock_words+416)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, (simdBlock_words+128)(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 704(R8), Y0, Y11
+	VPXOR Y4, Y0, Y12
+	VPAND Y2, Y12, Y12
+	VPXOR Y0, Y12, Y0
+	VPADDD Y9, Y0, Y0
+	VPSRLD $6, Y2, Y9
+	VPSLLD $26, Y2, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y2, Y12
+	VPSLLD $21, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y2, Y12
+	VPSLLD $7, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y0, Y9, Y0
+	VPADDD Y0, Y5, Y5
+	VPXOR Y1, Y3, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y3, Y10, Y10
+	VPSRLD $2, Y1, Y12
+	VPSLLD $30, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y1, Y13
+	VPSLLD $19, Y1, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y1, Y13
+	VPSLLD $10, Y1, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y0, Y10, Y0
+	VMOVDQA (simdBlock_words+192)(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+160)(DI), Y10, Y10
+	VPADDD (simdBlock_words+448)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+160)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 736(R8), Y4, Y11
+	VPXOR Y2, Y4, Y12
+	VPAND Y5, Y12, Y12
+	VPXOR Y4, Y12, Y4
+	VPADDD Y10, Y4, Y4
+	VPSRLD $6, Y5, Y10
+	VPSLLD $26, Y5, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y5, Y12
+	VPSLLD $21, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y5, Y12
+	VPSLLD $7, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y4, Y10, Y4
+	VPADDD Y4, Y6, Y6
+	VPXOR Y0, Y1, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y1, Y9, Y9
+	VPSRLD $2, Y0, Y12
+	VPSLLD $30, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y0, Y13
+	VPSLLD $19, Y0, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y0, Y13
+	VPSLLD $10, Y0, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y4, Y9, Y4
+	VMOVDQA (simdBlock_words+224)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+192)(DI), Y9, Y9
+	VPADDD (simdBlock_words+480)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, (simdBlock_words+192)(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 768(R8), Y2, Y11
+	VPXOR Y5, Y2, Y12
+	VPAND Y6, Y12, Y12
+	VPXOR Y2, Y12, Y2
+	VPADDD Y9, Y2, Y2
+	VPSRLD $6, Y6, Y9
+	VPSLLD $26, Y6, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y6, Y12
+	VPSLLD $21, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y6, Y12
+	VPSLLD $7, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y2, Y9, Y2
+	VPADDD Y2, Y3, Y3
+	VPXOR Y4, Y0, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y0, Y10, Y10
+	VPSRLD $2, Y4, Y12
+	VPSLLD $30, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y4, Y13
+	VPSLLD $19, Y4, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y4, Y13
+	VPSLLD $10, Y4, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y2, Y10, Y2
 	VMOVDQA (simdBlock_words+256)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+320)(DI), Y7, Y7
-	VPADDD (simdBlock_words+96)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, (simdBlock_words+320)(DI)
-	VPADDD (simdBlock_words+320)(DI), Y9, Y7
-	VPADDD 896(R8), Y1, Y9
-	VPXOR Y0, Y1, Y10
-	VPAND Y4, Y10, Y10
-	VPXOR Y1, Y10, Y1
-	VPADDD Y7, Y1, Y1
-	VPSRLD $6, Y4, Y7
-	VPSLLD $26, Y4, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y4, Y10
-	VPSLLD $21, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y4, Y10
-	VPSLLD $7, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y1, Y7, Y1
-	VPADDD Y1, Y2, Y2
-	VPXOR Y3, Y6, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y6, Y8, Y8
-	VPSRLD $2, Y3, Y10
-	VPSLLD $30, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y3, Y11
-	VPSLLD $19, Y3, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y3, Y11
-	VPSLLD $10, Y3, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y1, Y8, Y1
-	VMOVDQA (simdBlock_words+384)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+288)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+352)(DI), Y8, Y8
-	VPADDD (simdBlock_words+128)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+352)(DI)
-	VPADDD (simdBlock_words+352)(DI), Y9, Y8
-	VPADDD 928(R8), Y0, Y9
-	VPXOR Y4, Y0, Y10
-	VPAND Y2, Y10, Y10
-	VPXOR Y0, Y10, Y0
-	VPADDD Y8, Y0, Y0
-	VPSRLD $6, Y2, Y8
-	VPSLLD $26, Y2, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y2, Y10
-	VPSLLD $21, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y2, Y10
-	VPSLLD $7, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y0, Y8, Y0
-	VPADDD Y0, Y5, Y5
-	VPXOR Y1, Y3, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y3, Y7, Y7
-	VPSRLD $2, Y1, Y10
-	VPSLLD $30, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y1, Y11
-	VPSLLD $19, Y1, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y1, Y11
-	VPSLLD $10, Y1, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y0, Y7, Y0
-	VMOVDQA (simdBlock_words+416)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA (simdBlock_words+320)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+384)(DI), Y7, Y7
-	VPADDD (simdBlock_words+160)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, (simdBlock_words+384)(DI)
-	VPADDD (simdBlock_words+384)(DI), Y9, Y7
-	VPADDD 960(R8), Y4, Y9
-	VPXOR Y2, Y4, Y10
-	VPAND Y5, Y10, Y10
-	VPXOR Y4, Y10, Y4
-	VPADDD Y7, Y4, Y4
-	VPSRLD $6, Y5, Y7
-	VPSLLD $26, Y5, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y5, Y10
-	VPSLLD $21, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y5, Y10
-	VPSLLD $7, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y4, Y7, Y4
-	VPADDD Y4, Y6, Y6
-	VPXOR Y0, Y1, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y1, Y8, Y8
-	VPSRLD $2, Y0, Y10
-	VPSLLD $30, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y0, Y11
-	VPSLLD $19, Y0, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y0, Y11
-	VPSLLD $10, Y0, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y4, Y8, Y4
-	VMOVDQA (simdBlock_words+448)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+352)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+416)(DI), Y8, Y8
-	VPADDD (simdBlock_words+192)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+416)(DI)
-	VPADDD (simdBlock_words+416)(DI), Y9, Y8
-	VPADDD 992(R8), Y2, Y9
-	VPXOR Y5, Y2, Y10
-	VPAND Y6, Y10, Y10
-	VPXOR Y2, Y10, Y2
-	VPADDD Y8, Y2, Y2
-	VPSRLD $6, Y6, Y8
-	VPSLLD $26, Y6, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y6, Y10
-	VPSLLD $21, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y6, Y10
-	VPSLLD $7, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y2, Y8, Y2
-	VPADDD Y2, Y3, Y3
-	VPXOR Y4, Y0, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y0, Y7, Y7
-	VPSRLD $2, Y4, Y10
-	VPSLLD $30, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y4, Y11
-	VPSLLD $19, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y4, Y11
-	VPSLLD $10, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y2, Y7, Y2
-	VMOVDQA (simdBlock_words+480)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA (simdBlock_words+384)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+448)(DI), Y7, Y7
-	VPADDD (simdBlock_words+224)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, (simdBlock_words+448)(DI)
-	VPADDD (simdBlock_words+448)(DI), Y9, Y7
-	VPADDD 1024(R8), Y5, Y9
-	VPXOR Y6, Y5, Y10
-	VPAND Y3, Y10, Y10
-	VPXOR Y5, Y10, Y5
-	VPADDD Y7, Y5, Y5
-	VPSRLD $6, Y3, Y7
-	VPSLLD $26, Y3, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y3, Y10
-	VPSLLD $21, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y3, Y10
-	VPSLLD $7, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y5, Y7, Y5
-	VPADDD Y5, Y1, Y1
-	VPXOR Y2, Y4, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y4, Y8, Y8
-	VPSRLD $2, Y2, Y10
-	VPSLLD $30, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y2, Y11
-	VPSLLD $19, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y2, Y11
-	VPSLLD $10, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y5, Y8, Y5
-	VMOVDQA simdBlock_words(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+416)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+480)(DI), Y8, Y8
-	VPADDD (simdBlock_words+256)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+480)(DI)
-	VPADDD (simdBlock_words+480)(DI), Y9, Y8
-	VPADDD 1056(R8), Y6, Y9
-	VPXOR Y3, Y6, Y10
-	VPAND Y1, Y10, Y10
-	VPXOR Y6, Y10, Y6
-	VPADDD Y8, Y6, Y6
-	VPSRLD $6, Y1, Y8
-	VPSLLD $26, Y1, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y1, Y10
-	VPSLLD $21, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y1, Y10
-	VPSLLD $7, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y6, Y8, Y6
-	VPADDD Y6, Y0, Y0
-	VPXOR Y5, Y2, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y2, Y7, Y7
-	VPSRLD $2, Y5, Y10
-	VPSLLD $30, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y5, Y11
-	VPSLLD $19, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y5, Y11
-	VPSLLD $10, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y6, Y7, Y6
-	VMOVDQA (simdBlock_words+32)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA (simdBlock_words+448)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD simdBlock_words(DI), Y7, Y7
-	VPADDD (simdBlock_words+288)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, simdBlock_words(DI)
-	VPADDD simdBlock_words(DI), Y9, Y7
-	VPADDD 1088(R8), Y3, Y9
-	VPXOR Y1, Y3, Y10
-	VPAND Y0, Y10, Y10
-	VPXOR Y3, Y10, Y3
-	VPADDD Y7, Y3, Y3
-	VPSRLD $6, Y0, Y7
-	VPSLLD $26, Y0, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y0, Y10
-	VPSLLD $21, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y0, Y10
-	VPSLLD $7, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y3, Y7, Y3
-	VPADDD Y3, Y4, Y4
-	VPXOR Y6, Y5, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y5, Y8, Y8
-	VPSRLD $2, Y6, Y10
-	VPSLLD $30, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y6, Y11
-	VPSLLD $19, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y6, Y11
-	VPSLLD $10, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y3, Y8, Y3
-	VMOVDQA (simdBlock_words+64)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+480)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+32)(DI), Y8, Y8
-	VPADDD (simdBlock_words+320)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+32)(DI)
-	VPADDD (simdBlock_words+32)(DI), Y9, Y8
-	VPADDD 1120(R8), Y1, Y9
-	VPXOR Y0, Y1, Y10
-	VPAND Y4, Y10, Y10
-	VPXOR Y1, Y10, Y1
-	VPADDD Y8, Y1, Y1
-	VPSRLD $6, Y4, Y8
-	VPSLLD $26, Y4, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y4, Y10
-	VPSLLD $21, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y4, Y10
-	VPSLLD $7, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y1, Y8, Y1
-	VPADDD Y1, Y2, Y2
-	VPXOR Y3, Y6, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y6, Y7, Y7
-	VPSRLD $2, Y3, Y10
-	VPSLLD $30, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y3, Y11
-	VPSLLD $19, Y3, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y3, Y11
-	VPSLLD $10, Y3, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y1, Y7, Y1
-	VMOVDQA (simdBlock_words+96)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA simdBlock_words(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+64)(DI), Y7, Y7
-	VPADDD (simdBlock_words+352)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, (simdBlock_words+64)(DI)
-	VPADDD (simdBlock_words+64)(DI), Y9, Y7
-	VPADDD 1152(R8), Y0, Y9
-	VPXOR Y4, Y0, Y10
-	VPAND Y2, Y10, Y10
-	VPXOR Y0, Y10, Y0
-	VPADDD Y7, Y0, Y0
-	VPSRLD $6, Y2, Y7
-	VPSLLD $26, Y2, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y2, Y10
-	VPSLLD $21, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y2, Y10
-	VPSLLD $7, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y0, Y7, Y0
-	VPADDD Y0, Y5, Y5
-	VPXOR Y1, Y3, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y3, Y8, Y8
-	VPSRLD $2, Y1, Y10
-	VPSLLD $30, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y1, Y11
-	VPSLLD $19, Y1, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y1, Y11
-	VPSLLD $10, Y1, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y0, Y8, Y0
-	VMOVDQA (simdBlock_words+128)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+32)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+96)(DI), Y8, Y8
-	VPADDD (simdBlock_words+384)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+96)(DI)
-	VPADDD (simdBlock_words+96)(DI), Y9, Y8
-	VPADDD 1184(R8), Y4, Y9
-	VPXOR Y2, Y4, Y10
-	VPAND Y5, Y10, Y10
-	VPXOR Y4, Y10, Y4
-	VPADDD Y8, Y4, Y4
-	VPSRLD $6, Y5, Y8
-	VPSLLD $26, Y5, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y5, Y10
-	VPSLLD $21, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y5, Y10
-	VPSLLD $7, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y4, Y8, Y4
-	VPADDD Y4, Y6, Y6
-	VPXOR Y0, Y1, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y1, Y7, Y7
-	VPSRLD $2, Y0, Y10
-	VPSLLD $30, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y0, Y11
-	VPSLLD $19, Y0, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y0, Y11
-	VPSLLD $10, Y0, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y4, Y7, Y4
-	VMOVDQA (simdBlock_words+160)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA (simdBlock_words+64)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+128)(DI), Y7, Y7
-	VPADDD (simdBlock_words+416)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, (simdBlock_words+128)(DI)
-	VPADDD (simdBlock_words+128)(DI), Y9, Y7
-	VPADDD 1216(R8), Y2, Y9
-	VPXOR Y5, Y2, Y10
-	VPAND Y6, Y10, Y10
-	VPXOR Y2, Y10, Y2
-	VPADDD Y7, Y2, Y2
-	VPSRLD $6, Y6, Y7
-	VPSLLD $26, Y6, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y6, Y10
-	VPSLLD $21, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y6, Y10
-	VPSLLD $7, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y2, Y7, Y2
-	VPADDD Y2, Y3, Y3
-	VPXOR Y4, Y0, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y0, Y8, Y8
-	VPSRLD $2, Y4, Y10
-	VPSLLD $30, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y4, Y11
-	VPSLLD $19, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y4, Y11
-	VPSLLD $10, Y4, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y2, Y8, Y2
-	VMOVDQA (simdBlock_words+192)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+96)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+160)(DI), Y8, Y8
-	VPADDD (simdBlock_words+448)(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
-	VMOVDQA Y8, (simdBlock_words+160)(DI)
-	VPADDD (simdBlock_words+160)(DI), Y9, Y8
-	VPADDD 1248(R8), Y5, Y9
-	VPXOR Y6, Y5, Y10
-	VPAND Y3, Y10, Y10
-	VPXOR Y5, Y10, Y5
-	VPADDD Y8, Y5, Y5
-	VPSRLD $6, Y3, Y8
-	VPSLLD $26, Y3, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y3, Y10
-	VPSLLD $21, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y3, Y10
-	VPSLLD $7, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y5, Y8, Y5
-	VPADDD Y5, Y1, Y1
-	VPXOR Y2, Y4, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y4, Y7, Y7
-	VPSRLD $2, Y2, Y10
-	VPSLLD $30, Y2, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y2, Y11
-	VPSLLD $19, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y2, Y11
-	VPSLLD $10, Y2, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y5, Y7, Y5
-	VMOVDQA (simdBlock_words+224)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA (simdBlock_words+128)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+192)(DI), Y7, Y7
-	VPADDD (simdBlock_words+480)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
-	VMOVDQA Y7, (simdBlock_words+192)(DI)
-	VPADDD (simdBlock_words+192)(DI), Y9, Y7
-	VPADDD 1280(R8), Y6, Y9
-	VPXOR Y3, Y6, Y10
-	VPAND Y1, Y10, Y10
-	VPXOR Y6, Y10, Y6
-	VPADDD Y7, Y6, Y6
-	VPSRLD $6, Y1, Y7
-	VPSLLD $26, Y1, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y1, Y10
-	VPSLLD $21, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y1, Y10
-	VPSLLD $7, Y1, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y6, Y7, Y6
-	VPADDD Y6, Y0, Y0
-	VPXOR Y5, Y2, Y7
-	VPAND Y8, Y7, Y8
-	VPXOR Y2, Y8, Y8
-	VPSRLD $2, Y5, Y10
-	VPSLLD $30, Y5, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y5, Y11
-	VPSLLD $19, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y5, Y11
-	VPSLLD $10, Y5, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y8, Y10, Y8
-	VPADDD Y6, Y8, Y6
-	VMOVDQA (simdBlock_words+256)(DI), Y8
-	VPSRLD $7, Y8, Y10
-	VPSLLD $25, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y8, Y11
-	VPSLLD $14, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y8, Y8
-	VPXOR Y10, Y8, Y8
-	VMOVDQA (simdBlock_words+160)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
-	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+224)(DI), Y8, Y8
-	VPADDD simdBlock_words(DI), Y8, Y8
-	VPADDD Y8, Y10, Y8
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+224)(DI), Y10, Y10
+	VPADDD simdBlock_words(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
 	VMOVDQA Y8, (simdBlock_words+224)(DI)
-	VPADDD (simdBlock_words+224)(DI), Y9, Y8
-	VPADDD 1312(R8), Y3, Y9
-	VPXOR Y1, Y3, Y10
-	VPAND Y0, Y10, Y10
-	VPXOR Y3, Y10, Y3
-	VPADDD Y8, Y3, Y3
-	VPSRLD $6, Y0, Y8
-	VPSLLD $26, Y0, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $11, Y0, Y10
-	VPSLLD $21, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $25, Y0, Y10
-	VPSLLD $7, Y0, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y3, Y8, Y3
-	VPADDD Y3, Y4, Y4
-	VPXOR Y6, Y5, Y8
-	VPAND Y7, Y8, Y7
-	VPXOR Y5, Y7, Y7
-	VPSRLD $2, Y6, Y10
-	VPSLLD $30, Y6, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $13, Y6, Y11
-	VPSLLD $19, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $22, Y6, Y11
-	VPSLLD $10, Y6, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPADDD Y7, Y10, Y7
-	VPADDD Y3, Y7, Y3
-	VMOVDQA (simdBlock_words+288)(DI), Y7
-	VPSRLD $7, Y7, Y10
-	VPSLLD $25, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $18, Y7, Y11
-	VPSLLD $14, Y7, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $3, Y7, Y7
-	VPXOR Y10, Y7, Y7
-	VMOVDQA (simdBlock_words+192)(DI), Y10
-	VPSRLD $17, Y10, Y11
-	VPSLLD $15, Y10, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $19, Y10, Y12
-	VPSLLD $13, Y10, Y13
+	VPADDD Y11, Y8, Y10
+	VPADDD 800(R8), Y5, Y11
+	VPXOR Y6, Y5, Y12
+	VPAND Y3, Y12, Y12
+	VPXOR Y5, Y12, Y5
+	VPADDD Y10, Y5, Y5
+	VPSRLD $6, Y3, Y10
+	VPSLLD $26, Y3, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y3, Y12
+	VPSLLD $21, Y3, Y13
 	VPXOR Y12, Y13, Y12
-	VPXOR Y11, Y12, Y11
-	VPSRLD $10, Y10, Y10
-	VPXOR Y11, Y10, Y10
-	VPADDD (simdBlock_words+256)(DI), Y7, Y7
-	VPADDD (simdBlock_words+32)(DI), Y7, Y7
-	VPADDD Y7, Y10, Y7
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y3, Y12
+	VPSLLD $7, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y5, Y10, Y5
+	VPADDD Y5, Y1, Y1
+	VPXOR Y2, Y4, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y4, Y9, Y9
+	VPSRLD $2, Y2, Y12
+	VPSLLD $30, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y2, Y13
+	VPSLLD $19, Y2, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y2, Y13
+	VPSLLD $10, Y2, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y5, Y9, Y5
+	VMOVDQA (simdBlock_words+288)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+256)(DI), Y9, Y9
+	VPADDD (simdBlock_words+32)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
 	VMOVDQA Y7, (simdBlock_words+256)(DI)
-	VPADDD (simdBlock_words+256)(DI), Y9, Y7
-	VPADDD 1344(R8), Y1, Y9
-	VPXOR Y0, Y1, Y10
-	VPAND Y4, Y10, Y10
-	VPXOR Y1, Y10, Y1
-	VPADDD Y7, Y1, Y1
-	VPSRLD $6, Y4, Y7
-	VPSLLD $26, Y4, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $11, Y4, Y10
-	VPSLLD $21, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPSRLD $25, Y4, Y10
-	VPSLLD $7, Y4, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y7, Y10, Y7
-	VPADDD Y1, Y7, Y1
+	VPADDD Y11, Y7, Y9
+	VPADDD 832(R8), Y6, Y11
+	VPXOR Y3, Y6, Y12
+	VPAND Y1, Y12, Y12
+	VPXOR Y6, Y12, Y6
+	VPADDD Y9, Y6, Y6
+	VPSRLD $6, Y1, Y9
+	VPSLLD $26, Y1, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y1, Y12
+	VPSLLD $21, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y1, Y12
+	VPSLLD $7, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y6, Y9, Y6
+	VPADDD Y6, Y0, Y0
+	VPXOR Y5, Y2, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y2, Y10, Y10
+	VPSRLD $2, Y5, Y12
+	VPSLLD $30, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y5, Y13
+	VPSLLD $19, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y5, Y13
+	VPSLLD $10, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y6, Y10, Y6
+	VMOVDQA (simdBlock_words+320)(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+288)(DI), Y10, Y10
+	VPADDD (simdBlock_words+64)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+288)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 864(R8), Y3, Y11
+	VPXOR Y1, Y3, Y12
+	VPAND Y0, Y12, Y12
+	VPXOR Y3, Y12, Y3
+	VPADDD Y10, Y3, Y3
+	VPSRLD $6, Y0, Y10
+	VPSLLD $26, Y0, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y0, Y12
+	VPSLLD $21, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y0, Y12
+	VPSLLD $7, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y3, Y10, Y3
+	VPADDD Y3, Y4, Y4
+	VPXOR Y6, Y5, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y5, Y9, Y9
+	VPSRLD $2, Y6, Y12
+	VPSLLD $30, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y6, Y13
+	VPSLLD $19, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y6, Y13
+	VPSLLD $10, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y3, Y9, Y3
+	VMOVDQA (simdBlock_words+352)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+320)(DI), Y9, Y9
+	VPADDD (simdBlock_words+96)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, (simdBlock_words+320)(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 896(R8), Y1, Y11
+	VPXOR Y0, Y1, Y12
+	VPAND Y4, Y12, Y12
+	VPXOR Y1, Y12, Y1
+	VPADDD Y9, Y1, Y1
+	VPSRLD $6, Y4, Y9
+	VPSLLD $26, Y4, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y4, Y12
+	VPSLLD $21, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y4, Y12
+	VPSLLD $7, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y1, Y9, Y1
 	VPADDD Y1, Y2, Y2
-	VPXOR Y3, Y6, Y7
-	VPAND Y8, Y7, Y7
-	VPXOR Y6, Y7, Y7
-	VPSRLD $2, Y3, Y8
-	VPSLLD $30, Y3, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $13, Y3, Y10
-	VPSLLD $19, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $22, Y3, Y10
-	VPSLLD $10, Y3, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPADDD Y7, Y8, Y7
-	VPADDD Y1, Y7, Y1
-	VMOVDQA (simdBlock_words+320)(DI), Y7
-	VPSRLD $7, Y7, Y8
-	VPSLLD $25, Y7, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $18, Y7, Y10
-	VPSLLD $14, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y8, Y10, Y8
-	VPSRLD $3, Y7, Y7
-	VPXOR Y8, Y7, Y7
-	VMOVDQA (simdBlock_words+224)(DI), Y8
+	VPXOR Y3, Y6, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y6, Y10, Y10
+	VPSRLD $2, Y3, Y12
+	VPSLLD $30, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y3, Y13
+	VPSLLD $19, Y3, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y3, Y13
+	VPSLLD $10, Y3, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y1, Y10, Y1
+	VMOVDQA (simdBlock_words+384)(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+352)(DI), Y10, Y10
+	VPADDD (simdBlock_words+128)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+352)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 928(R8), Y0, Y11
+	VPXOR Y4, Y0, Y12
+	VPAND Y2, Y12, Y12
+	VPXOR Y0, Y12, Y0
+	VPADDD Y10, Y0, Y0
+	VPSRLD $6, Y2, Y10
+	VPSLLD $26, Y2, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y2, Y12
+	VPSLLD $21, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y2, Y12
+	VPSLLD $7, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y0, Y10, Y0
+	VPADDD Y0, Y5, Y5
+	VPXOR Y1, Y3, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y3, Y9, Y9
+	VPSRLD $2, Y1, Y12
+	VPSLLD $30, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y1, Y13
+	VPSLLD $19, Y1, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y1, Y13
+	VPSLLD $10, Y1, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y0, Y9, Y0
+	VMOVDQA (simdBlock_words+416)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+384)(DI), Y9, Y9
+	VPADDD (simdBlock_words+160)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, (simdBlock_words+384)(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 960(R8), Y4, Y11
+	VPXOR Y2, Y4, Y12
+	VPAND Y5, Y12, Y12
+	VPXOR Y4, Y12, Y4
+	VPADDD Y9, Y4, Y4
+	VPSRLD $6, Y5, Y9
+	VPSLLD $26, Y5, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y5, Y12
+	VPSLLD $21, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y5, Y12
+	VPSLLD $7, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y4, Y9, Y4
+	VPADDD Y4, Y6, Y6
+	VPXOR Y0, Y1, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y1, Y10, Y10
+	VPSRLD $2, Y0, Y12
+	VPSLLD $30, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y0, Y13
+	VPSLLD $19, Y0, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y0, Y13
+	VPSLLD $10, Y0, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y4, Y10, Y4
+	VMOVDQA (simdBlock_words+448)(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+416)(DI), Y10, Y10
+	VPADDD (simdBlock_words+192)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+416)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 992(R8), Y2, Y11
+	VPXOR Y5, Y2, Y12
+	VPAND Y6, Y12, Y12
+	VPXOR Y2, Y12, Y2
+	VPADDD Y10, Y2, Y2
+	VPSRLD $6, Y6, Y10
+	VPSLLD $26, Y6, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y6, Y12
+	VPSLLD $21, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y6, Y12
+	VPSLLD $7, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y2, Y10, Y2
+	VPADDD Y2, Y3, Y3
+	VPXOR Y4, Y0, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y0, Y9, Y9
+	VPSRLD $2, Y4, Y12
+	VPSLLD $30, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y4, Y13
+	VPSLLD $19, Y4, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y4, Y13
+	VPSLLD $10, Y4, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y2, Y9, Y2
+	VMOVDQA (simdBlock_words+480)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+448)(DI), Y9, Y9
+	VPADDD (simdBlock_words+224)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, (simdBlock_words+448)(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 1024(R8), Y5, Y11
+	VPXOR Y6, Y5, Y12
+	VPAND Y3, Y12, Y12
+	VPXOR Y5, Y12, Y5
+	VPADDD Y9, Y5, Y5
+	VPSRLD $6, Y3, Y9
+	VPSLLD $26, Y3, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y3, Y12
+	VPSLLD $21, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y3, Y12
+	VPSLLD $7, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y5, Y9, Y5
+	VPADDD Y5, Y1, Y1
+	VPXOR Y2, Y4, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y4, Y10, Y10
+	VPSRLD $2, Y2, Y12
+	VPSLLD $30, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y2, Y13
+	VPSLLD $19, Y2, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y2, Y13
+	VPSLLD $10, Y2, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y5, Y10, Y5
+	VMOVDQA simdBlock_words(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+480)(DI), Y10, Y10
+	VPADDD (simdBlock_words+256)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+480)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 1056(R8), Y6, Y11
+	VPXOR Y3, Y6, Y12
+	VPAND Y1, Y12, Y12
+	VPXOR Y6, Y12, Y6
+	VPADDD Y10, Y6, Y6
+	VPSRLD $6, Y1, Y10
+	VPSLLD $26, Y1, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y1, Y12
+	VPSLLD $21, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y1, Y12
+	VPSLLD $7, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y6, Y10, Y6
+	VPADDD Y6, Y0, Y0
+	VPXOR Y5, Y2, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y2, Y9, Y9
+	VPSRLD $2, Y5, Y12
+	VPSLLD $30, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y5, Y13
+	VPSLLD $19, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y5, Y13
+	VPSLLD $10, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y6, Y9, Y6
+	VMOVDQA (simdBlock_words+32)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD simdBlock_words(DI), Y9, Y9
+	VPADDD (simdBlock_words+288)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, simdBlock_words(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 1088(R8), Y3, Y11
+	VPXOR Y1, Y3, Y12
+	VPAND Y0, Y12, Y12
+	VPXOR Y3, Y12, Y3
+	VPADDD Y9, Y3, Y3
+	VPSRLD $6, Y0, Y9
+	VPSLLD $26, Y0, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y0, Y12
+	VPSLLD $21, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y0, Y12
+	VPSLLD $7, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y3, Y9, Y3
+	VPADDD Y3, Y4, Y4
+	VPXOR Y6, Y5, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y5, Y10, Y10
+	VPSRLD $2, Y6, Y12
+	VPSLLD $30, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y6, Y13
+	VPSLLD $19, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y6, Y13
+	VPSLLD $10, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y3, Y10, Y3
+	VMOVDQA (simdBlock_words+64)(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+32)(DI), Y10, Y10
+	VPADDD (simdBlock_words+320)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+32)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 1120(R8), Y1, Y11
+	VPXOR Y0, Y1, Y12
+	VPAND Y4, Y12, Y12
+	VPXOR Y1, Y12, Y1
+	VPADDD Y10, Y1, Y1
+	VPSRLD $6, Y4, Y10
+	VPSLLD $26, Y4, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y4, Y12
+	VPSLLD $21, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y4, Y12
+	VPSLLD $7, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y1, Y10, Y1
+	VPADDD Y1, Y2, Y2
+	VPXOR Y3, Y6, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y6, Y9, Y9
+	VPSRLD $2, Y3, Y12
+	VPSLLD $30, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y3, Y13
+	VPSLLD $19, Y3, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y3, Y13
+	VPSLLD $10, Y3, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y1, Y9, Y1
+	VMOVDQA (simdBlock_words+96)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+64)(DI), Y9, Y9
+	VPADDD (simdBlock_words+352)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, (simdBlock_words+64)(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 1152(R8), Y0, Y11
+	VPXOR Y4, Y0, Y12
+	VPAND Y2, Y12, Y12
+	VPXOR Y0, Y12, Y0
+	VPADDD Y9, Y0, Y0
+	VPSRLD $6, Y2, Y9
+	VPSLLD $26, Y2, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y2, Y12
+	VPSLLD $21, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y2, Y12
+	VPSLLD $7, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y0, Y9, Y0
+	VPADDD Y0, Y5, Y5
+	VPXOR Y1, Y3, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y3, Y10, Y10
+	VPSRLD $2, Y1, Y12
+	VPSLLD $30, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y1, Y13
+	VPSLLD $19, Y1, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y1, Y13
+	VPSLLD $10, Y1, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y0, Y10, Y0
+	VMOVDQA (simdBlock_words+128)(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+96)(DI), Y10, Y10
+	VPADDD (simdBlock_words+384)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+96)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 1184(R8), Y4, Y11
+	VPXOR Y2, Y4, Y12
+	VPAND Y5, Y12, Y12
+	VPXOR Y4, Y12, Y4
+	VPADDD Y10, Y4, Y4
+	VPSRLD $6, Y5, Y10
+	VPSLLD $26, Y5, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y5, Y12
+	VPSLLD $21, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y5, Y12
+	VPSLLD $7, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y4, Y10, Y4
+	VPADDD Y4, Y6, Y6
+	VPXOR Y0, Y1, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y1, Y9, Y9
+	VPSRLD $2, Y0, Y12
+	VPSLLD $30, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y0, Y13
+	VPSLLD $19, Y0, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y0, Y13
+	VPSLLD $10, Y0, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y4, Y9, Y4
+	VMOVDQA (simdBlock_words+160)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+128)(DI), Y9, Y9
+	VPADDD (simdBlock_words+416)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, (simdBlock_words+128)(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 1216(R8), Y2, Y11
+	VPXOR Y5, Y2, Y12
+	VPAND Y6, Y12, Y12
+	VPXOR Y2, Y12, Y2
+	VPADDD Y9, Y2, Y2
+	VPSRLD $6, Y6, Y9
+	VPSLLD $26, Y6, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y6, Y12
+	VPSLLD $21, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y6, Y12
+	VPSLLD $7, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y2, Y9, Y2
+	VPADDD Y2, Y3, Y3
+	VPXOR Y4, Y0, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y0, Y10, Y10
+	VPSRLD $2, Y4, Y12
+	VPSLLD $30, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y4, Y13
+	VPSLLD $19, Y4, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y4, Y13
+	VPSLLD $10, Y4, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y2, Y10, Y2
+	VMOVDQA (simdBlock_words+192)(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+160)(DI), Y10, Y10
+	VPADDD (simdBlock_words+448)(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+160)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 1248(R8), Y5, Y11
+	VPXOR Y6, Y5, Y12
+	VPAND Y3, Y12, Y12
+	VPXOR Y5, Y12, Y5
+	VPADDD Y10, Y5, Y5
+	VPSRLD $6, Y3, Y10
+	VPSLLD $26, Y3, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y3, Y12
+	VPSLLD $21, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y3, Y12
+	VPSLLD $7, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y5, Y10, Y5
+	VPADDD Y5, Y1, Y1
+	VPXOR Y2, Y4, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y4, Y9, Y9
+	VPSRLD $2, Y2, Y12
+	VPSLLD $30, Y2, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y2, Y13
+	VPSLLD $19, Y2, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y2, Y13
+	VPSLLD $10, Y2, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y5, Y9, Y5
+	VMOVDQA (simdBlock_words+224)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+192)(DI), Y9, Y9
+	VPADDD (simdBlock_words+480)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, (simdBlock_words+192)(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 1280(R8), Y6, Y11
+	VPXOR Y3, Y6, Y12
+	VPAND Y1, Y12, Y12
+	VPXOR Y6, Y12, Y6
+	VPADDD Y9, Y6, Y6
+	VPSRLD $6, Y1, Y9
+	VPSLLD $26, Y1, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y1, Y12
+	VPSLLD $21, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y1, Y12
+	VPSLLD $7, Y1, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y6, Y9, Y6
+	VPADDD Y6, Y0, Y0
+	VPXOR Y5, Y2, Y9
+	VPAND Y10, Y9, Y10
+	VPXOR Y2, Y10, Y10
+	VPSRLD $2, Y5, Y12
+	VPSLLD $30, Y5, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y5, Y13
+	VPSLLD $19, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y5, Y13
+	VPSLLD $10, Y5, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y10, Y12, Y10
+	VPADDD Y6, Y10, Y6
+	VMOVDQA (simdBlock_words+256)(DI), Y10
+	VPSRLD $7, Y10, Y12
+	VPSLLD $25, Y10, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y10, Y13
+	VPSLLD $14, Y10, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y10, Y10
+	VPXOR Y12, Y10, Y10
+	VPSRLD $17, Y8, Y12
+	VPSLLD $15, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y8, Y13
+	VPSLLD $13, Y8, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y8, Y8
+	VPXOR Y12, Y8, Y8
+	VPADDD (simdBlock_words+224)(DI), Y10, Y10
+	VPADDD simdBlock_words(DI), Y10, Y10
+	VPADDD Y10, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+224)(DI)
+	VPADDD Y11, Y8, Y10
+	VPADDD 1312(R8), Y3, Y11
+	VPXOR Y1, Y3, Y12
+	VPAND Y0, Y12, Y12
+	VPXOR Y3, Y12, Y3
+	VPADDD Y10, Y3, Y3
+	VPSRLD $6, Y0, Y10
+	VPSLLD $26, Y0, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $11, Y0, Y12
+	VPSLLD $21, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $25, Y0, Y12
+	VPSLLD $7, Y0, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y3, Y10, Y3
+	VPADDD Y3, Y4, Y4
+	VPXOR Y6, Y5, Y10
+	VPAND Y9, Y10, Y9
+	VPXOR Y5, Y9, Y9
+	VPSRLD $2, Y6, Y12
+	VPSLLD $30, Y6, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $13, Y6, Y13
+	VPSLLD $19, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $22, Y6, Y13
+	VPSLLD $10, Y6, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPADDD Y9, Y12, Y9
+	VPADDD Y3, Y9, Y3
+	VMOVDQA (simdBlock_words+288)(DI), Y9
+	VPSRLD $7, Y9, Y12
+	VPSLLD $25, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $18, Y9, Y13
+	VPSLLD $14, Y9, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $3, Y9, Y9
+	VPXOR Y12, Y9, Y9
+	VPSRLD $17, Y7, Y12
+	VPSLLD $15, Y7, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $19, Y7, Y13
+	VPSLLD $13, Y7, Y14
+	VPXOR Y13, Y14, Y13
+	VPXOR Y12, Y13, Y12
+	VPSRLD $10, Y7, Y7
+	VPXOR Y12, Y7, Y7
+	VPADDD (simdBlock_words+256)(DI), Y9, Y9
+	VPADDD (simdBlock_words+32)(DI), Y9, Y9
+	VPADDD Y9, Y7, Y7
+	VMOVDQA Y7, (simdBlock_words+256)(DI)
+	VPADDD Y11, Y7, Y9
+	VPADDD 1344(R8), Y1, Y11
+	VPXOR Y0, Y1, Y12
+	VPAND Y4, Y12, Y12
+	VPXOR Y1, Y12, Y1
+	VPADDD Y9, Y1, Y1
+	VPSRLD $6, Y4, Y9
+	VPSLLD $26, Y4, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $11, Y4, Y12
+	VPSLLD $21, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPSRLD $25, Y4, Y12
+	VPSLLD $7, Y4, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y9, Y12, Y9
+	VPADDD Y1, Y9, Y1
+	VPADDD Y1, Y2, Y2
+	VPXOR Y3, Y6, Y9
+	VPAND Y10, Y9, Y9
+	VPXOR Y6, Y9, Y9
+	VPSRLD $2, Y3, Y10
+	VPSLLD $30, Y3, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $13, Y3, Y12
+	VPSLLD $19, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $22, Y3, Y12
+	VPSLLD $10, Y3, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPADDD Y9, Y10, Y9
+	VPADDD Y1, Y9, Y1
+	VMOVDQA (simdBlock_words+320)(DI), Y9
+	VPSRLD $7, Y9, Y10
+	VPSLLD $25, Y9, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $18, Y9, Y12
+	VPSLLD $14, Y9, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $3, Y9, Y9
+	VPXOR Y10, Y9, Y9
 	VPSRLD $17, Y8, Y10
-	VPSLLD $15, Y8, Y11
-	VPXOR Y10, Y11, Y10
-	VPSRLD $19, Y8, Y11
-	VPSLLD $13, Y8, Y12
-	VPXOR Y11, Y12, Y11
-	VPXOR Y10, Y11, Y10
+	VPSLLD $15, Y8, Y12
+	VPXOR Y10, Y12, Y10
+	VPSRLD $19, Y8, Y12
+	VPSLLD $13, Y8, Y13
+	VPXOR Y12, Y13, Y12
+	VPXOR Y10, Y12, Y10
 	VPSRLD $10, Y8, Y8
 	VPXOR Y10, Y8, Y8
-	VPADDD (simdBlock_words+288)(DI), Y7, Y7
-	VPADDD (simdBlock_words+64)(DI), Y7, Y7
-	VPADDD Y7, Y8, Y7
-	VMOVDQA Y7, (simdBlock_words+288)(DI)
-	VPADDD (simdBlock_words+288)(DI), Y9, Y7
-	VPADDD 1376(R8), Y0, Y8
-	VPXOR Y4, Y0, Y9
-	VPAND Y2, Y9, Y9
-	VPXOR Y0, Y9, Y0
-	VPADDD Y7, Y0, Y0
-	VPSRLD $6, Y2, Y7
-	VPSLLD $26, Y2, Y9
-	VPXOR Y7, Y9, Y7
-	VPSRLD $11, Y2, Y9
-	VPSLLD $21, Y2, Y10
-	VPXOR Y9, Y10, Y9
-	VPXOR Y7, Y9, Y7
-	VPSRLD $25, Y2, Y9
-	VPSLLD $7, Y2, Y10
-	VPXOR Y9, Y10, Y9
-	VPXOR Y7, Y9, Y7
-	VPADDD Y0, Y7, Y0
+	VPADDD (simdBlock_words+288)(DI), Y9, Y9
+	VPADDD (simdBlock_words+64)(DI), Y9, Y9
+	VPADDD Y9, Y8, Y8
+	VMOVDQA Y8, (simdBlock_words+288)(DI)
+	VPADDD Y11, Y8, Y9
+	VPADDD 1376(R8), Y0, Y10
+	VPXOR Y4, Y0, Y11
+	VPAND Y2, Y11, Y11
+	VPXOR Y0, Y11, Y0
+	VPADDD Y9, Y0, Y0
+	VPSRLD $6, Y2, Y9
+	VPSLLD $26, Y2, Y11
+	VPXOR Y9, Y11, Y9
+	VPSRLD $11, Y2, Y11
+	VPSLLD $21, Y2, Y12
+	VPXOR Y11, Y12, Y11
+	VPXOR Y9, Y11, Y9
+	VPSRLD $25, Y2, Y11
+	VPSLLD $7, Y2, Y12
+	VPXOR Y11, Y12, Y11
+	VPXOR Y9, Y11, Y9
+	VPADDD Y0, Y9, Y0
 	VPADDD Y0, Y5, Y0
 	VMOVDQA (simdBlock_words+352)(DI), Y5
-	VPSRLD $7, Y5, Y7
-	VPSLLD $25, Y5, Y9
-	VPXOR Y7, Y9, Y7
-	VPSRLD $18, Y5, Y9
-	VPSLLD $14, Y5, Y10
-	VPXOR Y9, Y10, Y9
-	VPXOR Y7, Y9, Y7
+	VPSRLD $7, Y5, Y9
+	VPSLLD $25, Y5, Y11
+	VPXOR Y9, Y11, Y9
+	VPSRLD $18, Y5, Y11
+	VPSLLD $14, Y5, Y12
+	VPXOR Y11, Y12, Y11
+	VPXOR Y9, Y11, Y9
 	VPSRLD $3, Y5, Y5
-	VPXOR Y7, Y5, Y5
-	VMOVDQA (simdBlock_words+256)(DI), Y7
+	VPXOR Y9, Y5, Y5
 	VPSRLD $17, Y7, Y9
-	VPSLLD $15, Y7, Y10
-	VPXOR Y9, Y10, Y9
-	VPSRLD $19, Y7, Y10
-	VPSLLD $13, Y7, Y11
-	VPXOR Y10, Y11, Y10
-	VPXOR Y9, Y10, Y9
+	VPSLLD $15, Y7, Y11
+	VPXOR Y9, Y11, Y9
+	VPSRLD $19, Y7, Y11
+	VPSLLD $13, Y7, Y12
+	VPXOR Y11, Y12, Y11
+	VPXOR Y9, Y11, Y9
 	VPSRLD $10, Y7, Y7
 	VPXOR Y9, Y7, Y7
 	VPADDD (simdBlock_words+320)(DI), Y5, Y5
 	VPADDD (simdBlock_words+96)(DI), Y5, Y5
 	VPADDD Y5, Y7, Y5
 	VMOVDQA Y5, (simdBlock_words+320)(DI)
-	VPADDD (simdBlock_words+320)(DI), Y8, Y5
-	VPADDD 1408(R8), Y4, Y7
-	VPXOR Y2, Y4, Y8
-	VPAND Y0, Y8, Y8
-	VPXOR Y4, Y8, Y4
-	VPADDD Y5, Y4, Y4
-	VPSRLD $6, Y0, Y5
-	VPSLLD $26, Y0, Y8
-	VPXOR Y5, Y8, Y5
-	VPSRLD $11, Y0, Y8
-	VPSLLD $21, Y0, Y9
-	VPXOR Y8, Y9, Y8
-	VPXOR Y5, Y8, Y5
-	VPSRLD $25, Y0, Y8
-	VPSLLD $7, Y0, Y9
-	VPXOR Y8, Y9, Y8
-	VPXOR Y5, Y8, Y5
-	VPADDD Y4, Y5, Y4
+	VPADDD Y10, Y5, Y7
+	VPADDD 1408(R8), Y4, Y9
+	VPXOR Y2, Y4, Y10
+	VPAND Y0, Y10, Y10
+	VPXOR Y4, Y10, Y4
+	VPADDD Y7, Y4, Y4
+	VPSRLD $6, Y0, Y7
+	VPSLLD $26, Y0, Y10
+	VPXOR Y7, Y10, Y7
+	VPSRLD $11, Y0, Y10
+	VPSLLD $21, Y0, Y11
+	VPXOR Y10, Y11, Y10
+	VPXOR Y7, Y10, Y7
+	VPSRLD $25, Y0, Y10
+	VPSLLD $7, Y0, Y11
+	VPXOR Y10, Y11, Y10
+	VPXOR Y7, Y10, Y7
+	VPADDD Y4, Y7, Y4
 	VPADDD Y4, Y6, Y4
-	VMOVDQA (simdBlock_words+384)(DI), Y5
-	VPSRLD $7, Y5, Y6
-	VPSLLD $25, Y5, Y8
-	VPXOR Y6, Y8, Y6
-	VPSRLD $18, Y5, Y8
-	VPSLLD $14, Y5, Y9
-	VPXOR Y8, Y9, Y8
-	VPXOR Y6, Y8, Y6
-	VPSRLD $3, Y5, Y5
-	VPXOR Y6, Y5, Y5
-	VMOVDQA (simdBlock_words+288)(DI), Y6
-	VPSRLD $17, Y6, Y8
-	VPSLLD $15, Y6, Y9
-	VPXOR Y8, Y9, Y8
-	VPSRLD $19, Y6, Y9
-	VPSLLD $13, Y6, Y10
-	VPXOR Y9, Y10, Y9
-	VPXOR Y8, Y9, Y8
-	VPSRLD $10, Y6, Y6
-	VPXOR Y8, Y6, Y6
-	VPADDD (simdBlock_words+352)(DI), Y5, Y5
-	VPADDD (simdBlock_words+128)(DI), Y5, Y5
-	VPADDD Y5, Y6, Y5
-	VPADDD Y7, Y5, Y5
-	VPADDD 2400(R8), Y2, Y6
-	VPXOR Y0, Y2, Y7
-	VPAND Y4, Y7, Y7
-	VPXOR Y2, Y7, Y2
-	VPADDD Y5, Y2, Y2
-	VPSRLD $6, Y4, Y5
-	VPSLLD $26, Y4, Y7
-	VPXOR Y5, Y7, Y5
-	VPSRLD $11, Y4, Y7
-	VPSLLD $21, Y4, Y8
+	VMOVDQA (simdBlock_words+384)(DI), Y6
+	VPSRLD $7, Y6, Y7
+	VPSLLD $25, Y6, Y10
+	VPXOR Y7, Y10, Y7
+	VPSRLD $18, Y6, Y10
+	VPSLLD $14, Y6, Y11
+	VPXOR Y10, Y11, Y10
+	VPXOR Y7, Y10, Y7
+	VPSRLD $3, Y6, Y6
+	VPXOR Y7, Y6, Y6
+	VPSRLD $17, Y8, Y7
+	VPSLLD $15, Y8, Y10
+	VPXOR Y7, Y10, Y7
+	VPSRLD $19, Y8, Y10
+	VPSLLD $13, Y8, Y11
+	VPXOR Y10, Y11, Y10
+	VPXOR Y7, Y10, Y7
+	VPSRLD $10, Y8, Y8
 	VPXOR Y7, Y8, Y7
-	VPXOR Y5, Y7, Y5
-	VPSRLD $25, Y4, Y7
-	VPSLLD $7, Y4, Y8
-	VPXOR Y7, Y8, Y7
-	VPXOR Y5, Y7, Y5
-	VPADDD Y2, Y5, Y2
+	VPADDD (simdBlock_words+352)(DI), Y6, Y6
+	VPADDD (simdBlock_words+128)(DI), Y6, Y6
+	VPADDD Y6, Y7, Y6
+	VPADDD Y9, Y6, Y6
+	VPADDD 2400(R8), Y2, Y7
+	VPXOR Y0, Y2, Y8
+	VPAND Y4, Y8, Y8
+	VPXOR Y2, Y8, Y2
+	VPADDD Y6, Y2, Y2
+	VPSRLD $6, Y4, Y6
+	VPSLLD $26, Y4, Y8
+	VPXOR Y6, Y8, Y6
+	VPSRLD $11, Y4, Y8
+	VPSLLD $21, Y4, Y9
+	VPXOR Y8, Y9, Y8
+	VPXOR Y6, Y8, Y6
+	VPSRLD $25, Y4, Y8
+	VPSLLD $7, Y4, Y9
+	VPXOR Y8, Y9, Y8
+	VPXOR Y6, Y8, Y6
+	VPADDD Y2, Y6, Y2
 	VPADDD Y2, Y3, Y2
 	VMOVDQA (simdBlock_words+416)(DI), Y3
-	VPSRLD $7, Y3, Y5
-	VPSLLD $25, Y3, Y7
-	VPXOR Y5, Y7, Y5
-	VPSRLD $18, Y3, Y7
-	VPSLLD $14, Y3, Y8
-	VPXOR Y7, Y8, Y7
-	VPXOR Y5, Y7, Y5
+	VPSRLD $7, Y3, Y6
+	VPSLLD $25, Y3, Y8
+	VPXOR Y6, Y8, Y6
+	VPSRLD $18, Y3, Y8
+	VPSLLD $14, Y3, Y9
+	VPXOR Y8, Y9, Y8
+	VPXOR Y6, Y8, Y6
 	VPSRLD $3, Y3, Y3
-	VPXOR Y5, Y3, Y3
-	VMOVDQA (simdBlock_words+320)(DI), Y5
-	VPSRLD $17, Y5, Y7
+	VPXOR Y6, Y3, Y3
+	VPSRLD $17, Y5, Y6
 	VPSLLD $15, Y5, Y8
-	VPXOR Y7, Y8, Y7
+	VPXOR Y6, Y8, Y6
 	VPSRLD $19, Y5, Y8
 	VPSLLD $13, Y5, Y9
 	VPXOR Y8, Y9, Y8
-	VPXOR Y7, Y8, Y7
+	VPXOR Y6, Y8, Y6
 	VPSRLD $10, Y5, Y5
-	VPXOR Y7, Y5, Y5
+	VPXOR Y6, Y5, Y5
 	VPADDD (simdBlock_words+384)(DI), Y3, Y3
 	VPADDD (simdBlock_words+160)(DI), Y3, Y3
 	VPADDD Y3, Y5, Y3
-	VPADDD Y6, Y3, Y3
+	VPADDD Y7, Y3, Y3
 	VPXOR Y4, Y0, Y4
 	VPAND Y2, Y4, Y4
 	VPXOR Y0, Y4, Y0
