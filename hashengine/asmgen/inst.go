@@ -83,14 +83,14 @@ func (i inst) effects() (reads, writes []resource) {
 	case opAdvance:
 		return []resource{scalarDX}, []resource{scalarDX}
 	}
-	switch {
-	case i.mem.base == contextBase:
+	switch i.mem.base {
+	case contextBase:
 		cell := contextResource + resource(i.mem.offset/vectorBytes)
 		if i.op == opStore {
 			return reads, append(writes, cell)
 		}
 		reads = append(reads, cell)
-	case i.mem.base == recordBase:
+	case recordBase:
 		reads = append(reads, scalarDX)
 		if i.op == opStore { // nothing reads what is written to records
 			return reads, append(writes, recordResource+resource(i.mem.offset/vectorBytes))

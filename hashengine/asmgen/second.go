@@ -80,7 +80,7 @@ func (b *builder) secondSchedule(lane, t int) {
 		b.emit(inst{op: opLoad, dst: w, mem: at(0)})
 		b.emit(inst{op: opMsg1, dst: w, mem: at(1)})
 	case 5:
-		s := uint8(0)
+		var s uint8
 		w, s = b.temp(), b.temp()
 		b.distinct(w, s, p)
 		b.emit(inst{op: opLoad, dst: w, mem: at(1)})

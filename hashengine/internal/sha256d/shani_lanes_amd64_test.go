@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 )
 
 // random returns a midstate and a tail of the generator.
@@ -198,4 +199,20 @@ func FuzzSHANI(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAligned checks what the SHA instructions insist on, for blocks of many
+// sizes, which the heap places differently.
+func TestAligned(t *testing.T) {
+	for n := 1; n < 200; n++ {
+		v := aligned[vector](n)
+		if at := uintptr(unsafe.Pointer(unsafe.SliceData(v))); at%64 != 0 || len(v) != n {
+			t.Fatalf("%d vectors: %d of them at %#x", n, len(v), at)
+		}
+		for _, x := range v {
+			if x != (vector{}) {
+				t.Fatal("not zero")
+			}
+		}
+	}
 }
