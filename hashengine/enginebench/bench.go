@@ -20,7 +20,7 @@ const (
 	// MinDuration of a Run: below, not even the best chunk is one.
 	MinDuration = 2 * time.Second
 	// MaxDuration of a Run.
-	MaxDuration = time.Hour
+	MaxDuration = 10 * time.Minute
 	// DefaultStops are timed if the time allows it.
 	DefaultStops = 1000
 )
