@@ -192,7 +192,7 @@ func (t *selfTest) randomHeader() Header {
 // plantInTiles makes random places of random tiles hits, by asking for the
 // very hash that lies there, all of its top 32 bits.
 func (t *selfTest) plantInTiles(ctx context.Context, k sha256d.Kernel, hits int, progress func(done int)) error {
-	exact, ok := k.(interface{ SetExact(top uint32) })
+	exact, ok := k.(sha256d.Exact)
 	if !ok {
 		return nil // it compares with an order, as plantInWork does
 	}

@@ -3,7 +3,7 @@
 package sha256d
 
 import (
-	"errors"
+	"fmt"
 
 	"github.com/klauspost/cpuid/v2"
 )
@@ -12,7 +12,7 @@ import (
 // system that saves the registers.
 func NewAVX2() (Kernel, error) {
 	if !cpuid.CPU.Supports(cpuid.AVX2) {
-		return nil, errors.New("the processor or the system lacks AVX2")
+		return nil, fmt.Errorf("%w: the processor or the system lacks AVX2", ErrNoInstructions)
 	}
 	return newSIMD(8, 512, scanAVX2), nil
 }

@@ -3,7 +3,7 @@
 package sha256d
 
 import (
-	"errors"
+	"fmt"
 
 	"github.com/klauspost/cpuid/v2"
 )
@@ -13,7 +13,7 @@ import (
 // registers.
 func NewAVX512() (Kernel, error) {
 	if !cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512BW) {
-		return nil, errors.New("the processor or the system lacks AVX-512 (F and BW)")
+		return nil, fmt.Errorf("%w: the processor or the system lacks AVX-512 (F and BW)", ErrNoInstructions)
 	}
 	return newSIMD(16, 1024, scanAVX512), nil
 }

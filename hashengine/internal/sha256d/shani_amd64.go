@@ -4,6 +4,8 @@ package sha256d
 
 import (
 	"fmt"
+	"math"
+	"math/bits"
 	"unsafe"
 
 	"github.com/klauspost/cpuid/v2"
@@ -13,7 +15,7 @@ import (
 // AVX2 is for one instruction (VPBLENDD) and the three-operand forms.
 func requireSHANI() error {
 	if !cpuid.CPU.Supports(cpuid.SHA, cpuid.SSSE3, cpuid.SSE4, cpuid.AVX, cpuid.AVX2) {
-		return fmt.Errorf("the processor %q has not all of SHA-NI, SSE4.1 and AVX2", cpuid.CPU.BrandName)
+		return fmt.Errorf("%w: the processor %q has not all of SHA-NI, SSE4.1 and AVX2", ErrNoInstructions, cpuid.CPU.BrandName)
 	}
 	return nil
 }
@@ -44,10 +46,16 @@ func wholeBytes(top uint32) (mask, target vector, bound uint32) {
 	for zeroes < 4 && top>>(24-8*zeroes) == 0 {
 		zeroes++
 	}
-	bits := uint32(uint64(1)<<(8*zeroes) - 1)
-	mask = vector{1: bits}
-	target = vector{1, -IV[7] & bits, 1, 1}
+	low := uint32(uint64(1)<<(8*zeroes) - 1)
+	mask = vector{1: low}
+	target = vector{1, -IV[7] & low, 1, 1}
 	return mask, target, uint32(uint64(1)<<(32-8*zeroes) - 1)
+}
+
+// wholeWord returns what the loops compare with to find the hashes whose most
+// significant 32 bits are exactly top.
+func wholeWord(top uint32) (mask, target vector) {
+	return vector{1: math.MaxUint32}, vector{1, bits.ReverseBytes32(top) - IV[7], 1, 1}
 }
 
 // abef and cdgh return the state as the SHA instructions hold it.

@@ -40,6 +40,9 @@ func (k *n4) SetTarget(top uint32) (bound uint32) {
 	return bound
 }
 
+// SetExact implements Exact.
+func (k *n4) SetExact(top uint32) { k.ctx.mask, k.ctx.target = wholeWord(top) }
+
 func (k *n4) SetSlot(_ int, mid *State, tail *Tail) {
 	c := k.ctx
 	c.c4, c.c5, c.c7 = tail.linear()
@@ -62,6 +65,7 @@ func (k *n4) Scan(_, slots int, nonce uint32, nonces int, out []Candidate) int {
 	begin := nonce &^ (n4Lanes - 1)
 	before := int(nonce - begin)
 	groups := (before + nonces + n4Lanes - 1) / n4Lanes
+	found := k.found[:groups+1] // as in vr5, one more, and a panic beyond Shape
 	records := k.records[:groups]
 	for i := range records {
 		r := &records[i] // words that are never written are zero
@@ -69,7 +73,7 @@ func (k *n4) Scan(_, slots int, nonce uint32, nonces int, out []Candidate) int {
 		r[0][1], r[0][3], r[1][3] = w, w, w
 	}
 	n := 0
-	for _, f := range k.found[:scanN4(k.ctx, &k.records[0], groups+1, &k.found[0])] {
+	for _, f := range found[:scanN4(k.ctx, &records[0], len(found), &found[0])] {
 		for lanes := f.lanes; lanes != 0; lanes &= lanes - 1 {
 			i := (groups-int(f.left))*n4Lanes + bits.TrailingZeros32(lanes) - before
 			if i >= 0 && i < nonces {

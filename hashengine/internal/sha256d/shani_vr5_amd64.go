@@ -64,6 +64,9 @@ func (k *vr5) SetTarget(top uint32) (bound uint32) {
 	return bound
 }
 
+// SetExact implements Exact.
+func (k *vr5) SetExact(top uint32) { k.ctx.mask, k.ctx.target = wholeWord(top) }
+
 func (k *vr5) SetSlot(slot int, mid *State, tail *Tail) {
 	s := tail.beforeNonce(mid)
 	k.slots[slot] = vr5Slot{s.abef(), s.cdgh(), mid.abef(), mid.cdgh(), *tail}
@@ -74,14 +77,16 @@ func (k *vr5) Scan(slot, slots int, nonce uint32, nonces int, out []Candidate) i
 		return 0
 	}
 	use := k.slots[slot : slot+slots]
+	// Every lane ends its last hash one iteration after it began: one more. A
+	// tile beyond Shape panics here, before assembly writes anywhere.
+	found := k.found[:nonces+1]
 	k.prepare(&use[0].tail, nonce, nonces)
 	for l := range vr5Lanes {
 		s := &use[min(l, slots-1)] // lanes without a slot repeat the last one
 		k.ctx.ab3[l], k.ctx.cd3[l], k.ctx.mab[l], k.ctx.mcd[l] = s.ab3, s.cd3, s.mab, s.mcd
 	}
-	// Every lane ends its last hash one iteration after it began: one more.
 	n := 0
-	for _, f := range k.found[:scanVR5(k.ctx, &k.records[0], nonces+1, &k.found[0])] {
+	for _, f := range found[:scanVR5(k.ctx, &k.records[0], len(found), &found[0])] {
 		for lanes := f.lanes & (1<<slots - 1); lanes != 0; lanes &= lanes - 1 {
 			out[n] = Candidate{Slot: uint16(bits.TrailingZeros32(lanes)), Index: uint16(nonces - int(f.left))}
 			n++

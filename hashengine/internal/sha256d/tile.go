@@ -54,5 +54,14 @@ type Kernel interface {
 	Scan(slot, slots int, nonce uint32, nonces int, out []Candidate) int
 }
 
+// Exact is a kernel that compares for equality, and so can be asked for one
+// very hash: how a test plants hits whose every bit is compared, as it is when
+// the target's top word is zero.
+type Exact interface {
+	// SetExact makes candidates exactly the hashes whose most significant 32
+	// bits are top, until the next SetTarget.
+	SetExact(top uint32)
+}
+
 // MaxTile is the most hashes of a tile.
 const MaxTile = 4096
