@@ -216,3 +216,22 @@ func TestAligned(t *testing.T) {
 		}
 	}
 }
+
+// TestSHANITooLarge gives tiles beyond Shape, which must not get as far as the
+// assembly.
+func TestSHANITooLarge(t *testing.T) {
+	for _, name := range []string{"shani_vr5", "shani_n4"} {
+		for _, more := range []int{9, 1 << 20} {
+			k := shani(t, name)
+			_, nonces := k.Shape(k.Slots())
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s: %d nonces too many were scanned", name, more)
+					}
+				}()
+				k.Scan(0, 1, 0, nonces+more, make([]Candidate, nonces+more))
+			}()
+		}
+	}
+}
