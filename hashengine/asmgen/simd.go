@@ -7,6 +7,73 @@ import (
 	"strings"
 )
 
+// The kernels of vectors: avx512 (16 lanes) and avx2 (8 lanes)
+//
+// Lanes are consecutive nonces. What depends on the version is the same in all
+// lanes and is broadcast from the slot's context; what depends on the nonce and
+// not on the version, the words 18 to 63 of the second block's schedule with
+// their round constants, is computed once for a group of nonces and lies in a
+// table that every slot of the tile reads. The rest is as in doc.go: rounds 4
+// to 63 of the first hash, 1 to 60 of the second, everything folded that is
+// zero or a number. Contexts hold sums for whatever reads a word of the
+// midstate or of the state behind round 3, so that each costs one addition.
+//
+// simd_hash.go writes down what is computed, once for both instruction sets and
+// without registers; simd_avx512.go and simd_avx2.go turn each step into
+// instructions, and simd_code.go gives the results registers. All rounds are
+// unrolled.
+//
+// # Operations
+//
+// A vector of hashes, the table at hand, in instructions that need a vector
+// pipe (reads, writes and renamed copies do not):
+//
+//	                        avx512    avx2
+//	rotations                  868   868 × (2 shifts, 1 exclusive or)
+//	shifts                      80      80
+//	functions of 3 operands    552   1,340 and, exclusive or
+//	additions                  886     886
+//	comparison                   3       4
+//	all                      2,389   4,914
+//	for each hash            149.3   614.3
+//	table, for each group      462     842
+//
+// Bounds, in cycles for each hash, the table being shared by many slots. Only
+// Golden Cove is measured; the others are from published tables of
+// instructions.
+//
+//	             pipes                                       avx512    avx2
+//	Golden Cove  512 bits: 2, rotations on 1; 256 bits: 3,     74.7   204.8
+//	             shifts on 2
+//	Zen 3        256 bits: 4, shifts on 2                         –   153.6
+//	Zen 4        as Zen 3, 512 bits take a pipe twice          74.7   153.6
+//	Zen 5        512 bits: 4, rotations on 2                   37.3   153.6
+//
+// In all of these the number of operations binds, not the pipes that rotate:
+// rotations are 948 of 2,389 operations, shifts 1,816 of 4,914. Measured on
+// Golden Cove, core cycles, table included: avx512 76.3 with 64 slots and 91.7
+// with one, avx2 215.8 and 252.8. The same AVX-512 operations on 256 bits would
+// have three pipes there and 99.5 cycles as their bound.
+//
+// # Order
+//
+// A round waits for e of the last one: rotation, function, two additions, and
+// the three rotations of e queue for one pipe. A processor cannot look far
+// enough ahead to fill its pipes from one hash: 79 cycles, in any order that
+// was tried (the order in which an ideal processor would execute gave 83). Two
+// hashes beside each other do. Both schedules would not fit in the registers,
+// but the first hash has none; so avx512 runs the first hash of the next slot
+// beside the second hash of this one, across the end of a group too. The state
+// between them goes through memory, and so do the words of the schedule that
+// are not read soon. 76 cycles, and neither the lag nor the mixture matters any
+// more. For avx2, 16 registers are too few for that.
+//
+// Three choices cost nothing and keep copies out of avx512, whose functions of
+// three operands write over one of them: h gets its round constant a round
+// ahead, so choice is the last to read g; a is emitted one round late, when c
+// has been added to e as d, so majority is the last to read c; and the operand
+// that dies is the one written over, with the table of the function permuted.
+
 // simdKernel is what the two kernels of vectors differ in, beside the
 // instructions.
 type simdKernel struct {

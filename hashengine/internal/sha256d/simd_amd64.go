@@ -29,7 +29,7 @@ type simdBlock struct {
 	wk      [46][16]uint32 // words 18 to 63 of the nonces at hand, constants added
 	nonces  [16]uint32     // word 3 of them
 	words   [16][16]uint32 // the second hash's schedule
-	between [8][16]uint32
+	between [8][16]uint32  // the state between the two hashes, where they are apart
 
 	// Words 16 and 17 and what they and words 0 to 2 contribute to others.
 	w16, w17, wk16, wk17, c18, c19, c31, c32 uint32
