@@ -51,11 +51,13 @@
 // priority, beyond the number that GOMAXPROCS was before; so goroutines of the
 // process are scheduled as if there were no hashing, and other processes come
 // first. There is one per physical core ([DefaultThreads]), free to move unless
-// [MinerConfig.Pin] or [MinerConfig.CPUs] binds them. Threads look at one atomic counter between two calls of a quarter of
-// a millisecond at most, and at nothing else: a stop, a resume, a change of
-// work or of the duty cycle takes effect within one call. They take a lock
-// only when that counter has changed, when a piece of work ends and when there
-// is a hit. Scanning does not allocate.
+// [MinerConfig.Pin] or [MinerConfig.CPUs] binds them. Threads look at one
+// atomic counter between two calls of a quarter of a millisecond at most, and
+// at nothing else: a stop, a resume, a change of work or of the duty cycle
+// takes effect within one call. They take a lock only when that counter has
+// changed, when a piece of work ends and when there is a hit. Scanning does not
+// allocate, and the loops of the wide kernels run as system calls do, so that
+// the garbage collector does not wait for them.
 //
 // A thread in the middle of a call to which the system gives no processor ends
 // that call later, so on a machine that is overloaded by others the bounds
@@ -70,10 +72,12 @@
 //
 // # Adding a kernel
 //
-// Write a type with Load and Scan in a file named after the instruction set
-// and add it to the list in kernels.go; its constructor returns an error where
-// the processor lacks the instructions. Callers need no change, and the tests
-// run over every kernel of that list. A kernel may visit the space in any
-// order: one that shares the message schedule among versions goes through all
-// rolls of a batch of nonces first.
+// A kernel that computes many hashes at a time implements Kernel of
+// internal/sha256d, and a line in kernels_<architecture>.go names it; its
+// constructor returns an error where the processor lacks the instructions. Its
+// assembly is printed by asmgen, which explains the ones there are. Callers
+// need no change; the tests, the self-test, the choice and the benchmark take
+// in every kernel of the list. The space may be visited in any order: the wide
+// kernels go through the versions of a block for each batch of nonces, so that
+// what versions share is computed once.
 package hashengine

@@ -6,7 +6,7 @@ import "time"
 
 // MaxCall is the bound that every kernel keeps one [Engine.Scan] to while the
 // operating system lets it run. A stop or a change of work is looked at between
-// calls, and the garbage collector may have to wait for one to end.
+// calls.
 const MaxCall = 250 * time.Microsecond
 
 // Engine scans work piece by piece. One goroutine uses it at a time; it keeps

@@ -14,7 +14,7 @@ func NewAVX2() (Kernel, error) {
 	if !cpuid.CPU.Supports(cpuid.AVX2) {
 		return nil, fmt.Errorf("%w: the processor or the system lacks AVX2", ErrNoInstructions)
 	}
-	return newSIMD(8, 512, scanAVX2), nil
+	return newSIMD(8, 512, scanAVX2Aside), nil
 }
 
 // scanAVX2 tests slots version slots under groups of 8 nonces and returns the
@@ -22,3 +22,13 @@ func NewAVX2() (Kernel, error) {
 //
 //go:noescape
 func scanAVX2(block *simdBlock, first *simdSlot, slots, groups int, nonce uint32) uint32
+
+// scanAVX2Aside is scanAVX2 as a system call is made (see aside.go).
+//
+//go:nosplit
+func scanAVX2Aside(block *simdBlock, first *simdSlot, slots, groups int, nonce uint32) uint32 {
+	entersyscall()
+	union := scanAVX2(block, first, slots, groups, nonce)
+	exitsyscall()
+	return union
+}

@@ -15,7 +15,7 @@ func NewAVX512() (Kernel, error) {
 	if !cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512BW) {
 		return nil, fmt.Errorf("%w: the processor or the system lacks AVX-512 (F and BW)", ErrNoInstructions)
 	}
-	return newSIMD(16, 1024, scanAVX512), nil
+	return newSIMD(16, 1024, scanAVX512Aside), nil
 }
 
 // scanAVX512 tests slots version slots under groups of 16 nonces and returns
@@ -23,3 +23,13 @@ func NewAVX512() (Kernel, error) {
 //
 //go:noescape
 func scanAVX512(block *simdBlock, first *simdSlot, slots, groups int, nonce uint32) uint32
+
+// scanAVX512Aside is scanAVX512 as a system call is made (see aside.go).
+//
+//go:nosplit
+func scanAVX512Aside(block *simdBlock, first *simdSlot, slots, groups int, nonce uint32) uint32 {
+	entersyscall()
+	union := scanAVX512(block, first, slots, groups, nonce)
+	exitsyscall()
+	return union
+}

@@ -13,8 +13,9 @@
 // # Concurrency properties
 //
 // A kernel belongs to one goroutine at a time; different kernels share
-// nothing. The assembly has no safepoint, so one call of [Kernel.Scan] is what
-// the garbage collector may have to wait for: tiles are kept to some tens of
+// nothing. The assembly has no safepoint, so its loops run as system calls do
+// (aside.go): the garbage collector does not wait for them. A call of
+// [Kernel.Scan] cannot be ended early, so tiles are kept to some tens of
 // microseconds.
 package sha256d
 

@@ -145,7 +145,7 @@ func (k *sha2) Scan(slot, slots int, nonce uint32, nonces int, out []Candidate) 
 		groups := (n + 3) / 4
 		k.fill(&k.tails[slot], nonce+uint32(begin), groups)
 		for s := range slots {
-			if sha2Scan(sha2Table, &k.slots[slot+s], &k.groups[0], &k.masks[0], groups, k.bound) == 0 {
+			if sha2ScanAside(sha2Table, &k.slots[slot+s], &k.groups[0], &k.masks[0], groups, k.bound) == 0 {
 				continue
 			}
 			for g, mask := range k.masks[:groups] {
@@ -200,3 +200,13 @@ func sha2Fill(table *sha2Constants, tail *sha2Tail, groups *sha2Group, count int
 //
 //go:noescape
 func sha2Scan(table *sha2Constants, slot *sha2Slot, groups *sha2Group, masks *uint8, count int, bound uint32) (union uint32)
+
+// sha2ScanAside is sha2Scan as a system call is made (see aside.go).
+//
+//go:nosplit
+func sha2ScanAside(table *sha2Constants, slot *sha2Slot, groups *sha2Group, masks *uint8, count int, bound uint32) uint32 {
+	entersyscall()
+	union := sha2Scan(table, slot, groups, masks, count, bound)
+	exitsyscall()
+	return union
+}

@@ -73,7 +73,7 @@ func (k *n4) Scan(_, slots int, nonce uint32, nonces int, out []Candidate) int {
 		r[0][1], r[0][3], r[1][3] = w, w, w
 	}
 	n := 0
-	for _, f := range found[:scanN4(k.ctx, &records[0], len(found), &found[0])] {
+	for _, f := range found[:scanN4Aside(k.ctx, &records[0], len(found), &found[0])] {
 		for lanes := f.lanes; lanes != 0; lanes &= lanes - 1 {
 			i := (groups-int(f.left))*n4Lanes + bits.TrailingZeros32(lanes) - before
 			if i >= 0 && i < nonces {
@@ -82,5 +82,15 @@ func (k *n4) Scan(_, slots int, nonce uint32, nonces int, out []Candidate) int {
 			}
 		}
 	}
+	return n
+}
+
+// scanN4Aside is scanN4 as a system call is made (see aside.go).
+//
+//go:nosplit
+func scanN4Aside(ctx *n4Context, records *n4Record, iterations int, found *laneHits) int {
+	entersyscall()
+	n := scanN4(ctx, records, iterations, found)
+	exitsyscall()
 	return n
 }

@@ -86,7 +86,7 @@ func (k *vr5) Scan(slot, slots int, nonce uint32, nonces int, out []Candidate) i
 		k.ctx.ab3[l], k.ctx.cd3[l], k.ctx.mab[l], k.ctx.mcd[l] = s.ab3, s.cd3, s.mab, s.mcd
 	}
 	n := 0
-	for _, f := range found[:scanVR5(k.ctx, &k.records[0], len(found), &found[0])] {
+	for _, f := range found[:scanVR5Aside(k.ctx, &k.records[0], len(found), &found[0])] {
 		for lanes := f.lanes & (1<<slots - 1); lanes != 0; lanes &= lanes - 1 {
 			out[n] = Candidate{Slot: uint16(bits.TrailingZeros32(lanes)), Index: uint16(nonces - int(f.left))}
 			n++
@@ -109,4 +109,14 @@ func (k *vr5) prepare(tail *Tail, nonce uint32, nonces int) {
 		r[1], r[3] = w, w
 	}
 	fillVR5(k.fill, &k.records[0], (nonces+fillLanes-1)/fillLanes)
+}
+
+// scanVR5Aside is scanVR5 as a system call is made (see aside.go).
+//
+//go:nosplit
+func scanVR5Aside(ctx *vr5Context, records *vr5Record, iterations int, found *laneHits) int {
+	entersyscall()
+	n := scanVR5(ctx, records, iterations, found)
+	exitsyscall()
+	return n
 }
