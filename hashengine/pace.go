@@ -93,8 +93,8 @@ func (p *pace) end(begin time.Duration) {
 // worked books hashing for the time d.
 func (p *pace) worked(d time.Duration) {
 	d = min(max(d, 0), busyMost)
-	duty := time.Duration(p.duty)
-	p.owed += (d*(FullDuty-duty) + duty/2) / duty
+	hashed := d.Nanoseconds()
+	p.owed += time.Duration((hashed*(FullDuty-p.duty) + p.duty/2) / p.duty)
 }
 
 // nap returns how long to rest now, or 0 to hash.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -123,10 +124,10 @@ func TestVectorEnds(t *testing.T) {
 // addresses.
 func TestVectorMemory(t *testing.T) {
 	forEachVector(t, func(t *testing.T, k *simd, mids []State, tail *Tail) {
-		var keep []*simd
+		var all []*simd // kept, so that none takes the place of another
 		for shift := range 32 {
 			other := newSIMD(k.lanes, k.tile, k.scan)
-			keep = append(keep, other)
+			all = append(all, other)
 			if at := uintptr(unsafe.Pointer(other.block)); at%64 != 0 {
 				t.Fatalf("block at %x", at)
 			}
@@ -143,6 +144,7 @@ func TestVectorMemory(t *testing.T) {
 				t.Errorf("shift %d: written behind the end", shift)
 			}
 		}
+		runtime.KeepAlive(all)
 	})
 }
 
