@@ -49,6 +49,9 @@ var differences = []struct {
 	{"rule between fields: modelled within mining", "", "is above mining_milliwatt_hours"},
 	{"rule between fields: over the limit by mining", "", "is above over_limit_milliseconds"},
 	{"rule between fields: the margin", "", "resale − energy cost"},
+	{"rule between fields: found is the sum", "", "is below accepted + rejected + unknown"},
+	{"rule between fields: theirs minus ours", "", "must be shares_stated"},
+	{"rule between fields: theirs minus ours", "", "must be stated_millisats"},
 	{"rule between fields: the carry is below one", "", "is not below carry_denominator"},
 	{"rule between fields: order of the totals", "", "twice or out of order"},
 }

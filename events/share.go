@@ -121,6 +121,10 @@ type ShareAccepted struct {
 	Payout Payout `json:"payout"`
 	// Block: the share also solved a block.
 	Block bool `json:"block,omitempty"`
+	// Local: it met the difficulty of its job, which is below the upstream's,
+	// and was not sent there. It proves work, and so energy, and earns
+	// nothing.
+	Local bool `json:"local,omitempty"`
 	// JudgedAt by the gateway's clock.
 	JudgedAt time.Time `json:"judged_at"`
 }

@@ -44,13 +44,20 @@ var typeTable = []TypeInfo{
 	{TypePermitRenewed, "", false, func() Payload { return new(PermitRenewed) }},
 	{TypeDispatchDecided, StreamCommands, false, func() Payload { return new(DispatchDecided) }},
 	{TypeWorkAssigned, StreamJobs, false, func() Payload { return new(WorkAssigned) }},
+	{TypeGatewayStatus, StreamJobs, false, func() Payload { return new(GatewayStatus) }},
 	{TypeShareFound, StreamShares, false, func() Payload { return new(ShareFound) }},
+	{TypeShareSubmitted, StreamShares, false, func() Payload { return new(ShareSubmitted) }},
 	{TypeShareAccepted, StreamShares, true, func() Payload { return new(ShareAccepted) }},
 	{TypeShareRejected, StreamShares, true, func() Payload { return new(ShareRejected) }},
 	{TypeShareUnknown, StreamShares, true, func() Payload { return new(ShareUnknown) }},
+	{TypeBlockFound, StreamShares, true, func() Payload { return new(BlockFound) }},
+	{TypeBlockMatured, StreamShares, true, func() Payload { return new(BlockMatured) }},
+	{TypeBlockOrphaned, StreamShares, true, func() Payload { return new(BlockOrphaned) }},
+	{TypePoolStatement, StreamInputs, true, func() Payload { return new(PoolStatement) }},
 	{TypeEnergySettled, StreamRevenue, false, func() Payload { return new(EnergySettled) }},
 	{TypeRevenueAccrued, StreamRevenue, false, func() Payload { return new(RevenueAccrued) }},
 	{TypeRevenueSettled, StreamRevenue, false, func() Payload { return new(RevenueSettled) }},
+	{TypeRevenueReconciled, StreamRevenue, false, func() Payload { return new(RevenueReconciled) }},
 	{TypeAlertRaised, StreamCommands, false, func() Payload { return new(AlertRaised) }},
 	{TypeAlertCleared, StreamCommands, false, func() Payload { return new(AlertCleared) }},
 	{TypeDeadLetter, StreamDeadLetter, false, func() Payload { return new(DeadLetter) }},
@@ -88,3 +95,10 @@ func (*RevenueSettled) EventType() Type    { return TypeRevenueSettled }
 func (*AlertRaised) EventType() Type       { return TypeAlertRaised }
 func (*AlertCleared) EventType() Type      { return TypeAlertCleared }
 func (*DeadLetter) EventType() Type        { return TypeDeadLetter }
+func (*GatewayStatus) EventType() Type     { return TypeGatewayStatus }
+func (*ShareSubmitted) EventType() Type    { return TypeShareSubmitted }
+func (*BlockFound) EventType() Type        { return TypeBlockFound }
+func (*BlockMatured) EventType() Type      { return TypeBlockMatured }
+func (*BlockOrphaned) EventType() Type     { return TypeBlockOrphaned }
+func (*PoolStatement) EventType() Type     { return TypePoolStatement }
+func (*RevenueReconciled) EventType() Type { return TypeRevenueReconciled }

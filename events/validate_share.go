@@ -109,12 +109,16 @@ func (c *checker) payout(p *Payout) {
 	c.nbits("payout.nbits", p.NBits)
 	c.between("payout.reward_sats", p.RewardSats, 0, MaxSatoshi)
 	c.between("payout.fee_ppm", p.FeePPM, 0, million)
-	switch p.Scheme {
+	c.scheme("payout.scheme", p.Scheme)
+	c.basis("payout.basis", p.Basis)
+}
+
+func (c *checker) scheme(field string, s Scheme) {
+	switch s {
 	case SchemeFPPS, SchemePPS, SchemePPLNS, SchemeSolo:
 	default:
-		c.fail("payout.scheme", "%s is none of fpps, pps, pplns, solo", quote(string(p.Scheme)))
+		c.fail(field, "%s is none of fpps, pps, pplns, solo", quote(string(s)))
 	}
-	c.basis("payout.basis", p.Basis)
 }
 
 func (c *checker) basis(field string, b Basis) {

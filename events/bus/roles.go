@@ -145,7 +145,7 @@ var roleTable = map[Role]roleInfo{
 	},
 	RoleSource: {
 		reach: anySite,
-		pub:   []string{granted(events.TypeMeterReading), granted(events.TypeMarketQuote)},
+		pub:   []string{granted(events.TypeMeterReading), granted(events.TypeMarketQuote), granted(events.TypePoolStatement)},
 	},
 	RoleViewer: {
 		reach: allSite,
@@ -159,6 +159,7 @@ var roleTable = map[Role]roleInfo{
 			tSite + string(events.TypeGridSignal) + "." + events.OperatorSource,
 			tSite + string(events.TypeSiteConfig) + "." + events.SiteSource,
 			tSite + string(events.TypeMarketQuote) + "." + events.OperatorSource,
+			anybody(events.TypePoolStatement),
 			anybody(events.TypeDeciderActivated),
 			"P" + replaySuffix + ".>",
 		}),
@@ -176,6 +177,7 @@ var roleTable = map[Role]roleInfo{
 			anybody(events.TypeCommandCurtail), anybody(events.TypeCommandRamp), broadcast(),
 			anybody(events.TypePermitRenewed), anybody(events.TypeDispatchDecided),
 			anybody(events.TypeEnergySettled), anybody(events.TypeRevenueAccrued), anybody(events.TypeRevenueSettled),
+			anybody(events.TypeRevenueReconciled),
 			anybody(events.TypeAlertRaised), anybody(events.TypeAlertCleared), anybody(events.TypeDeadLetter),
 			"$O." + events.SnapshotBucket + ".>",
 		}),
@@ -186,7 +188,10 @@ var roleTable = map[Role]roleInfo{
 		pub: join(readAPI, api("CONSUMER.DURABLE.CREATE.>"), []string{
 			anybody(events.TypeWorkAssigned),
 			own(events.TypeShareAccepted), own(events.TypeShareRejected), own(events.TypeShareUnknown),
-			own(events.TypeMarketQuote), anybody(events.TypeDeadLetter),
+			own(events.TypeShareFound), own(events.TypeShareSubmitted), own(events.TypeGatewayStatus),
+			own(events.TypeBlockFound), own(events.TypeBlockMatured), own(events.TypeBlockOrphaned),
+			own(events.TypeAlertRaised), own(events.TypeAlertCleared),
+			own(events.TypeMarketQuote), anybody(events.TypePoolStatement), anybody(events.TypeDeadLetter),
 		}),
 		sub: everything(),
 	},
