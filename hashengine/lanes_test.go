@@ -79,6 +79,7 @@ func TestLaneFaultsAreCountedAndNotHandedOut(t *testing.T) {
 		return n + 1
 	}
 	e := newLaneEngine(k)
+	e.now = slowClock(time.Microsecond) // ten tiles, however slow the machine
 	w := smallWork(4, 80)
 	w.Target = Target{2: 1} // nothing meets it
 	if err := e.Load(&w); err != nil {
