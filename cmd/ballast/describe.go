@@ -87,6 +87,9 @@ func describe(ev *events.Event) string {
 	case *events.DeadLetter:
 		return fmt.Sprintf("%s (%s) %s", d.Subject, d.Reason, d.Detail)
 	}
+	if s, ok := describePool(ev.Data); ok {
+		return s
+	}
 	b, err := json.Marshal(ev.Data)
 	if err != nil {
 		return err.Error()

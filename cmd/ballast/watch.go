@@ -102,8 +102,8 @@ func watchTypes(args []string) ([]events.Type, error) {
 		var out []events.Type
 		for _, i := range events.Types() {
 			switch i.Type {
-			case events.TypeMeterReading, events.TypeWorkerStatus, events.TypeClockTick, events.TypeWorkAssigned,
-				events.TypeShareFound, events.TypeShareAccepted, events.TypeShareRejected, events.TypeShareUnknown, events.TypeDeciderCheckpoint:
+			case events.TypeMeterReading, events.TypeWorkerStatus, events.TypeClockTick, events.TypeWorkAssigned, events.TypeGatewayStatus,
+				events.TypeShareFound, events.TypeShareSubmitted, events.TypeShareAccepted, events.TypeShareRejected, events.TypeShareUnknown, events.TypeDeciderCheckpoint:
 			default:
 				out = append(out, i.Type)
 			}
