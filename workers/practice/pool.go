@@ -19,6 +19,8 @@ import (
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/hashengine"
 	"github.com/ballast-energy/ballast/workers/job"
+	"github.com/ballast-energy/ballast/workers/judge"
+	"github.com/ballast-energy/ballast/workers/roster"
 )
 
 // Defaults of Config.
@@ -142,9 +144,9 @@ type Pool struct {
 
 	chain   chain
 	current template
-	roster  roster
-	jobs    jobTable
-	seen    seenShares
+	roster  *roster.Roster
+	jobs    *judge.Table
+	seen    *judge.Seen
 	quote   *events.MarketQuote
 	// draining: the pool ends and hands out no more work.
 	draining bool
@@ -178,9 +180,9 @@ func New(cfg Config, b Bus) (*Pool, error) {
 		cfg: cfg, bus: b, log: cfg.Logger.With("gateway", cfg.Gateway),
 		instance: hex.EncodeToString(id[:]),
 		chain:    newChain(cfg.Site, bits),
-		roster:   roster{agents: make(map[string]*miner)},
-		jobs:     newJobTable(),
-		seen:     newSeenShares(),
+		roster:   roster.New(),
+		jobs:     judge.NewTable(),
+		seen:     judge.NewSeen(),
 	}, nil
 }
 
@@ -201,30 +203,32 @@ func (p *Pool) renew() {
 }
 
 // assign hands work of the present template to these agents.
-func (p *Pool) assign(ctx context.Context, miners []*miner, clean bool) error {
+func (p *Pool) assign(ctx context.Context, miners []*roster.Miner, clean bool) error {
 	if len(miners) == 0 {
 		return nil
 	}
-	want := rates{p.cfg.SharesPerSecond, p.cfg.RealSharesPerSecond, p.cfg.ModelledSharesPerSecond}
+	scale := p.roster.Scale(roster.Rates{
+		PerAgent: p.cfg.SharesPerSecond, AllReal: p.cfg.RealSharesPerSecond, AllModelled: p.cfg.ModelledSharesPerSecond,
+	})
 	base := p.current.work()
 	base.Gateway, base.Clean = p.cfg.Gateway, clean
 	now := p.cfg.Now()
 	evs := make([]*events.Event, 0, len(miners))
 	for _, m := range miners {
 		w := base
-		m.difficulty = p.roster.difficulty(m, want)
-		w.ShareDifficulty = m.difficulty
-		w.ExtranoncePrefix = job.WordText(m.prefix)
-		w.Payout = p.payout(m.modelled)
-		w.JobID = p.jobs.id(p.instance, p.current.generation, m.prefix)
-		evs = append(evs, events.New(p.cfg.Site, m.agent, &w).At(now.UTC()))
+		m.Difficulty = scale.Difficulty(m)
+		w.ShareDifficulty = m.Difficulty
+		w.ExtranoncePrefix = job.WordText(m.Number)
+		w.Payout = p.payout(m.Modelled)
+		w.JobID = p.jobs.NewID(p.instance, p.current.generation, m.Number)
+		evs = append(evs, events.New(p.cfg.Site, m.Agent, &w).At(now.UTC()))
 		evs[len(evs)-1].ID = w.JobID
-		p.jobs.add(m.agent, &w, now)
+		p.jobs.Add(m.Agent, &w, now)
 	}
 	if err := p.bus.Publish(ctx, evs...); err != nil {
 		return fmt.Errorf("assign work: %w", err)
 	}
-	p.agents.Store(int64(len(p.roster.agents)))
+	p.agents.Store(int64(p.roster.Len()))
 	return nil
 }
 

@@ -17,6 +17,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/workers/judge"
+	"github.com/ballast-energy/ballast/workers/roster"
 )
 
 const (
@@ -113,7 +115,7 @@ func (p *Pool) session(ctx context.Context) error {
 	defer close(ending)
 
 	p.renew()
-	if err := p.assign(ctx, p.everybody(), true); err != nil {
+	if err := p.assign(ctx, p.roster.All(), true); err != nil {
 		return err
 	}
 	ticker := time.NewTicker(p.cfg.JobPeriod)
@@ -135,11 +137,11 @@ func (p *Pool) session(ctx context.Context) error {
 			}
 		case <-ticker.C:
 			now := p.cfg.Now()
-			p.roster.forget(now)
-			p.jobs.forget(now.Add(-p.cfg.JobLifetime - time.Minute))
-			p.seen.turn(now, p.cfg.JobLifetime)
+			p.roster.Forget(now)
+			p.jobs.Forget(now.Add(-p.cfg.JobLifetime - time.Minute))
+			p.seen.Turn(now, p.cfg.JobLifetime)
 			p.renew()
-			if err := p.assign(ctx, p.everybody(), false); err != nil {
+			if err := p.assign(ctx, p.roster.All(), false); err != nil {
 				return err
 			}
 		}
@@ -185,19 +187,10 @@ func (p *Pool) drain(ctx context.Context, c jetstream.Consumer, shares <-chan je
 	}
 }
 
-// everybody lists the agents in a fixed order.
-func (p *Pool) everybody() []*miner {
-	var out []*miner
-	for _, id := range slices.Sorted(maps.Keys(p.roster.agents)) {
-		out = append(out, p.roster.agents[id])
-	}
-	return out
-}
-
 // hear takes a status or quote, and those that wait behind it, and hands out
 // the work that they call for.
 func (p *Pool) hear(ctx context.Context, dec *events.Decoder, m *nats.Msg, more <-chan *nats.Msg) error {
-	needs := make(map[string]*miner)
+	needs := make(map[string]*roster.Miner)
 	for n := 0; ; n++ {
 		p.hearOne(dec, m, needs)
 		if n == round || len(more) == 0 {
@@ -205,7 +198,7 @@ func (p *Pool) hear(ctx context.Context, dec *events.Decoder, m *nats.Msg, more 
 		}
 		m = <-more
 	}
-	var list []*miner
+	var list []*roster.Miner
 	for _, id := range slices.Sorted(maps.Keys(needs)) {
 		list = append(list, needs[id])
 	}
@@ -217,15 +210,15 @@ func (p *Pool) hear(ctx context.Context, dec *events.Decoder, m *nats.Msg, more 
 // announces or leaves.
 const small = 4096
 
-func (p *Pool) hearOne(dec *events.Decoder, m *nats.Msg, needs map[string]*miner) {
+func (p *Pool) hearOne(dec *events.Decoder, m *nats.Msg, needs map[string]*roster.Miner) {
 	now := p.cfg.Now()
 	a, err := events.ParseSubject(m.Subject)
 	if err != nil {
 		return
 	}
-	if known := p.roster.agents[a.Source]; known != nil && a.Type == events.TypeWorkerStatus && len(m.Data) > small &&
+	if known := p.roster.Get(a.Source); known != nil && a.Type == events.TypeWorkerStatus && len(m.Data) > small &&
 		!bytes.Contains(m.Data, []byte(`"announce"`)) && !bytes.Contains(m.Data, []byte(`"leaving"`)) {
-		known.seen = now
+		known.Seen = now
 		return
 	}
 	e, err := dec.Decode(m.Subject, m.Header, m.Data)
@@ -235,7 +228,7 @@ func (p *Pool) hearOne(dec *events.Decoder, m *nats.Msg, needs map[string]*miner
 	}
 	switch d := e.Data.(type) {
 	case *events.WorkerStatus:
-		if miner, need := p.roster.heard(e.Source, d, now); need {
+		if miner, need := p.roster.Heard(e.Source, d, now); need {
 			needs[e.Source] = miner
 		} else if miner == nil {
 			delete(needs, e.Source)
@@ -264,11 +257,11 @@ func (p *Pool) recover(ctx context.Context, acknowledged uint64) (map[string]str
 		if w.Gateway != p.cfg.Gateway {
 			continue
 		}
-		j := p.jobs.add(ev.Source, &w, ev.Arrived)
+		j := p.jobs.Add(ev.Source, &w, ev.Arrived)
 		if w.Height <= tip.height+1 {
 			continue
 		}
-		if t, err := j.decoded(); err == nil && t.Bits == tip.bits {
+		if t, err := j.Template(); err == nil && t.Bits == tip.bits {
 			tip.height, tip.tip = w.Height-1, t.PrevHash
 		}
 	}
@@ -296,10 +289,10 @@ func (p *Pool) recover(ctx context.Context, acknowledged uint64) (map[string]str
 		switch d := ev.Data.(type) {
 		case *events.ShareFound:
 			if d.Gateway == p.cfg.Gateway {
-				p.seen.put(d.ShareID, sighting{sequence: ev.Sequence})
+				p.seen.Put(d.ShareID, judge.Sighting{Sequence: ev.Sequence})
 			}
 		case *events.ShareAccepted:
-			if j := p.jobs.byID[d.JobID]; d.Block && j != nil && ev.Source == p.cfg.Gateway && j.work.Height == tip.height+1 {
+			if j := p.jobs.Get(d.JobID); d.Block && j != nil && ev.Source == p.cfg.Gateway && j.Work.Height == tip.height+1 {
 				tip.advance(d.ShareID)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/hashengine"
+	"github.com/ballast-energy/ballast/workers/judge"
 )
 
 // advance puts a block, by its share id, on the tip.
@@ -30,7 +31,7 @@ func (p *Pool) settle(ctx context.Context, batch []jetstream.Msg, stored map[str
 	var judged []*events.Event // the shares of those verdicts
 	tip, blocks := p.chain, int64(0)
 	for _, m := range batch {
-		e, err := readShare(m)
+		e, err := judge.Read(m)
 		if err != nil {
 			// The inspector writes the dead letter: one, whoever reads along.
 			p.log.Debug("not a share", "subject", m.Subject(), "error", err)
@@ -40,13 +41,13 @@ func (p *Pool) settle(ctx context.Context, batch []jetstream.Msg, stored map[str
 		if s.Gateway != p.cfg.Gateway {
 			continue
 		}
-		first, known := p.seen.get(s.ShareID)
-		if known && first.sequence == e.Sequence && first.judged {
+		first, known := p.seen.Get(s.ShareID)
+		if known && first.Sequence == e.Sequence && first.Judged {
 			continue // delivered again: only its acknowledgement was lost
 		}
 		v := p.judge(e, tip.height)
 		if !known {
-			p.seen.put(s.ShareID, sighting{sequence: e.Sequence})
+			p.seen.Put(s.ShareID, judge.Sighting{Sequence: e.Sequence})
 		}
 		if _, done := stored[v.event.ID]; done {
 			continue // stored before a crash
@@ -86,14 +87,14 @@ func (p *Pool) settle(ctx context.Context, batch []jetstream.Msg, stored map[str
 		return nil // nobody is left to work
 	}
 	p.log.Info("practice block found", "height", tip.height, "hash", tip.tip.String())
-	return p.assign(ctx, p.everybody(), true)
+	return p.assign(ctx, p.roster.All(), true)
 }
 
 // book counts a verdict and remembers that it is stored.
 func (p *Pool) book(v, share *events.Event) {
 	s := share.Data.(*events.ShareFound)
-	if first, ok := p.seen.get(s.ShareID); ok && first.sequence == share.Sequence {
-		p.seen.put(s.ShareID, sighting{sequence: share.Sequence, judged: true})
+	if first, ok := p.seen.Get(s.ShareID); ok && first.Sequence == share.Sequence {
+		p.seen.Put(s.ShareID, judge.Sighting{Sequence: share.Sequence, Judged: true})
 	}
 	switch v.Data.(type) {
 	case *events.ShareAccepted:
@@ -103,18 +104,4 @@ func (p *Pool) book(v, share *events.Event) {
 	case *events.ShareUnknown:
 		p.unknown.Add(1)
 	}
-}
-
-// readShare decodes a share with its place in the stream.
-func readShare(m jetstream.Msg) (*events.Event, error) {
-	e, err := events.Decode(m.Subject(), m.Headers(), m.Data())
-	if err != nil {
-		return nil, err
-	}
-	meta, err := m.Metadata()
-	if err != nil {
-		return nil, fmt.Errorf("place of share %s: %w", e.ID, err)
-	}
-	e.Stream, e.Sequence, e.Arrived = meta.Stream, meta.Sequence.Stream, meta.Timestamp
-	return e, nil
 }
