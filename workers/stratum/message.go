@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stratum
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Methods of the protocol.
+const (
+	MethodConfigure           = "mining.configure"
+	MethodSubscribe           = "mining.subscribe"
+	MethodAuthorize           = "mining.authorize"
+	MethodSuggestDifficulty   = "mining.suggest_difficulty"
+	MethodExtranonceSubscribe = "mining.extranonce.subscribe"
+	MethodSubmit              = "mining.submit"
+	MethodSetDifficulty       = "mining.set_difficulty"
+	MethodNotify              = "mining.notify"
+	MethodSetExtranonce       = "mining.set_extranonce"
+	MethodSetVersionMask      = "mining.set_version_mask"
+	MethodReconnect           = "client.reconnect"
+	MethodShowMessage         = "client.show_message"
+	MethodGetVersion          = "client.get_version"
+	MethodPing                = "mining.ping"
+	MethodPong                = "pong"
+)
+
+// Kind of a message.
+type Kind int
+
+// Kinds.
+const (
+	// Reply has no method. It answers the request of its ID, whatever came in
+	// between.
+	Reply Kind = iota
+	// Request has a method and an ID, and wants a reply.
+	Request
+	// Notification has a method and no ID.
+	Notification
+)
+
+// Message is one object of the stream. Its slices are JSON text as it came,
+// nil where absent or null, and alias the reader's buffer.
+type Message struct {
+	// ID of any JSON type, to be echoed as it is.
+	ID []byte
+	// Method, empty in a reply.
+	Method string
+	// Params, a list in every message known.
+	Params []byte
+	// Result and Error of a reply; see ParseError.
+	Result, Error []byte
+	// RejectReason is a text that some pools set beside a result of false
+	// without an error.
+	RejectReason []byte
+}
+
+// Kind of the message.
+func (m *Message) Kind() Kind {
+	switch {
+	case m.Method == "":
+		return Reply
+	case m.ID == nil:
+		return Notification
+	default:
+		return Request
+	}
+}
+
+// Number is the ID of a reply as the number that the request had; some pools
+// return it as a text.
+func (m *Message) Number() (id uint64, ok bool) {
+	raw := m.ID
+	if t, quoted := text(raw); quoted {
+		raw = t
+	}
+	if len(raw) == 0 || len(raw) > 20 {
+		return 0, false
+	}
+	id, err := strconv.ParseUint(string(raw), 10, 64)
+	return id, err == nil
+}
+
+// Succeeded reports a result that is true, or anything but null and false,
+// without an error.
+func (m *Message) Succeeded() bool {
+	return m.Error == nil && m.Result != nil && string(m.Result) != "false"
+}
+
+// Failure is the error of a reply: nil when it succeeded. A result of null or
+// false without an error fails with CodeOther and the reject reason.
+func (m *Message) Failure() *Error {
+	if m.Error != nil {
+		return ParseError(m.Error)
+	}
+	if m.Succeeded() {
+		return nil
+	}
+	e := &Error{Code: CodeOther, Text: "refused without a reason"}
+	if t, ok := text(m.RejectReason); ok && len(t) > 0 {
+		e.Text = clipText(t)
+		e.Code = codeOfText(e.Text, CodeOther)
+	}
+	return e
+}
+
+// ParseMessage reads one line that holds a single object. m aliases it.
+func ParseMessage(line []byte, m *Message) error {
+	rest, err := m.parse(trim(line))
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return fmt.Errorf("%w: %s follows it", ErrMalformed, clip(rest))
+	}
+	return nil
+}
+
+// parse reads the object that line begins with and returns what follows it.
+func (m *Message) parse(line []byte) (rest []byte, err error) {
+	*m = Message{}
+	end, err := eachMember(line, 0, 0, m.member)
+	if err == nil && m.Method == badMethod {
+		err = ErrMalformed
+	}
+	if err != nil {
+		*m = Message{}
+		return nil, fmt.Errorf("%w: %s", err, clip(line))
+	}
+	return line[skipSpace(line, end):], nil
+}
+
+// badMethod stands for a method that is not a text while a message is read.
+const badMethod = "\x00"
+
+func (m *Message) member(key, value []byte) {
+	if string(value) == "null" {
+		value = nil
+	}
+	name, ok := text(key)
+	if !ok {
+		return
+	}
+	switch string(name) {
+	case "id":
+		m.ID = value
+	case "method":
+		m.Method = ""
+		if value != nil {
+			m.Method = methodOf(value)
+		}
+	case "params":
+		m.Params = value
+	case "result":
+		m.Result = value
+	case "error":
+		m.Error = value
+	case "reject-reason":
+		m.RejectReason = value
+	}
+}
+
+// methodOf is the text of value; the methods known cost no allocation.
+func methodOf(value []byte) string {
+	t, ok := text(value)
+	if !ok || len(t) == 0 {
+		return badMethod
+	}
+	switch string(t) {
+	case MethodSubmit:
+		return MethodSubmit
+	case MethodNotify:
+		return MethodNotify
+	case MethodSetDifficulty:
+		return MethodSetDifficulty
+	case MethodPing:
+		return MethodPing
+	case MethodPong:
+		return MethodPong
+	}
+	return string(t)
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"time"
+
+	"github.com/ballast-energy/ballast/hashengine"
+	"github.com/ballast-energy/ballast/workers/stratum"
+)
+
+// ErrConfig is wrapped by [Listen] when a setting cannot be used.
+var ErrConfig = errors.New("stratum server: bad configuration")
+
+// Endpoint is an address to listen on.
+type Endpoint struct {
+	// Address as host:port; port 0 takes any that is free.
+	Address string
+	// CertFile and KeyFile, PEM, make it TLS. They are read once.
+	CertFile, KeyFile string
+}
+
+// Config of a server. Only Endpoints, Sink and Authoriser must be set.
+type Config struct {
+	// Endpoints to listen on, at least one.
+	Endpoints []Endpoint
+	// Sink stores the shares.
+	Sink Sink
+	// Authoriser decides who may mine; see [AnyName].
+	Authoriser Authoriser
+	// MinDifficulty and MaxDifficulty that a connection is ever given, decimal
+	// text, rounded inwards to powers of two; "1" and the highest there is
+	// (2^60) when empty. ASICs need at least 1; a fraction lets software
+	// workers in.
+	MinDifficulty, MaxDifficulty string
+	// StartDifficulty of a connection that suggests none, rounded up to a power
+	// of two; "1024" when empty.
+	StartDifficulty string
+	// ShareInterval that the difficulty of a connection aims at; 5 s when 0.
+	ShareInterval time.Duration
+	// VersionMask of the bits that miners may roll where the upstream's job
+	// lets them; BIP 320's when 0.
+	VersionMask uint32
+	// JobLifetime after which a job is stale though no newer one has voided
+	// it, and how long a void job's blocks are still recognised; 5 min when 0.
+	JobLifetime time.Duration
+	// Limits against hostile and broken clients; a field that is 0 has the
+	// default that is said there.
+	Limits Limits
+	// OnFull, when set, is told that a session has no slot left for another
+	// connection: its owner may open one more. It is called from the goroutine
+	// of a connection, again at every connection that finds no room, and must
+	// not block.
+	OnFull func(session string)
+	// Logger of connections' ends and of trouble; silent when nil.
+	Logger *slog.Logger
+	// Now is the clock of shares and difficulties; time.Now when nil. Time-outs
+	// of connections run by the real clock.
+	Now func() time.Time
+}
+
+// Limits bound what clients can do.
+type Limits struct {
+	// Connections in all, and per address (IPv6: per /64); 20,000 and 4,096.
+	Connections, PerAddress int
+	// LineBytes of one message; 8 KiB.
+	LineBytes int
+	// QueuedBytes that wait for a slow reader beyond what the system buffers;
+	// more, and it is dropped; 64 KiB.
+	QueuedBytes int
+	// SocketBytes that the system may buffer per connection and direction;
+	// 32 KiB.
+	SocketBytes int
+	// Opening is how long a client has until it is subscribed and authorised;
+	// 30 s.
+	Opening time.Duration
+	// Idle is how long it may take to send its next whole message after that;
+	// 10 min.
+	Idle time.Duration
+	// Write is how long one write may take; 10 s.
+	Write time.Duration
+	// MessagesPerSecond on average, and Burst above that; 200 and 4,000.
+	MessagesPerSecond, Burst int
+	// Malformed messages of a connection before it is dropped; 10.
+	Malformed int
+	// Unanswered shares of a connection that the sink may hold; 1,024.
+	Unanswered int
+	// SharesPerJob that the filter of duplicates remembers; 1,048,576.
+	SharesPerJob int
+	// Workers that may authorise on one connection; 64.
+	Workers int
+}
+
+// settings are a Config with its defaults, decoded.
+type settings struct {
+	Config
+	floor, ceiling, start *level
+}
+
+func (c Config) settings() (*settings, error) {
+	fail := func(format string, args ...any) (*settings, error) {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, fmt.Errorf(format, args...))
+	}
+	switch {
+	case len(c.Endpoints) == 0:
+		return fail("no endpoint to listen on")
+	case c.Sink == nil:
+		return fail("no sink for the shares")
+	case c.Authoriser == nil:
+		return fail("no authoriser; AnyName lets everybody in")
+	case c.ShareInterval < 0 || c.JobLifetime < 0:
+		return fail("a time below 0")
+	}
+	for _, e := range c.Endpoints {
+		if (e.CertFile == "") != (e.KeyFile == "") {
+			return fail("endpoint %s: TLS needs both a certificate and a key file", e.Address)
+		}
+	}
+	or(&c.ShareInterval, 5*time.Second)
+	or(&c.VersionMask, hashengine.VersionRollingMask)
+	or(&c.JobLifetime, 5*time.Minute)
+	or(&c.MinDifficulty, "1")
+	or(&c.MaxDifficulty, levelOf(highestExponent).text)
+	or(&c.StartDifficulty, "1024")
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if err := c.Limits.complete(); err != nil {
+		return fail("limits: %w", err)
+	}
+	s := &settings{Config: c}
+	for _, d := range []struct {
+		name, text string
+		round      func(*big.Rat) *level
+		to         **level
+	}{
+		{"MinDifficulty", c.MinDifficulty, levelAtLeast, &s.floor},
+		{"MaxDifficulty", c.MaxDifficulty, levelAtMost, &s.ceiling},
+		{"StartDifficulty", c.StartDifficulty, levelAtLeast, &s.start},
+	} {
+		exact, err := hashengine.ParseDifficulty(d.text)
+		if err != nil {
+			return fail("%s: %w", d.name, err)
+		}
+		*d.to = d.round(exact)
+	}
+	if s.floor.exponent > s.ceiling.exponent {
+		return fail("MinDifficulty %s is above MaxDifficulty %s, as powers of two", c.MinDifficulty, c.MaxDifficulty)
+	}
+	s.start = levelOf(bounds{s.floor.exponent, s.ceiling.exponent}.clamp(s.start.exponent))
+	return s, nil
+}
+
+// or sets a default.
+func or[T comparable](to *T, value T) {
+	var zero T
+	if *to == zero {
+		*to = value
+	}
+}
+
+// complete sets the defaults.
+func (l *Limits) complete() error {
+	for _, f := range []struct {
+		name  string
+		to    *int
+		value int
+	}{
+		{"Connections", &l.Connections, 20000}, {"PerAddress", &l.PerAddress, 4096}, {"LineBytes", &l.LineBytes, 8 << 10},
+		{"QueuedBytes", &l.QueuedBytes, stratum.DefaultLineLimit}, {"SocketBytes", &l.SocketBytes, 32 << 10},
+		{"MessagesPerSecond", &l.MessagesPerSecond, 200}, {"Burst", &l.Burst, 4000}, {"Malformed", &l.Malformed, 10},
+		{"Unanswered", &l.Unanswered, 1024}, {"SharesPerJob", &l.SharesPerJob, 1 << 20}, {"Workers", &l.Workers, 64},
+	} {
+		if *f.to < 0 {
+			return fmt.Errorf("%s is below 0", f.name)
+		}
+		or(f.to, f.value)
+	}
+	for _, f := range []struct {
+		name  string
+		to    *time.Duration
+		value time.Duration
+	}{{"Opening", &l.Opening, 30 * time.Second}, {"Idle", &l.Idle, 10 * time.Minute}, {"Write", &l.Write, 10 * time.Second}} {
+		if *f.to < 0 {
+			return fmt.Errorf("%s is below 0", f.name)
+		}
+		or(f.to, f.value)
+	}
+	return nil
+}

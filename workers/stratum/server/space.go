@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"math"
+)
+
+// What is left of the extranonce to a miner.
+const (
+	// leastMinerBytes: fewer, and a machine searches its space in no time.
+	leastMinerBytes = 2
+	// usualMinerBytes is left where there is room; firmware counts in 4 bytes.
+	usualMinerBytes = 4
+	// mostMinerBytes is what every firmware takes.
+	mostMinerBytes = 8
+	// mostSlotBytes is enough for every connection there will ever be; what is
+	// beyond it is filled with zeros.
+	mostSlotBytes = 4
+)
+
+// space is the part of an upstream session's extranonce that is divided among
+// connections: extranonce1 of the session, the owner's slice of extranonce2, a
+// slot per connection, and the miner's rest. Its slots are guarded by the
+// server's lock; what is above them does not change.
+type space struct {
+	session     string
+	extranonce1 []byte
+	slice       []byte
+	// size of the upstream's extranonce2, of the slot within it, and of what
+	// is left to the miner: size = len(slice) + slotBytes + minerBytes.
+	size, slotBytes, minerBytes int
+	capacity                    uint64
+
+	// conns that hold a slot.
+	conns map[*conn]struct{}
+	// used slots; fresh is how many have ever been given out, from start on.
+	used, fresh, start uint64
+	// freed slots, oldest first.
+	freed []freedSlot
+	// newest work, nil before the first.
+	newest *work
+	// live is the serial of the oldest work that is not void.
+	live uint64
+	// closed: the session is over, or goes on with another extranonce.
+	closed bool
+}
+
+// freedSlot was left by a connection. It is given out again only when all work
+// of that time is void: two machines that count alike would find the same.
+type freedSlot struct {
+	number uint64
+	// after is the serial of the newest work at that time.
+	after uint64
+}
+
+// slot is a connection's own part of a space.
+type slot struct {
+	space  *space
+	number uint64
+	// bytes of the slot: slotBytes, big-endian.
+	bytes []byte
+}
+
+// newSpace divides size bytes of extranonce2 behind the slice. A session whose
+// extranonce2 is too small has a capacity of 0.
+func newSpace(session string, extranonce1, slice []byte, size int) *space {
+	s := &space{
+		session: session, extranonce1: bytes.Clone(extranonce1), slice: bytes.Clone(slice), size: size,
+		conns: make(map[*conn]struct{}),
+	}
+	room := size - len(slice)
+	switch {
+	case room < leastMinerBytes:
+		return s
+	case room <= 4:
+		s.minerBytes = leastMinerBytes
+	case room <= usualMinerBytes+mostSlotBytes:
+		s.minerBytes = min(room-2, usualMinerBytes)
+	default:
+		s.minerBytes = min(room-mostSlotBytes, mostMinerBytes)
+	}
+	s.slotBytes = room - s.minerBytes
+	s.capacity = 1 << (8 * min(s.slotBytes, mostSlotBytes))
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails
+	s.start = binary.LittleEndian.Uint64(random[:]) % s.capacity
+	return s
+}
+
+// same reports whether work of that extranonce belongs to the space.
+func (s *space) same(extranonce1 []byte, size int) bool {
+	return s.size == size && bytes.Equal(s.extranonce1, extranonce1)
+}
+
+// free counts the slots that nobody holds.
+func (s *space) free() uint64 { return s.capacity - s.used }
+
+// take gives out a slot, or nil when none is to be had: all are held, or those
+// that were left may still have work in flight.
+func (s *space) take() *slot {
+	var number uint64
+	switch {
+	case s.closed || s.used == s.capacity:
+		return nil
+	case s.fresh < s.capacity:
+		number = (s.start + s.fresh) % s.capacity
+		s.fresh++
+	case len(s.freed) > 0 && s.freed[0].after < s.live:
+		number = s.freed[0].number
+		s.freed = s.freed[1:]
+	default:
+		return nil
+	}
+	s.used++
+	var wide [8]byte
+	binary.BigEndian.PutUint64(wide[:], number)
+	b := make([]byte, s.slotBytes)
+	n := min(s.slotBytes, len(wide))
+	copy(b[s.slotBytes-n:], wide[len(wide)-n:])
+	return &slot{space: s, number: number, bytes: b}
+}
+
+// giveBack frees a slot.
+func (s *space) giveBack(l *slot) {
+	s.used--
+	after := uint64(math.MaxUint64)
+	if s.newest != nil {
+		after = s.newest.serial
+	}
+	if s.newest == nil {
+		after = 0 // no work was ever done in it
+	}
+	s.freed = append(s.freed, freedSlot{number: l.number, after: after})
+}
+
+// prefix is the extranonce1 that the miner is told.
+func (l *slot) prefix() []byte {
+	b := make([]byte, 0, len(l.space.extranonce1)+len(l.space.slice)+len(l.bytes))
+	b = append(b, l.space.extranonce1...)
+	b = append(b, l.space.slice...)
+	return append(b, l.bytes...)
+}
