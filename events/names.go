@@ -88,6 +88,10 @@ const (
 
 	// SnapshotBucket is the object store that holds decider snapshots.
 	SnapshotBucket = "SNAPSHOTS"
+
+	// SliceBucket is the key-value bucket in which gateways claim slices of
+	// upstream sessions' search space.
+	SliceBucket = "SLICES"
 )
 
 // Header names. The ce- names are CloudEvents 1.0 attributes as the NATS

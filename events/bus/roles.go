@@ -192,6 +192,7 @@ var roleTable = map[Role]roleInfo{
 			own(events.TypeBlockFound), own(events.TypeBlockMatured), own(events.TypeBlockOrphaned),
 			own(events.TypeAlertRaised), own(events.TypeAlertCleared),
 			own(events.TypeMarketQuote), anybody(events.TypePoolStatement), anybody(events.TypeDeadLetter),
+			"$KV." + events.SliceBucket + ".>",
 		}),
 		sub: everything(),
 	},

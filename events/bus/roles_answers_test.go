@@ -28,7 +28,7 @@ func TestForgedReplySubjectDestroysNothing(t *testing.T) {
 		}
 	}
 	w := joined(t, b, matrixGrants['W'])
-	streams := []string{events.StreamInputs, events.StreamJournal, events.StreamCommands, events.StreamShares, events.StreamRevenue, snapshotStream}
+	streams := []string{events.StreamInputs, events.StreamJournal, events.StreamCommands, events.StreamShares, events.StreamRevenue, snapshotStream, sliceStream}
 	for range 10 {
 		for _, s := range streams {
 			for _, verb := range []string{"PURGE", "DELETE", "UPDATE", "CREATE", "RESTORE", "SNAPSHOT", "MSG.DELETE"} {

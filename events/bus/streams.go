@@ -35,12 +35,10 @@ func (d Durability) sync() string {
 	return "always"
 }
 
-// snapshotStream is the stream behind the object store of snapshots.
-const snapshotStream = "OBJ_" + events.SnapshotBucket
-
 // Streams returns the declaration of every stream of the contract under c:
 // what EnsureStreams applies and CheckStreams compares with. The object store
-// of snapshots is not among them (see SnapshotStore).
+// of snapshots and the bucket of slices are not among them (see SnapshotStore
+// and SliceStore).
 func Streams(c Config) []jetstream.StreamConfig {
 	c = c.withDefaults()
 	declare := func(name, description string) jetstream.StreamConfig {
@@ -152,7 +150,8 @@ func boundBytes(n int64) int64 {
 	return n
 }
 
-// EnsureStreams makes the streams and the snapshot store exist as declared. It
+// EnsureStreams makes the streams, the snapshot store and the bucket of slices
+// exist as declared. It
 // may be called by several processes at once and any number of times. On an
 // error some streams may have been applied; calling again goes on.
 func (b *Bus) EnsureStreams(ctx context.Context) error {
@@ -167,6 +166,13 @@ func (b *Bus) EnsureStreams(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("bus: object store %s: %w", events.SnapshotBucket, err)
+	}
+	err = b.request(ctx, func(ctx context.Context) error {
+		_, err := b.js.CreateOrUpdateKeyValue(ctx, sliceConfig(b.cfg))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("bus: bucket %s: %w", events.SliceBucket, err)
 	}
 	return nil
 }
@@ -266,7 +272,7 @@ type Drift struct {
 // nothing. No drift is an empty slice.
 func (b *Bus) CheckStreams(ctx context.Context) ([]Drift, error) {
 	var out []Drift
-	for _, want := range append(Streams(b.cfg), snapshotStreamConfig(b.cfg)) {
+	for _, want := range append(Streams(b.cfg), snapshotStreamConfig(b.cfg), sliceStreamConfig(b.cfg)) {
 		s, err := b.stream(ctx, want.Name)
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -331,38 +337,4 @@ func republish(r *jetstream.RePublish) string {
 		return "none"
 	}
 	return r.Source + " to " + r.Destination
-}
-
-func snapshotConfig(c Config) jetstream.ObjectStoreConfig {
-	return jetstream.ObjectStoreConfig{
-		Bucket:      events.SnapshotBucket,
-		Description: "Decider snapshots, key <site>/<decider>/<version>-<confighash>.",
-		Storage:     jetstream.FileStorage,
-		Replicas:    c.withDefaults().Replicas,
-		MaxBytes:    -1,
-	}
-}
-
-// snapshotStreamConfig is what the client library makes of snapshotConfig.
-func snapshotStreamConfig(c Config) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
-		Name: snapshotStream,
-		Subjects: []string{
-			"$O." + events.SnapshotBucket + ".C.>",
-			"$O." + events.SnapshotBucket + ".M.>",
-		},
-		Storage: jetstream.FileStorage, Replicas: c.withDefaults().Replicas,
-		Discard: jetstream.DiscardNew, AllowRollup: true, AllowDirect: true,
-		Duplicates: 2 * time.Minute,
-	}
-}
-
-// SnapshotStore is the object store of decider snapshots. EnsureStreams made
-// it.
-func (b *Bus) SnapshotStore(ctx context.Context) (jetstream.ObjectStore, error) {
-	s, err := b.js.ObjectStore(ctx, events.SnapshotBucket)
-	if err != nil {
-		return nil, fmt.Errorf("bus: object store %s: %w (EnsureStreams makes it)", events.SnapshotBucket, err)
-	}
-	return s, nil
 }
