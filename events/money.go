@@ -61,17 +61,46 @@ type RevenueAccrued struct {
 	BTCPriceMicrousd int64 `json:"btc_price_microusd"`
 	ValueMicrousd    int64 `json:"value_microusd"`
 	// Reverses is the id of the event that this one corrects, or empty; a
-	// reversal repeats the figures with the sign turned.
+	// reversal repeats the figures with the sign turned. A variance that takes
+	// something off names the newest accrual that it takes it from.
 	Reverses string `json:"reverses,omitempty"`
+	// BlockHash of the block of ours whose whole coinbase this books, under
+	// solo: no shares, From is when it matured and Until a nanosecond later.
+	BlockHash string `json:"block_hash,omitempty"`
+	// StatementID of the pool's statement that this makes the books follow:
+	// no shares, From and Until are the span stated, Variance says why.
+	StatementID string   `json:"statement_id,omitempty"`
+	Variance    Variance `json:"variance,omitempty"`
 	// Key of the decision.
 	Key OrderKey `json:"key"`
 }
+
+// Variance is why the books follow a pool's statement, as a code.
+type Variance string
+
+// Variances.
+const (
+	// VarianceValuation: shares of a scheme that only the pool can value
+	// (pplns) get their value.
+	VarianceValuation Variance = "valuation"
+	// VarianceShares: the pool counted other shares than we did.
+	VarianceShares Variance = "shares"
+	// VarianceDifficulty: the same number of shares at another difficulty.
+	VarianceDifficulty Variance = "difficulty"
+	// VarianceRounding: the same shares, less than a satoshi apart.
+	VarianceRounding Variance = "rounding"
+	// VarianceTerms: the same shares at another reward or fee, such as the
+	// pool's own average of the fees in the blocks.
+	VarianceTerms Variance = "terms"
+)
 
 // BasisTotal is one line of a settlement: everything of one basis.
 type BasisTotal struct {
 	// Basis of the line.
 	Basis Basis `json:"basis"`
-	// Shares by verdict, and the accepted ones' value.
+	// Shares by verdict, and the accepted ones' value. Unknown is below 0
+	// where a statement of the pool has judged shares that were counted as
+	// unknown in an interval which is final.
 	SharesAccepted   int64 `json:"shares_accepted"`
 	SharesRejected   int64 `json:"shares_rejected"`
 	SharesUnknown    int64 `json:"shares_unknown"`

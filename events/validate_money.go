@@ -58,8 +58,24 @@ func (r *RevenueAccrued) Validate() error {
 	c.count("btc_price_microusd", r.BTCPriceMicrousd)
 	amount("value_microusd", r.ValueMicrousd)
 	c.optionalEventID("reverses", r.Reverses)
+	c.cause(r)
 	c.key(&r.Key, "key.epoch", "key.sequence")
 	return c.err
+}
+
+// cause of an accrual that does not come from shares.
+func (c *checker) cause(r *RevenueAccrued) {
+	if r.BlockHash != "" {
+		c.hex("block_hash", r.BlockHash, 64)
+	}
+	if r.StatementID != "" {
+		c.name("statement_id", r.StatementID)
+	}
+	switch r.Variance {
+	case "", VarianceValuation, VarianceShares, VarianceDifficulty, VarianceRounding, VarianceTerms:
+	default:
+		c.fail("variance", "%s is none of valuation, shares, difficulty, rounding, terms", quote(string(r.Variance)))
+	}
 }
 
 func (c *checker) decimalSum(field, s string, reversal bool) {
@@ -108,7 +124,7 @@ func (r *RevenueSettled) Validate() error {
 		}
 		c.count("shares_accepted", t.SharesAccepted)
 		c.count("shares_rejected", t.SharesRejected)
-		c.count("shares_unknown", t.SharesUnknown)
+		c.signed("shares_unknown", t.SharesUnknown)
 		c.signed("revenue_millisats", t.RevenueMillisats)
 		c.signed("revenue_microusd", t.RevenueMicrousd)
 		margin += t.RevenueMicrousd
