@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
-	"math"
+	"sync/atomic"
 )
 
 // What is left of the extranonce to a miner.
@@ -44,9 +44,9 @@ type space struct {
 	// newest work, nil before the first.
 	newest *work
 	// live is the serial of the oldest work that is not void.
-	live uint64
+	live uint32
 	// closed: the session is over, or goes on with another extranonce.
-	closed bool
+	closed atomic.Bool
 }
 
 // freedSlot was left by a connection. It is given out again only when all work
@@ -54,7 +54,7 @@ type space struct {
 type freedSlot struct {
 	number uint64
 	// after is the serial of the newest work at that time.
-	after uint64
+	after uint32
 }
 
 // slot is a connection's own part of a space.
@@ -104,7 +104,7 @@ func (s *space) free() uint64 { return s.capacity - s.used }
 func (s *space) take() *slot {
 	var number uint64
 	switch {
-	case s.closed || s.used == s.capacity:
+	case s.closed.Load() || s.used == s.capacity:
 		return nil
 	case s.fresh < s.capacity:
 		number = (s.start + s.fresh) % s.capacity
@@ -127,12 +127,9 @@ func (s *space) take() *slot {
 // giveBack frees a slot.
 func (s *space) giveBack(l *slot) {
 	s.used--
-	after := uint64(math.MaxUint64)
+	after := uint32(0) // no work was ever done in it
 	if s.newest != nil {
 		after = s.newest.serial
-	}
-	if s.newest == nil {
-		after = 0 // no work was ever done in it
 	}
 	s.freed = append(s.freed, freedSlot{number: l.number, after: after})
 }

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ballast-energy/ballast/workers/stratum"
+	"github.com/ballast-energy/ballast/workers/upstream"
+)
+
+// ErrNoSpace is wrapped when the extranonce2 of a session leaves nothing to
+// divide: miners need two bytes of it.
+var ErrNoSpace = errors.New("the extranonce2 is too small to be divided among miners")
+
+// ErrSessionOpen is wrapped by [Server.OpenSession] for a session that has work
+// already.
+var ErrSessionOpen = errors.New("the session is open")
+
+// OpenSession tells which part of a session's extranonce2 is for miners: that
+// which begins with slice. It is called before the session's first job, and
+// only where the owner keeps other slices for himself; without it, and with an
+// empty slice, all of it is for miners.
+func (s *Server) OpenSession(session string, slice []byte) error {
+	s.control.Lock()
+	defer s.control.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.sessions[session]; ok {
+		return fmt.Errorf("stratum server: session %s: %w", session, ErrSessionOpen)
+	}
+	s.slices[session] = slices.Clone(slice)
+	return nil
+}
+
+// SetJob hands a job out to the connections of its session, which it opens when
+// it is not; connections without a session are given a place in it. It returns
+// when every connection has been written to that could be without waiting. An
+// error, which wraps ErrJob, leaves everything as it was. The job must not be
+// changed afterwards. Jobs are handed out one after the other.
+//
+// When the session's extranonce is not that of its jobs before, connections
+// that asked to hear of such changes are told, others are closed to come back.
+func (s *Server) SetJob(j *upstream.Job) error {
+	s.control.Lock()
+	defer s.control.Unlock()
+	now := s.set.Now()
+	s.mu.Lock()
+	before := s.sessions[j.Session]
+	slice := s.slices[j.Session]
+	s.mu.Unlock()
+	sp := before
+	if sp == nil || !sp.same(j.Extranonce1, j.Extranonce2Bytes) {
+		if sp = newSpace(j.Session, j.Extranonce1, slice, j.Extranonce2Bytes); sp.capacity == 0 {
+			return fmt.Errorf("%w: session %s: %d bytes of extranonce2, %d of them the owner's: %w", ErrJob, j.Session, j.Extranonce2Bytes, len(slice), ErrNoSpace)
+		}
+	}
+	w, err := newWork(s.serial+1, j, sp, s.set, now)
+	if err != nil {
+		return err
+	}
+	s.serial++
+	jobs := maps.Clone(*s.jobs.Load())
+	live := w.serial
+	for serial, old := range jobs {
+		if old.job.Session == j.Session && (j.Clean || old.stale(now, s.set.JobLifetime)) {
+			old.void(now)
+		}
+		if old.forgotten(now, s.set.JobLifetime) {
+			delete(jobs, serial)
+		} else if old.space == sp && old.voided.Load() == 0 {
+			live = min(live, serial)
+		}
+	}
+	jobs[w.serial] = w
+	s.jobs.Store(&jobs)
+
+	s.mu.Lock()
+	s.sessions[j.Session] = sp
+	sp.newest, sp.live = w, live
+	conns := slices.Collect(maps.Keys(sp.conns))
+	lost := slices.Collect(maps.Keys(s.homeless))
+	if before != nil && before != sp {
+		before.closed.Store(true)
+		lost = slices.AppendSeq(lost, maps.Keys(before.conns))
+	}
+	s.mu.Unlock()
+
+	s.fanOut(conns, w)
+	took := s.set.Now().Sub(now)
+	s.count.jobs.Add(1)
+	s.count.fanOut.Add(uint64(len(conns)))
+	s.count.fanOutNanos.Store(int64(took))
+	for _, c := range lost {
+		c.rehome()
+	}
+	return nil
+}
+
+// fanOut writes a job to connections, on every processor.
+func (s *Server) fanOut(conns []*conn, w *work) {
+	const portion = 64
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), (len(conns)+portion-1)/portion) {
+		wg.Go(func() {
+			for {
+				from := int(next.Add(portion)) - portion
+				if from >= len(conns) {
+					return
+				}
+				for _, c := range conns[from:min(from+portion, len(conns))] {
+					c.hand(w)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// CloseSession voids the work of a session. Its connections that asked to hear
+// of changes of their extranonce go to another session, or wait for one;
+// others are closed, with the advice to come back. Blocks found in its work are
+// handed to the sink for some time yet. A session that is unknown is no error.
+func (s *Server) CloseSession(session string) {
+	s.control.Lock()
+	defer s.control.Unlock()
+	now := s.set.Now()
+	for _, w := range *s.jobs.Load() {
+		if w.job.Session == session {
+			w.void(now)
+		}
+	}
+	s.mu.Lock()
+	delete(s.slices, session)
+	sp := s.sessions[session]
+	delete(s.sessions, session)
+	var conns []*conn
+	if sp != nil {
+		sp.closed.Store(true)
+		conns = slices.Collect(maps.Keys(sp.conns))
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.rehome()
+	}
+}
+
+// place finds a slot for a connection in the session that has most left, and
+// names the sessions that are full now. The server's lock is held.
+func (s *Server) place(c *conn) (l *slot, full []string) {
+	open := make([]*space, 0, len(s.sessions))
+	for _, sp := range s.sessions {
+		if sp.newest != nil {
+			open = append(open, sp)
+		}
+	}
+	slices.SortFunc(open, func(a, b *space) int {
+		switch {
+		case a.free() > b.free():
+			return -1
+		case a.free() < b.free():
+			return 1
+		}
+		return int(int64(b.newest.serial) - int64(a.newest.serial))
+	})
+	for _, sp := range open {
+		l := sp.take()
+		if l == nil || sp.used == sp.capacity {
+			full = append(full, sp.session)
+		}
+		if l != nil {
+			sp.conns[c] = struct{}{}
+			return l, full
+		}
+	}
+	s.count.full.Add(1)
+	return nil, full
+}
+
+// tellFull reports sessions without room to their owner.
+func (s *Server) tellFull(full []string) {
+	if s.set.OnFull == nil {
+		return
+	}
+	for _, id := range full {
+		s.set.OnFull(id)
+	}
+}
+
+// vacate frees a slot.
+func (s *Server) vacate(c *conn, l *slot) {
+	if l == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(l.space.conns, c)
+	l.space.giveBack(l)
+}
+
+// mask that newest work lets miners roll, and whether there is any work.
+func (s *Server) newestMask() (uint32, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var newest *work
+	for _, sp := range s.sessions {
+		if sp.newest != nil && (newest == nil || sp.newest.serial > newest.serial) {
+			newest = sp.newest
+		}
+	}
+	if newest == nil {
+		return 0, false
+	}
+	return newest.mask, true
+}
+
+// rehome moves a connection whose session has ended to another.
+func (c *conn) rehome() {
+	full := c.move()
+	c.server.tellFull(full)
+}
+
+func (c *conn) move() (full []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.server
+	if c.gone || c.slot != nil && !c.slot.space.closed.Load() {
+		return nil
+	}
+	if !c.movable {
+		c.leave(causeMoved, stratum.Reconnect{}.Append(nil))
+		return nil
+	}
+	if c.slot != nil {
+		s.vacate(c, c.previous)
+		s.mu.Lock()
+		delete(c.slot.space.conns, c)
+		s.mu.Unlock()
+		c.previous, c.slot = c.slot, nil
+	}
+	s.mu.Lock()
+	c.slot, full = s.place(c)
+	var newest *work
+	if c.slot == nil {
+		s.homeless[c] = struct{}{}
+	} else {
+		delete(s.homeless, c)
+		newest = c.slot.space.newest
+	}
+	s.mu.Unlock()
+	if newest == nil {
+		return full
+	}
+	c.out.send(c.slot.extranonce().Append(nil))
+	c.issue(newest, true)
+	return full
+}
