@@ -31,13 +31,17 @@ func (d *Decider) credit(iv *interval, p *pending) {
 		BTCPriceMicrousd: d.btcPrice(basis),
 		Key:              d.out.Key(),
 	}
-	purse, err := d.purse(p.Payout.Pool, basis)
+	var purse *purse
+	at, err := d.purseAt(p.Payout.Pool, basis)
+	if err == nil {
+		purse = &d.Accounts[at]
+	}
 	switch {
 	case err != nil:
 		d.unvalued(&p.Payout, err)
 		ev.CarryNumerator = "0"
 	case p.Worth:
-		msat, rest := p.epoch.Credit(&p.Sum, &purse.Carry, events.MaxInteger-t.Millisats)
+		msat, rest := p.epoch.Credit(&p.Sum, &purse.Carry, min(events.MaxInteger, events.MaxInteger-t.Millisats))
 		purse.Carry.Set(rest)
 		ev.ValueMillisats = msat
 		if work.HoldsBack(rest) {
@@ -49,7 +53,7 @@ func (d *Decider) credit(iv *interval, p *pending) {
 	default:
 		ev.CarryNumerator = work.Remainder(&purse.Carry)
 	}
-	ev.ValueMicrousd = work.Microusd(ev.ValueMillisats, ev.BTCPriceMicrousd, maxMicrousd-t.Microusd)
+	ev.ValueMicrousd = work.Microusd(ev.ValueMillisats, ev.BTCPriceMicrousd, min(maxMicrousd, maxMicrousd-t.Microusd))
 	t.Millisats += ev.ValueMillisats
 	t.Microusd += ev.ValueMicrousd
 	d.mix(uint64(t.Millisats))
@@ -57,6 +61,20 @@ func (d *Decider) credit(iv *interval, p *pending) {
 		d.mix(uint64(w))
 	}
 	d.out.Put(events.SiteSource, ev)
+	if purse == nil {
+		return
+	}
+	purse.Terms = p.Payout
+	c := cell{
+		Until: min(p.Until, after(p.Last, d.Config.Accrual)), First: p.First, Last: p.Last, Purse: at,
+		Shares: p.Sum.Shares, Millisats: ev.ValueMillisats, Sum: p.Sum.Difficulty, Newest: ev.Key,
+	}
+	if p.Payout.Scheme == events.SchemePPLNS {
+		c.Pplns = c.Shares
+	}
+	if c.Until > purse.Forgotten {
+		d.record(&c)
+	}
 }
 
 func carryWords(p *purse) []big.Word {
@@ -66,18 +84,19 @@ func carryWords(p *purse) []big.Word {
 	return p.Carry.Bits()
 }
 
-// purse finds the remainder kept for a pool and basis.
-func (d *Decider) purse(pool string, basis int) (*purse, error) {
+// purseAt finds what is kept for a pool and basis: its place in d.Accounts.
+func (d *Decider) purseAt(pool string, basis int) (int32, error) {
 	k := purseKey{pool, basis}
 	if i, ok := d.purseOf[k]; ok {
-		return &d.Accounts[i], nil
+		return i, nil
 	}
 	if len(d.Accounts) >= maxPurses {
-		return nil, errTooManyPools
+		return 0, errTooManyPools
 	}
-	d.purseOf[k] = int32(len(d.Accounts))
+	i := int32(len(d.Accounts))
+	d.purseOf[k] = i
 	d.Accounts = append(d.Accounts, purse{Pool: pool, Basis: basis})
-	return &d.Accounts[len(d.Accounts)-1], nil
+	return i, nil
 }
 
 func stamp(ns int64) time.Time { return time.Unix(0, ns).UTC() }
@@ -93,8 +112,10 @@ func (d *Decider) tick() {
 		for _, iv := range d.Intervals {
 			d.accrue(iv, iv.Closed)
 		}
+		d.bookBlocks()
 		d.NextAccrual = after(d.Now, d.Config.Accrual)
 	}
+	d.answerDue(accruing)
 	for _, iv := range d.Intervals {
 		switch {
 		case !iv.Closed && iv != d.current() && (iv.End+d.Config.Grace <= d.Now || iv.Start > d.Now):

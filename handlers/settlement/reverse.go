@@ -17,11 +17,7 @@ var _ decider.Reverser = (*Decider)(nil)
 func (d *Decider) Reverse(booked *events.Event) (events.Payload, bool) {
 	switch p := booked.Data.(type) {
 	case *events.RevenueAccrued:
-		r := *p
-		r.Reverses = booked.ID
-		r.SharesAccepted, r.ValueMillisats, r.ValueMicrousd = -p.SharesAccepted, -p.ValueMillisats, -p.ValueMicrousd
-		r.DifficultySum, r.CarryNumerator = negative(p.DifficultySum), negative(p.CarryNumerator)
-		return &r, true
+		return turned(p, booked.ID), true
 	case *events.EnergySettled:
 		return &events.EnergySettled{IntervalStart: p.IntervalStart, IntervalEnd: p.IntervalEnd, Reverses: booked.ID, Key: p.Key}, true
 	case *events.RevenueSettled:
@@ -31,6 +27,15 @@ func (d *Decider) Reverse(booked *events.Event) (events.Payload, bool) {
 		}, true
 	}
 	return nil, false
+}
+
+// turned is the reversal of the accrual id: its figures with the sign turned.
+func turned(p *events.RevenueAccrued, id string) *events.RevenueAccrued {
+	r := *p
+	r.Reverses = id
+	r.SharesAccepted, r.ValueMillisats, r.ValueMicrousd = -p.SharesAccepted, -p.ValueMillisats, -p.ValueMicrousd
+	r.DifficultySum, r.CarryNumerator = negative(p.DifficultySum), negative(p.CarryNumerator)
+	return &r
 }
 
 // negative turns the sign of decimal text.

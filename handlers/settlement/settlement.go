@@ -15,7 +15,7 @@ import (
 const Name = "settlement"
 
 // version changes whenever the same journal may give other outputs.
-const version = "1"
+const version = "2"
 
 // Config is what a settlement decider is built with outside the journal.
 type Config struct {
@@ -62,6 +62,7 @@ func (d *Decider) Fold(e *events.Event, out *decider.Outbox) {
 	d.out = out
 	d.Site = e.Site
 	t := e.Arrived.UnixNano()
+	d.begin(e, t)
 	if d.configured() {
 		d.advance(t)
 	} else if t > d.Now {
@@ -79,7 +80,21 @@ func (d *Decider) Fold(e *events.Event, out *decider.Outbox) {
 	case *events.ShareRejected:
 		d.refused(e, p.ShareID, p.Basis, true)
 	case *events.ShareUnknown:
-		d.refused(e, p.ShareID, p.Basis, false)
+		if iv, basis := d.refused(e, p.ShareID, p.Basis, false); iv != nil {
+			d.unjudged(e, p, basis, iv)
+		}
+	case *events.BlockFound:
+		d.found((*events.Block)(p))
+	case *events.BlockMatured:
+		d.matured(e, (*events.Block)(p))
+	case *events.BlockOrphaned:
+		d.orphaned(e, (*events.Block)(p))
+	case *events.PoolStatement:
+		d.stated(p)
+	case *events.JournalOpened:
+		if p.Epoch == 1 {
+			d.Since = 0 // nothing was before
+		}
 	case *events.MarketQuote:
 		d.quote(p)
 	case *events.GridSignal:
@@ -89,6 +104,19 @@ func (d *Decider) Fold(e *events.Event, out *decider.Outbox) {
 	}
 	d.settleUse()
 	d.out = nil
+}
+
+// begin notes from when on the journal is known: one that has been trimmed
+// says nothing of what a pool may state for the time before.
+func (d *Decider) begin(e *events.Event, t int64) {
+	if d.Begun {
+		return
+	}
+	d.Begun = true
+	if e.Sequence > 1 {
+		d.Since = t
+	}
+	d.mix(uint64(d.Since))
 }
 
 // quote remembers what a bitcoin is worth.

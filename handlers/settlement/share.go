@@ -81,6 +81,17 @@ func (d *Decider) acceptance(e *events.Event) int64 {
 // home is the interval of an instant: the current one for instants that no
 // kept interval covers.
 func (d *Decider) home(at int64) *interval {
+	if iv := d.intervalAt(at); iv != nil {
+		return iv
+	}
+	d.raise("settlement-late-share", events.SeverityWarning,
+		"verdicts on shares came later than any interval that can still be corrected and are booked in the present one",
+		"find out why verdicts were held up: the gateway, the stream of shares, or its relay")
+	return d.current()
+}
+
+// intervalAt is the interval of an instant, nil when it is final.
+func (d *Decider) intervalAt(at int64) *interval {
 	if len(d.Intervals) == 0 {
 		if d.Early == nil {
 			d.Early = &interval{End: never}
@@ -100,28 +111,27 @@ func (d *Decider) home(at int64) *interval {
 	if first := d.Intervals[0]; first.ID == 0 {
 		return first // from before the first configuration
 	}
-	d.raise("settlement-late-share", events.SeverityWarning,
-		"verdicts on shares came later than any interval that can still be corrected and are booked in the present one",
-		"find out why verdicts were held up: the gateway, the stream of shares, or its relay")
-	return d.current()
+	return nil
 }
 
-// refused counts a share that earns nothing.
-func (d *Decider) refused(e *events.Event, id string, b events.Basis, rejected bool) {
+// refused counts a share that earns nothing, and returns the interval that
+// counts it; nil when it has been counted before.
+func (d *Decider) refused(e *events.Event, id string, b events.Basis, rejected bool) (iv *interval, basis int) {
 	basis, ok := basisIndex(b)
 	if !ok || !d.firstVerdict(id) {
-		return
+		return nil, 0
 	}
-	iv := d.home(d.acceptance(e))
+	iv = d.home(d.acceptance(e))
 	if rejected {
 		iv.Totals[basis].Rejected++
 	} else {
 		iv.Totals[basis].Unknown++
 	}
 	iv.Dirty = iv.Closed
+	return iv, basis
 }
 
-// accepted books a share that a pool accepted.
+// accepted books a share that a pool accepted, or one that proves work only.
 func (d *Decider) accepted(e *events.Event, s *events.ShareAccepted) {
 	basis, ok := basisIndex(s.Payout.Basis)
 	if !ok || !d.firstVerdict(s.ShareID) {
@@ -139,15 +149,26 @@ func (d *Decider) accepted(e *events.Event, s *events.ShareAccepted) {
 	if i, ok := d.unitOf[s.Unit]; ok {
 		iv.Witness.Add(difficulty, d.Units[i].MillijoulesPerTerahash)
 	}
+	if s.Local {
+		d.mixText(s.Difficulty)
+		return
+	}
 	payout := s.Payout
 	if payout.Scheme == "" && d.Config != nil {
 		payout.Scheme, payout.FeePPM = d.Config.Scheme, d.Config.FeePPM
 	}
-	p, err := d.pendingOf(iv, &payout, at)
+	d.pays(e.Source, &payout)
+	d.pend(iv, &payout, at, difficulty)
+}
+
+// pend adds a share accepted at an instant to what waits to be credited.
+func (d *Decider) pend(iv *interval, payout *events.Payout, at int64, difficulty *big.Int) {
+	p, err := d.pendingOf(iv, payout, at)
 	if err != nil {
-		d.unvalued(&payout, err)
+		d.unvalued(payout, err)
 		return
 	}
+	p.First, p.Last = min(p.First, at), max(p.Last, at)
 	p.epoch.Add(&p.Sum, difficulty)
 	for _, w := range p.Sum.Difficulty.Bits() {
 		d.mix(uint64(w))
@@ -179,7 +200,7 @@ func (d *Decider) pendingOf(iv *interval, p *events.Payout, at int64) (*pending,
 	from, until := at, never
 	if d.Config != nil {
 		until = after(at, d.Config.Accrual)
-		from = until - d.Config.Accrual
+		from, until = d.clip(p.Pool, p.Basis, at, until-d.Config.Accrual, until)
 	}
 	for i := len(iv.Pending) - 1; i >= 0; i-- {
 		if q := &iv.Pending[i]; q.Payout == *p && (q.Until == until || d.Config == nil) {
@@ -193,15 +214,11 @@ func (d *Decider) pendingOf(iv *interval, p *events.Payout, at int64) (*pending,
 	}
 
 	iv.Pending = append(iv.Pending, pending{
-		Payout: *p, From: from, Until: until,
+		Payout: *p, From: from, Until: until, First: at, Last: at,
 		Worth: p.Scheme == events.SchemeFPPS || p.Scheme == events.SchemePPS,
 		epoch: epoch,
 	})
-	for _, text := range []string{p.Pool, p.NBits, string(p.Scheme), string(p.Basis)} {
-		d.mixText(text)
-	}
-	d.mix(uint64(p.RewardSats))
-	d.mix(uint64(p.FeePPM))
+	d.mixPayout(p)
 	return &iv.Pending[len(iv.Pending)-1], nil
 }
 

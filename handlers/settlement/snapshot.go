@@ -82,6 +82,14 @@ func (d *Decider) rebuild() {
 	for i, p := range d.Accounts {
 		d.purseOf[purseKey{p.Pool, p.Basis}] = int32(i)
 	}
+	d.gatewayOf = make(map[string]int32, len(d.Gateways))
+	for i := range d.Gateways {
+		d.gatewayOf[d.Gateways[i].ID] = int32(i)
+	}
+	d.lastBound = 0
+	for i := range d.Statements {
+		d.lastBound = max(d.lastBound, d.Statements[i].Until)
+	}
 	const size = len(shareKey{})
 	d.seenAt = make(map[shareKey]struct{}, len(d.Seen.Ring)/size)
 	for i := 0; i < len(d.Seen.Ring); i += size {

@@ -54,6 +54,15 @@ type state struct {
 	QuoteLive, QuotePractice int64
 	Seen                     seen
 	Alerts                   []alert
+
+	// Since is from when on the journal was folded: 0 is its beginning.
+	Begun      bool
+	Since      int64
+	Gateways   []gateway
+	Unknown    []unknown // oldest first
+	Cells      []cell    // by end and purse
+	Statements []statement
+	Blocks     []block
 }
 
 // terms are the parts of site.config that settlement uses, bounded.
@@ -195,6 +204,8 @@ func basisIndex(b events.Basis) (int, bool) {
 type pending struct {
 	Payout      events.Payout
 	From, Until int64
+	// First and Last acceptance.
+	First, Last int64
 	Sum         work.Sum
 	// Worth is false under schemes that pay nothing for a share as such, and
 	// for terms that cannot be valued.
@@ -207,6 +218,11 @@ type purse struct {
 	Pool  string
 	Basis int
 	Carry big.Int
+	// Terms of the shares credited last.
+	Terms events.Payout
+	// Forgotten is up to when sums of its shares may have been dropped, Stated
+	// up to when answered statements have been, Unix ns.
+	Forgotten, Stated int64
 }
 
 // exacts are the terms of a balance before rounding.
@@ -235,6 +251,9 @@ type index struct {
 	unitOf    map[string]int32
 	agentOf   map[string]int32
 	purseOf   map[purseKey]int32
+	gatewayOf map[string]int32
+	// lastBound is the latest end of a span that was stated.
+	lastBound int64
 	cur       *period
 	curLayout *layout
 	// Instants at which the passage of time alone changes something.

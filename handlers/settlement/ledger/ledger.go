@@ -135,7 +135,7 @@ func (l *Ledger) accrue(id string, p *events.RevenueAccrued) {
 	if len(text) > 0 && text[0] == '-' {
 		text, negative = text[1:], true
 	}
-	if d, err := work.ParseDifficulty(text); err == nil {
+	if d, err := work.ParseSum(text); err == nil {
 		if negative {
 			d.Neg(d)
 		}

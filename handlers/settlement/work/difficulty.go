@@ -95,6 +95,33 @@ func digits(s string) bool {
 	return true
 }
 
+// ErrSum is wrapped by every error of ParseSum.
+var ErrSum = errors.New("not a sum of difficulties: want plain decimal text of at most 60 digits before and 30 after the point, such as 0, 65536 or 0.001")
+
+// ParseSum reads a sum of difficulties: plain decimal text, 0 or more, without
+// an exponent. It returns Σ D·10^30 exactly.
+func ParseSum(s string) (*big.Int, error) {
+	whole, fraction, dotted := strings.Cut(s, ".")
+	if whole == "" || len(whole) > 60 || len(fraction) > Scale || dotted && fraction == "" || !digits(whole) || !digits(fraction) {
+		if len(s) > 40 {
+			s = s[:40] + "…"
+		}
+		return nil, fmt.Errorf("sum %q: %w", s, ErrSum)
+	}
+	sum, _ := new(big.Int).SetString(whole+fraction, 10) // digits only
+	return sum.Mul(sum, pow10(Scale-len(fraction))), nil
+}
+
+// FormatDifference writes a − b, both Σ D·10^30, as the shortest plain
+// decimal, exactly.
+func FormatDifference(a, b *big.Int) string {
+	d := new(big.Int).Sub(a, b)
+	if d.Sign() >= 0 {
+		return FormatDifficulty(d)
+	}
+	return "-" + FormatDifficulty(d.Neg(d))
+}
+
 // FormatDifficulty writes D·10^30 as the shortest plain decimal, exactly. It
 // is meant for sums too, so it takes any size; d must not be negative.
 func FormatDifficulty(d *big.Int) string {
