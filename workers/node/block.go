@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ballast-energy/ballast/hashengine"
+	"github.com/ballast-energy/ballast/workers/node/coinbase"
+	"github.com/ballast-energy/ballast/workers/upstream"
+)
+
+// Errors of making a block.
+var (
+	// ErrNotABlock: the hash does not meet the network's target.
+	ErrNotABlock = errors.New("not a block: a node takes nothing less")
+	// ErrInconsistent: the share does not belong to its job.
+	ErrInconsistent = errors.New("the header does not come from the job")
+	// ErrNoTransactions: no template that is kept has the job's transactions.
+	ErrNoTransactions = errors.New("no template kept here has the transactions of the job; the block must come from the gateway that has")
+)
+
+// assemble makes the block of a share, in the form in which nodes take it. The
+// job brings the coinbase; the transactions are those of a template kept here
+// whose previous block and merkle branches are the job's: the branches commit
+// to the exact list of transactions, so whose job it is does not matter. A job
+// without branches has no transactions, and needs no template.
+func (n *Node) assemble(s upstream.Submission) (block []byte, err error) {
+	j := s.Job
+	if j == nil {
+		return nil, fmt.Errorf("%w: there is no job", ErrInconsistent)
+	}
+	target, err := hashengine.TargetFromBits(j.Bits)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInconsistent, err)
+	}
+	h := s.Header
+	hash := h.Hash()
+	if !target.Met(&hash) {
+		return nil, fmt.Errorf("%w (hash %s, target %s)", ErrNotABlock, hash, target)
+	}
+	if len(s.Extranonce2) != j.Extranonce2Bytes {
+		return nil, fmt.Errorf("%w: extranonce2 of %d bytes, want %d", ErrInconsistent, len(s.Extranonce2), j.Extranonce2Bytes)
+	}
+	tx := coinbase.Parts{Before: j.Coinbase1, After: j.Coinbase2}.Transaction(j.Extranonce1, s.Extranonce2)
+	root := coinbase.Climb(hashengine.DoubleSHA256(tx), j.Branches)
+	if h.MerkleRoot() != root || h.PrevHash() != j.PrevHash || h.Bits() != j.Bits {
+		return nil, fmt.Errorf("%w: merkle root, previous block or target differ", ErrInconsistent)
+	}
+	var txs transactions
+	if t := n.store.find(j.PrevHash, j.Branches); t != nil {
+		txs = *t.txs
+	} else if len(j.Branches) > 0 {
+		return nil, fmt.Errorf("%w (job %s, height %d)", ErrNoTransactions, j.ID, j.Height)
+	}
+	commits, err := coinbase.Commits(j.Coinbase2)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInconsistent, err)
+	}
+	if commits {
+		if tx, err = coinbase.WithWitness(tx); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInconsistent, err)
+		}
+	}
+	size := len(h) + 9 + len(tx)
+	for _, d := range txs.data {
+		size += len(d)
+	}
+	block = make([]byte, 0, size)
+	block = append(block, h[:]...)
+	block = coinbase.AppendVarInt(block, uint64(1+len(txs.data)))
+	block = append(block, tx...)
+	for _, d := range txs.data {
+		block = append(block, d...)
+	}
+	return block, nil
+}
