@@ -313,3 +313,12 @@ func clip(raw []byte) string {
 	}
 	return strconv.QuoteToASCII(string(raw))
 }
+
+// Clip shortens a peer's text before it goes into an error or a log.
+func Clip(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

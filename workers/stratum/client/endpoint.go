@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// endpoint is one configured URL, or one that the pool sent us to.
+type endpoint struct {
+	index      int // in the configuration
+	secure     bool
+	host, port string
+	user, pass string
+	redirected bool
+	// terse: leave out what very old pools hang up for; set after a connection
+	// that ended without a word.
+	terse bool
+	pause *backoff.ExponentialBackOff
+}
+
+const urlForm = "want stratum+tcp://account.worker:password@host:port, or stratum+ssl for TLS"
+
+// parseEndpoint reads a URL. The error says nothing of its credentials.
+func parseEndpoint(text string) (*endpoint, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, errors.New("cannot be read as a URL; " + urlForm)
+	}
+	e := &endpoint{host: u.Hostname(), port: u.Port(), pass: "x"}
+	switch u.Scheme {
+	case "stratum+tcp":
+	case "stratum+ssl", "stratum+tls":
+		e.secure = true
+	default:
+		return nil, fmt.Errorf("scheme %q; %s", u.Scheme, urlForm)
+	}
+	if p, err := strconv.ParseUint(e.port, 10, 16); e.host == "" || err != nil || p == 0 {
+		return nil, errors.New("host or port is missing; " + urlForm)
+	}
+	if u.User == nil || u.User.Username() == "" {
+		return nil, errors.New("the worker is missing; " + urlForm)
+	}
+	if (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("something follows the port; " + urlForm)
+	}
+	e.user = u.User.Username()
+	if p, given := u.User.Password(); given {
+		e.pass = p
+	}
+	return e, nil
+}
+
+// address without credentials.
+func (e *endpoint) address() string {
+	scheme := "stratum+tcp://"
+	if e.secure {
+		scheme = "stratum+ssl://"
+	}
+	return scheme + net.JoinHostPort(e.host, e.port)
+}
+
+// redirect is e at another host and port, of which the configuration may be
+// the same.
+func (c *Client) redirect(e *endpoint, host string, port int) *endpoint {
+	to, configured := *e, c.endpoints[e.index]
+	if host != "" {
+		to.host = host
+	}
+	if port != 0 {
+		to.port = strconv.Itoa(port)
+	}
+	to.redirected = to.host != configured.host || to.port != configured.port
+	return &to
+}
+
+// mayGoTo reports whether an order of the pool's to reconnect to host is
+// obeyed: anybody on the way could have given it.
+func (c *Client) mayGoTo(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	for _, e := range c.endpoints {
+		if strings.EqualFold(e.host, host) {
+			return true
+		}
+	}
+	for _, h := range c.cfg.ReconnectHosts {
+		h = strings.ToLower(h)
+		if h == host || strings.HasPrefix(h, ".") && strings.HasSuffix(host, h) {
+			return true
+		}
+	}
+	return false
+}
+
+// tlsRoots reads the certificates to trust, nil for the system's.
+func tlsRoots(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("certificates to trust: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("certificates to trust: %s holds none in PEM", file)
+	}
+	return roots, nil
+}
+
+// dial connects, with TLS where the endpoint has it.
+func (c *Client) dial(ctx context.Context, e *endpoint) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timing.Connect)
+	defer cancel()
+	d := net.Dialer{KeepAlive: c.cfg.Timing.Keepalive}
+	plain, err := d.DialContext(ctx, "tcp", net.JoinHostPort(e.host, e.port))
+	if err != nil {
+		return nil, fmt.Errorf("pool %s: %w", e.address(), err)
+	}
+	if !e.secure {
+		return plain, nil
+	}
+	name := c.cfg.ServerName
+	if name == "" {
+		name = e.host
+	}
+	if c.cfg.InsecureTLS {
+		c.log.Warn("the pool's certificate is not checked: whoever is on the way can take the work", "pool", c.cfg.Pool, "address", e.address())
+	}
+	conn := tls.Client(plain, &tls.Config{
+		MinVersion: tls.VersionTLS12, RootCAs: c.roots, ServerName: name, InsecureSkipVerify: c.cfg.InsecureTLS,
+	})
+	if err := conn.HandshakeContext(ctx); err != nil {
+		plain.Close()
+		return nil, fmt.Errorf("pool %s: TLS: %w", e.address(), err)
+	}
+	return conn, nil
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ballast-energy/ballast/workers/stratum"
+)
+
+// watchPrimary tries the first endpoint while another one serves, and ends the
+// session once that one would take us.
+func (s *session) watchPrimary(ctx context.Context) {
+	primary := s.c.endpoints[0]
+	for {
+		wait(ctx, s.c.cfg.Timing.Probe)
+		if ctx.Err() != nil {
+			return
+		}
+		err := s.c.probe(ctx, primary)
+		if err == nil {
+			s.leave(fmt.Errorf("pool %s is back and preferred", primary.address()), ending{primary: true})
+			return
+		}
+		s.c.log.Info("the first pool is not back yet", "pool", s.c.cfg.Pool, "error", err)
+	}
+}
+
+// probe opens a session and closes it at once: nil when the pool let us in.
+func (c *Client) probe(ctx context.Context, e *endpoint) error {
+	conn, err := c.dial(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	fail := func(err error) error { return fmt.Errorf("pool %s: probe: %w", e.address(), err) }
+	if err := conn.SetDeadline(time.Now().Add(c.cfg.Timing.Reply)); err != nil {
+		return fail(err)
+	}
+	const subscribe, authorize = 1, 2
+	hello := stratum.Subscribe{UserAgent: c.cfg.UserAgent}.Append(nil, subscribe)
+	hello = stratum.Authorize{User: e.user, Password: e.pass}.Append(hello, authorize)
+	if _, err := conn.Write(hello); err != nil {
+		return fail(err)
+	}
+	r := stratum.NewReader(conn, 0)
+	var m stratum.Message
+	for subscribed, authorized := false, false; !subscribed || !authorized; {
+		if err := r.Next(&m); err != nil {
+			return fail(err)
+		}
+		id, ok := m.Number()
+		if m.Kind() != stratum.Reply || !ok {
+			continue
+		}
+		if refusal := m.Failure(); refusal != nil {
+			return fail(refusal)
+		}
+		switch id {
+		case subscribe:
+			if _, err := stratum.ParseSubscribeResult(m.Result); err != nil {
+				return fail(err)
+			}
+			subscribed = true
+		case authorize:
+			authorized = true
+		}
+	}
+	return nil
+}
