@@ -34,9 +34,10 @@ const (
 	rolePrice      = "price"
 	roleMarket     = "market"
 	roleFleet      = "fleet"
+	roleLedger     = "ledger"
 )
 
-var serveRoles = []string{roleBus, roleDispatcher, rolePool, roleMarket, rolePrice, roleLoad, roleFleet}
+var serveRoles = []string{roleBus, roleDispatcher, rolePool, roleMarket, rolePrice, roleLoad, roleFleet, roleLedger}
 
 // serveFlags of the roles.
 type serveFlags struct {
@@ -47,6 +48,7 @@ type serveFlags struct {
 	demo    demoFlags
 	meter   string
 	agent   string
+	ledger  string
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -69,7 +71,8 @@ Roles:
   price       plays a recorded price (--price)
   load        plays a recorded AI load (--load) or generates one (--ai-peak)
   fleet       modelled machines behind one agent, and the meter that sees them; on a
-              secured bus in the process of the bus only`,
+              secured bus in the process of the bus only
+  ledger      writes what is settled, of every site, into an SQL database (--ledger)`,
 		Example: `  ballast serve --role bus --config site.yaml
   ballast serve --role dispatcher --site tx1 --server nats://bus:4222
   ballast serve --role dispatcher --join "$TOKEN" --site tx1 --name dispatcher-b
@@ -82,6 +85,7 @@ Roles:
 	fl.StringSliceVar(&f.sites, "site", nil, "`sites` (default: those of the configuration)")
 	fl.StringVar(&f.name, "name", "", "of this process on the bus (default: its first role)")
 	fl.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics on this `host:port`, path /metrics")
+	fl.StringVar(&f.ledger, "ledger", "", "ledger: "+ledgerUsage)
 	fl.StringVar(&f.agent, "agent", "fleet-1", "fleet: agent `id`")
 	fl.StringVar(&f.meter, "meter", "", "load: meter published (default "+aiMeter+"); fleet: meter that sees the machines (default "+miningMeter+")")
 	fl.StringVar(&f.demo.loadFile, "load", "", "load: recording `file`")
@@ -116,7 +120,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 			sites = append(sites, s.ID)
 		}
 	}
-	others := slices.DeleteFunc(slices.Clone(f.roles), func(r string) bool { return r == roleBus })
+	others := slices.DeleteFunc(slices.Clone(f.roles), func(r string) bool { return r == roleBus || r == roleLedger })
 	if len(others) > 0 && len(sites) == 0 {
 		return withCode(exitUsage, errors.New("name the --site that the roles serve"))
 	}
@@ -143,6 +147,12 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	if slices.Contains(f.roles, roleDispatcher) {
 		options = append(options, roles.Inspector())
 	}
+	if slices.Contains(f.roles, roleLedger) {
+		if err := a.makeLedgerFolder(f.ledger, conf); err != nil {
+			return fail(err)
+		}
+		options = append(options, roles.Ledger(a.ledgerAddress(f.ledger, conf)))
+	}
 	for _, role := range serveRoles {
 		if !slices.Contains(f.roles, role) {
 			continue
@@ -166,10 +176,17 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 		return err
 	}
 	p := a.printer()
+	served := strings.Join(sites, ", ")
+	switch {
+	case served == "" && !slices.Contains(f.roles, roleBus):
+		served = "every site" // the ledger, alone
+	case served == "":
+		served = "no site yet"
+	}
 	if p.json {
 		err = p.value(map[string]any{"serving": f.roles, "sites": sites, "bus": b.ClientURL()})
 	} else {
-		p.linef("serving %s for %s on %s", strings.Join(f.roles, ", "), firstOf(strings.Join(sites, ", "), "no site yet"), b.ClientURL())
+		p.linef("serving %s for %s on %s", strings.Join(f.roles, ", "), served, b.ClientURL())
 	}
 	select {
 	case <-ctx.Done():
@@ -240,7 +257,7 @@ func (f *serveFlags) module(role, site string, conf *config.Config) (fx.Option, 
 		}
 		return roles.Fleet(roles.FleetOptions{Site: site, Agent: f.agent, Class: class, Count: f.demo.count, Meter: firstOf(f.meter, miningMeter), Seed: f.demo.seed}), nil
 	}
-	return fx.Options(), nil // the bus is open already
+	return fx.Options(), nil // bus and ledger are not of one site
 }
 
 // newRegistry holds what every process tells about itself.

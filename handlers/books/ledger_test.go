@@ -125,6 +125,9 @@ func (f *facts) next() *events.Event {
 		if f.r.IntN(4) == 0 {
 			e.Reverses, e.SharesAccepted, e.DifficultySum, e.ValueMillisats, e.ValueMicrousd, e.CarryNumerator = "tx1/x", -4, "-4194304.25", -e.ValueMillisats, -e.ValueMicrousd, "-"+e.CarryNumerator
 		}
+		if f.r.IntN(5) == 0 {
+			e.StatementID, e.Variance = "s1", events.VarianceTerms
+		}
 		return f.event("site", e)
 	case 3:
 		return f.event("site", &events.RevenueReconciled{StatementID: "s" + fmt.Sprint(f.n), Pool: "pool-a", From: start, Until: start.Add(time.Hour), SharesAccepted: 10, SharesStated: 12,

@@ -30,7 +30,7 @@ var (
 		"revenue_millisats", "revenue_microusd"}}
 	accrualTable = &table{"accruals", []string{"event_id", "site", "sequence", "arrived_at", "from_time", "until_time", "pool", "nbits",
 		"reward_sats", "fee_ppm", "scheme", "basis", "shares_accepted", "difficulty_sum", "value_millisats", "carry_numerator",
-		"carry_denominator", "btc_price_microusd", "value_microusd", "reverses"}}
+		"carry_denominator", "btc_price_microusd", "value_microusd", "reverses", "block_hash", "statement_id", "variance"}}
 	reconciliationTable = &table{"reconciliations", []string{"event_id", "site", "sequence", "arrived_at", "statement_id", "pool", "from_time",
 		"until_time", "shares_accepted", "shares_stated", "shares_difference", "difficulty_sum", "difficulty_stated", "difficulty_difference",
 		"value_millisats", "stated_millisats", "difference_millisats", "money_stated", "unknown_accepted", "unknown_rejected", "unknown_left", "basis"}}
@@ -110,7 +110,7 @@ func rowOf(e *events.Event) (row, bool) {
 	case *events.RevenueAccrued:
 		put(accrualTable, p.From, p.Until, p.Payout.Pool, p.Payout.NBits, p.Payout.RewardSats, p.Payout.FeePPM, string(p.Payout.Scheme),
 			string(p.Payout.Basis), p.SharesAccepted, p.DifficultySum, p.ValueMillisats, p.CarryNumerator, p.CarryDenominator,
-			p.BTCPriceMicrousd, p.ValueMicrousd, orNull(p.Reverses))
+			p.BTCPriceMicrousd, p.ValueMicrousd, orNull(p.Reverses), orNull(p.BlockHash), orNull(p.StatementID), orNull(string(p.Variance)))
 	case *events.RevenueReconciled:
 		put(reconciliationTable, p.StatementID, p.Pool, p.From, p.Until, p.SharesAccepted, p.SharesStated, p.SharesDifference, p.DifficultySum,
 			p.DifficultyStated, p.DifficultyDifference, p.ValueMillisats, p.StatedMillisats, p.DifferenceMillisats, p.MoneyStated,

@@ -168,9 +168,9 @@ func (s *Store) grow(ctx context.Context, tx *sql.Tx, sums map[hourKey]*hourSum)
 			return err
 		}
 		sum := byID[id]
-		d, err := scaled(difficulty)
+		d, err := work.ParseSum(difficulty)
 		if err != nil {
-			return fmt.Errorf("unit_hours %s: difficulty_sum %w", id, err)
+			return fmt.Errorf("unit_hours %s: %w", id, err)
 		}
 		n, ok := new(big.Int).SetString(numerator, 10)
 		if !ok {
@@ -192,17 +192,4 @@ func (s *Store) grow(ctx context.Context, tx *sql.Tx, sums map[hourKey]*hourSum)
 	}
 	return s.insert(ctx, tx, hourTable, rows, ` ON CONFLICT (id) DO UPDATE SET shares = excluded.shares, difficulty_sum = excluded.difficulty_sum,
 		value_numerator = excluded.value_numerator, value_millisats = excluded.value_millisats`)
-}
-
-// scaled reads a sum of difficulties as FormatDifficulty wrote it, times 10^30.
-func scaled(text string) (*big.Int, error) {
-	whole, fraction, _ := strings.Cut(text, ".")
-	if len(fraction) > work.Scale {
-		return nil, fmt.Errorf("%q has more than %d decimals", clip(text), work.Scale)
-	}
-	n, ok := new(big.Int).SetString(whole+fraction+strings.Repeat("0", work.Scale-len(fraction)), 10)
-	if !ok {
-		return nil, fmt.Errorf("%q is no decimal", clip(text))
-	}
-	return n, nil
 }

@@ -41,6 +41,9 @@ var migrations embed.FS
 // ErrAddress is wrapped by Open for what is no address of a database.
 var ErrAddress = errors.New("not the address of a ledger: give the path of a file for SQLite, or postgres://user@host/database")
 
+// ErrNewer is wrapped by Open for tables of a later version of this program.
+var ErrNewer = errors.New("use the newer program, or another database")
+
 // Store is an open database with the tables of this package.
 type Store struct {
 	db       *sql.DB
@@ -211,7 +214,7 @@ func (s *Store) notNewer(ctx context.Context, p *goose.Provider) error {
 		return fmt.Errorf("ledger %s: %w", s.shown, err)
 	}
 	if current > target {
-		return fmt.Errorf("ledger %s: its tables are of version %d, this program knows %d: use the newer program, or another database", s.shown, current, target)
+		return fmt.Errorf("ledger %s: its tables are of version %d, this program knows %d: %w", s.shown, current, target, ErrNewer)
 	}
 	return nil
 }

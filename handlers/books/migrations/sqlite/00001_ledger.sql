@@ -85,7 +85,10 @@ CREATE TABLE accruals (
   carry_denominator  TEXT NOT NULL,
   btc_price_microusd INTEGER NOT NULL,
   value_microusd     INTEGER NOT NULL,
-  reverses           TEXT
+  reverses           TEXT,
+  block_hash         TEXT, -- of our block whose coinbase this books, under solo
+  statement_id       TEXT, -- of the pool's statement that the books follow, and why:
+  variance           TEXT
 ) STRICT;
 CREATE INDEX accruals_time ON accruals (site, from_time);
 
