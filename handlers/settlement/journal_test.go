@@ -24,15 +24,16 @@ type journal struct {
 	now time.Time
 	out decider.Outbox
 
-	settled  []*events.EnergySettled
-	revenue  []*events.RevenueSettled
-	accrued  []*events.RevenueAccrued
-	raised   []string
-	cleared  []string
-	ids      []string // of settled, in order
-	encoded  []string
-	onOutput func(*events.Event)
-	shares   int
+	settled    []*events.EnergySettled
+	revenue    []*events.RevenueSettled
+	accrued    []*events.RevenueAccrued
+	raised     []string
+	reconciled []*events.RevenueReconciled
+	cleared    []string
+	ids        []string // of settled, in order
+	encoded    []string
+	onOutput   func(*events.Event)
+	shares     int
 }
 
 func newJournal(t testing.TB) *journal {
@@ -81,10 +82,12 @@ func (j *journal) foldEvent(e *events.Event) {
 			}
 			j.revenue = append(j.revenue, p)
 		case *events.RevenueAccrued:
-			if p.ValueMillisats < 0 || !p.From.Before(p.Until) {
+			if p.ValueMillisats < 0 && p.Reverses == "" || !p.From.Before(p.Until) {
 				j.t.Errorf("accrual %+v", p)
 			}
 			j.accrued = append(j.accrued, p)
+		case *events.RevenueReconciled:
+			j.reconciled = append(j.reconciled, p)
 		case *events.AlertRaised:
 			j.raised = append(j.raised, p.Alert)
 		case *events.AlertCleared:
