@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/workers/roster"
+	"github.com/ballast-energy/ballast/workers/upstream"
+)
+
+const (
+	// beat of the dispatcher: what is due by time is looked at.
+	beat = time.Second
+	// calm is the least time between two rounds of work for the same block,
+	// brisk when the upstream voids what was before.
+	calm  = time.Second
+	brisk = 100 * time.Millisecond
+	// burst is the most messages heard in one go.
+	burst = 500
+	// small is a status that is always read in full. A longer one is of
+	// hundreds of units; of an agent that is known it matters only when it
+	// announces or leaves.
+	small = 4096
+)
+
+// dispatcher hands out work. Its goroutine owns it.
+type dispatcher struct {
+	g       *Gateway
+	connect func(upstream.Upstream)
+	log     interface{ Warn(string, ...any) }
+
+	roster *roster.Roster
+	seats  map[string]*seat
+	peers  peers
+	quotes struct{ live, practice *events.MarketQuote }
+	kv     jetstream.KeyValue
+	dec    events.Decoder
+
+	serial uint64
+	// issuedJobs makes ids unique.
+	issuedJobs uint64
+	// round of work handed out last, and for which block.
+	roundAt   time.Time
+	roundTask *task
+	// asked for so many connections.
+	connections int
+	fresh       bool // a clean job waits to be handed out
+}
+
+// seat is what an agent of this gateway works on.
+type seat struct {
+	boot       string
+	task       *task
+	space      *space
+	slice      []byte
+	ntime      uint32
+	difficulty string
+	sent       time.Time
+}
+
+func newDispatcher(g *Gateway, connect func(upstream.Upstream)) *dispatcher {
+	return &dispatcher{
+		g: g, connect: connect, log: g.log, roster: roster.New(), seats: make(map[string]*seat),
+		peers: peers{self: g.cfg.Gateway, others: make(map[string]peer)}, connections: 1,
+	}
+}
+
+// run serves until ctx ends.
+func (d *dispatcher) run(ctx context.Context) {
+	heard := make(chan *nats.Msg, 8192)
+	nc, prefix := d.g.bus.Conn(), d.g.bus.Prefix()
+	types := []events.Type{events.TypeWorkerStatus, events.TypeMarketQuote, events.TypeGatewayStatus}
+	if _, ok := d.g.cfg.Upstream.(upstream.BlockSubmitter); ok {
+		types = append(types, events.TypeWorkAssigned)
+	}
+	for _, t := range types {
+		sub, err := nc.ChanSubscribe(events.Subject(prefix, d.g.cfg.Site, t, "*"), heard)
+		if err != nil {
+			d.g.log.Error("cannot hear the bus", "type", t, "error", err)
+			return
+		}
+		defer func() { _ = sub.Unsubscribe() }() // fails only when the connection is gone
+	}
+	d.remember(ctx)
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	later := time.NewTimer(0)
+	defer later.Stop()
+	for {
+		// A new job goes before everything else.
+		select {
+		case <-d.g.wake:
+			d.listen(ctx, later)
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.g.wake:
+			d.listen(ctx, later)
+		case m := <-heard:
+			d.hear(ctx, m, heard)
+		case <-later.C:
+			d.sweep(ctx)
+		case <-tick.C:
+			d.beat(ctx)
+		}
+	}
+}
+
+// remember reads the newest quotes and the statuses of other gateways from the
+// streams: what was said before the gateway listened.
+func (d *dispatcher) remember(ctx context.Context) {
+	for e, err := range events.Read[events.MarketQuote](ctx, d.g.bus, events.AtSite(d.g.cfg.Site)) {
+		if err != nil {
+			if !onlyOne(err) {
+				d.log.Warn("earlier market quotes could not be read", "error", err)
+				break
+			}
+			continue
+		}
+		q := e.Data
+		d.quoted(&q)
+	}
+	now := time.Now()
+	for e, err := range events.Read[events.GatewayStatus](ctx, d.g.bus, events.AtSite(d.g.cfg.Site), events.Since(now.Add(-events.GatewaySilence))) {
+		if err != nil {
+			if !onlyOne(err) {
+				d.log.Warn("other gateways' statuses could not be read", "error", err)
+				break
+			}
+			continue
+		}
+		s := e.Data
+		d.peers.heard(e.Source, &s, now)
+	}
+	var err error
+	if d.kv, err = d.g.bus.SliceStore(ctx); err != nil {
+		d.log.Warn("no work can be handed out yet", "error", err)
+	}
+}
+
+// quoted takes a quote unless it is older than the one known.
+func (d *dispatcher) quoted(q *events.MarketQuote) {
+	have := &d.quotes.live
+	if q.Practice {
+		have = &d.quotes.practice
+	}
+	if *have == nil || !q.QuotedAt.Before((*have).QuotedAt) {
+		*have = q
+	}
+}
+
+// hear takes a message and those that wait behind it.
+func (d *dispatcher) hear(ctx context.Context, m *nats.Msg, more <-chan *nats.Msg) {
+	needs := false
+	for n := 0; ; n++ {
+		needs = d.hearOne(m) || needs
+		if n == burst || len(more) == 0 || len(d.g.wake) > 0 {
+			break
+		}
+		m = <-more
+	}
+	if needs {
+		d.sweep(ctx)
+	}
+}
+
+func (d *dispatcher) hearOne(m *nats.Msg) (needs bool) {
+	now := d.g.cfg.Now()
+	a, err := events.ParseSubject(m.Subject)
+	if err != nil {
+		return false
+	}
+	if a.Type == events.TypeWorkAssigned {
+		d.g.mu.Lock()
+		d.g.foreign.keep(a.Source, m, d.g.cfg.Gateway)
+		d.g.mu.Unlock()
+		return false
+	}
+	if known := d.roster.Get(a.Source); known != nil && a.Type == events.TypeWorkerStatus && len(m.Data) > small &&
+		!bytes.Contains(m.Data, []byte(`"announce"`)) && !bytes.Contains(m.Data, []byte(`"leaving"`)) {
+		known.Seen = now
+		return false
+	}
+	e, err := d.dec.Decode(m.Subject, m.Header, m.Data)
+	if err != nil {
+		return false // the inspector reports it
+	}
+	switch s := e.Data.(type) {
+	case *events.WorkerStatus:
+		miner, due := d.roster.Heard(e.Source, s, now)
+		if miner == nil {
+			delete(d.seats, e.Source)
+		}
+		return due
+	case *events.MarketQuote:
+		q := *s
+		d.quoted(&q)
+		return true
+	case *events.GatewayStatus:
+		return d.peers.heard(e.Source, s, time.Now())
+	}
+	return false
+}
+
+// beat does what is due by time.
+func (d *dispatcher) beat(ctx context.Context) {
+	now := d.g.cfg.Now()
+	d.roster.Forget(now)
+	for id := range d.seats {
+		if d.roster.Get(id) == nil {
+			delete(d.seats, id)
+		}
+	}
+	g := d.g
+	g.mu.Lock()
+	g.issued.forget(now.Add(-g.cfg.JobLifetime - time.Minute))
+	g.seen.Turn(now, g.cfg.JobLifetime)
+	g.foreign.forget(now.Add(-g.cfg.JobLifetime))
+	w := g.account.window(now)
+	g.mu.Unlock()
+	g.rejects(w)
+	d.sweep(ctx)
+}
+
+// listen takes in what the upstreams said and hands out the work that follows.
+func (d *dispatcher) listen(ctx context.Context, later *time.Timer) {
+	g := d.g
+	g.mu.Lock()
+	links := g.links
+	g.mu.Unlock()
+	work := false
+	for _, l := range links {
+		for _, s := range l.take() {
+			switch {
+			case s.opened != nil:
+				d.opened(l, s.opened)
+			case s.job != nil:
+				work = d.job(ctx, l, s.job, s.clean) || work
+			case s.closed != "":
+				d.closed(l, s.closed, s.cause)
+			case s.trouble != nil:
+				d.trouble(s.trouble)
+			}
+		}
+	}
+	if !work {
+		d.sweep(ctx) // a session may have gone
+		return
+	}
+	pause := time.Duration(0)
+	if newest := d.newest(); newest != nil && d.roundTask != nil && newest.PrevHash == d.roundTask.PrevHash {
+		gap := calm
+		if d.fresh {
+			gap = brisk
+		}
+		pause = gap - time.Since(d.roundAt)
+	} else if d.roundTask != nil {
+		pause = brisk/10 - time.Since(d.roundAt)
+	}
+	if pause > 0 {
+		later.Reset(pause)
+		return
+	}
+	d.sweep(ctx)
+}
+
+func (d *dispatcher) opened(l *link, s *upstream.Session) {
+	g := d.g
+	g.log.Info("session open", "upstream", s.Address, "session", s.ID)
+	g.mu.Lock()
+	g.sessions[l][s.ID] = &session{Session: *s, up: l.up, open: true}
+	g.mu.Unlock()
+	g.changed()
+}
+
+// job takes a job in and reports whether work can be made of it.
+func (d *dispatcher) job(ctx context.Context, l *link, j *upstream.Job, clean bool) bool {
+	g := d.g
+	g.mu.Lock()
+	s := g.sessions[l][j.Session]
+	if s == nil || !s.open {
+		g.mu.Unlock()
+		g.log.Warn("job of a session that is not open", "session", j.Session)
+		return false
+	}
+	t := newTask(s, j)
+	d.serial++
+	t.serial, t.alike = d.serial, d.serial
+	if was := s.current; was != nil && sameWork(was.Job, j) {
+		t.alike = was.alike
+	}
+	if t.refused != nil {
+		g.mu.Unlock()
+		g.alarms.raise(alarmJob, "", events.SeverityWarning, fmt.Sprintf("the upstream's job cannot be worked on: %v", t.refused),
+			"If it lasts, look at the upstream; agents go on with the job before.")
+		return false
+	}
+	g.alarms.clear(alarmJob, "", "the upstream's jobs can be worked on")
+	s.current = t
+	if clean {
+		s.clean, s.cleanAt = t.serial, g.cfg.Now()
+		d.fresh = true
+	}
+	g.easiest = g.easiestTarget()
+	g.mu.Unlock()
+	g.clock(j)
+	if s.space == nil || !s.space.of(j) {
+		s.space = newSpace(g.cfg.Site, l.up.ID(), j)
+	}
+	d.downstream(ctx, t)
+	return true
+}
+
+func (d *dispatcher) closed(l *link, id string, cause error) {
+	g := d.g
+	g.mu.Lock()
+	s := g.sessions[l][id]
+	delete(g.sessions[l], id)
+	if s != nil {
+		s.open = false
+	}
+	g.mu.Unlock()
+	if s == nil {
+		return
+	}
+	if cause != nil {
+		g.log.Warn("session closed", "upstream", s.Address, "session", id, "cause", cause)
+		d.trouble(cause)
+	}
+	if g.cfg.OnClosed != nil {
+		g.cfg.OnClosed(id)
+	}
+	g.changed()
+}
+
+// trouble is what the status and an alert say while no session is open.
+func (d *dispatcher) trouble(err error) {
+	g := d.g
+	g.mu.Lock()
+	g.state.detail = events.ClipText(err.Error())
+	open := len(g.usable()) > 0
+	g.mu.Unlock()
+	if !open {
+		g.upstreamDown(err)
+	}
+	g.changed()
+}
+
+// newest task of the sessions that are open, nil when there is none.
+func (d *dispatcher) newest() *task {
+	d.g.mu.Lock()
+	defer d.g.mu.Unlock()
+	var newest *task
+	for _, s := range d.g.usable() {
+		if newest == nil || s.current.serial > newest.serial {
+			newest = s.current
+		}
+	}
+	return newest
+}
+
+// downstream hands the job to the gateway's own server, if it has one, with
+// the slice for all of its miners.
+func (d *dispatcher) downstream(ctx context.Context, t *task) {
+	g := d.g
+	if g.cfg.OnJob == nil || !d.store(ctx) {
+		return
+	}
+	s := t.session.space
+	if s.downstream == nil {
+		_, err := s.claimDownstream(ctx, d.kv)
+		switch {
+		case errors.Is(err, errSpaceUsedUp):
+			g.alarms.raise(alarmSpace, "downstream", events.SeverityWarning,
+				fmt.Sprintf("an extranonce2 of %d bytes leaves no search space for miners of the gateway's own server", s.size),
+				"Use an upstream with 3 bytes of extranonce2 at least.")
+			return
+		case err != nil:
+			g.log.Warn("no work for downstream miners yet", "error", err)
+			return
+		}
+		g.alarms.clear(alarmSpace, "downstream", "there is search space for downstream miners")
+	}
+	g.cfg.OnJob(t.Job, s.downstream)
+}
+
+// store opens the bucket of slices and reports whether it is there.
+func (d *dispatcher) store(ctx context.Context) bool {
+	if d.kv != nil {
+		return true
+	}
+	var err error
+	if d.kv, err = d.g.bus.SliceStore(ctx); err != nil {
+		d.kv = nil
+		d.log.Warn("no work can be handed out", "error", err)
+	}
+	return d.kv != nil
+}
