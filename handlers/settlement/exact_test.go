@@ -28,7 +28,7 @@ func randomKinds(r *rand.Rand) sharesOf {
 	var k sharesOf
 	for range 24 {
 		k.payouts = append(k.payouts, events.Payout{
-			Pool: "p", NBits: []string{"17034219", "1702068f", "1a44b9f2"}[r.IntN(3)],
+			Pool: "p", NBits: []string{"17034219", "1702068f", "1703a30c"}[r.IntN(3)],
 			RewardSats: []int64{312_500_000, 156_250_000}[r.IntN(2)] + r.Int64N(20_000_000), FeePPM: r.Int64N(30_000),
 			Scheme: []events.Scheme{events.SchemeFPPS, events.SchemePPS}[r.IntN(2)], Basis: events.BasisLive,
 		})
@@ -42,7 +42,7 @@ func randomKinds(r *rand.Rand) sharesOf {
 		case 2:
 			k.difficulties = append(k.difficulties, fmt.Sprintf("%d.%06d", r.IntN(1e6), r.IntN(1e6)+1))
 		default:
-			k.difficulties = append(k.difficulties, fmt.Sprint(1+r.Int64N(1<<40)))
+			k.difficulties = append(k.difficulties, fmt.Sprint(1+r.Int64N(1<<30)))
 		}
 	}
 	return k
