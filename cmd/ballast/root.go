@@ -84,7 +84,7 @@ by the deadline · 4 a finding (replay differs, invalid event, doctor) · 5 no b
 		id   string
 		cmds []*cobra.Command
 	}{
-		{"run", []*cobra.Command{a.upCommand(), a.serveCommand(), a.workerCommand()}},
+		{"run", []*cobra.Command{a.upCommand(), a.serveCommand(), a.workerCommand(), a.gatewayCommand()}},
 		{"operate", []*cobra.Command{a.signalCommand(), a.stopCommand(), a.watchCommand(), a.revenueCommand(), a.ledgerCommand(), a.poolCommand(), a.deciderCommand()}},
 		{"prove", []*cobra.Command{a.journalCommand(), a.engineCommand(), a.benchCommand()}},
 		{"set-up", []*cobra.Command{a.doctorCommand(), a.configCommand(), a.joinTokenCommand(), a.schemaCommand()}},
