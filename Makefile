@@ -71,8 +71,18 @@ arm64: ## Build for arm64; run its kernel and the deciders' tests, emulated on o
 	@emulate=; if [ "$$($(GO) env GOHOSTARCH)" != arm64 ]; then emulate='-exec $(EMULATOR)'; fi; set -x; \
 	GOARCH=arm64 BALLAST_TEST_SHA2=1 $(GO) test $$emulate ./hashengine/... ./handlers/dispatch/... ./handlers/settlement/... ./workers/permit/...
 
+# The tests start a server of their own, as nobody's but theirs; without the
+# package they run on SQLite alone.
+.PHONY: postgres
+postgres: ## Test the ledger on PostgreSQL too (installs the Debian package when root)
+	@if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+	  if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	    echo "this needs PostgreSQL: install it (Debian: package postgresql)"; exit 1; fi; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; fi
+	BALLAST_TEST_POSTGRES=1 $(GO) test -count=1 ./handlers/books
+
 .PHONY: ci
-ci: lint race build arm64 ## What CI runs: linters, every test under the race detector, the build, arm64
+ci: lint postgres race build arm64 ## What CI runs: linters, the ledger on PostgreSQL, every test under the race detector, the build, arm64
 	$(GO) test ./...
 
 .PHONY: clean

@@ -276,15 +276,21 @@ func (g *revenueGroups) price(site string, p *events.Payout, t time.Time) int64 
 		}
 		return -1
 	})
+	best := n - 1
 	for i := n - 1; i >= 0 && t.Sub(spans[i].from) <= longestSpan; i-- {
-		if t.Before(spans[i].until) {
-			return spans[i].price
+		if !t.Before(spans[i].until) {
+			continue
 		}
+		// Of several for one span the first counts: the others came late.
+		for best = i; best > 0 && spans[best-1].from.Equal(spans[i].from); {
+			best--
+		}
+		break
 	}
-	if n == 0 {
+	if best < 0 {
 		return 0
 	}
-	return spans[n-1].price
+	return spans[best].price
 }
 
 // lines are the groups in the order of site, hour, unit and basis.

@@ -77,9 +77,14 @@ func Open(ctx context.Context, address string) (*Store, error) {
 // OpenExisting is Open for whoever only looks: an SQLite file that is not
 // there is an error that wraps fs.ErrNotExist, not a new ledger.
 func OpenExisting(ctx context.Context, address string) (*Store, error) {
-	if !IsPostgres(address) {
-		if _, err := os.Stat(strings.TrimPrefix(address, "sqlite:")); err != nil {
-			return nil, fmt.Errorf("ledger: %w (ballast ledger run or rebuild makes it)", err)
+	s, err := connect(address, Schema, false)
+	if err != nil {
+		return nil, err
+	}
+	_ = s.db.Close() // it was not reached
+	if s.path != "" {
+		if _, err := os.Stat(s.path); err != nil {
+			return nil, fmt.Errorf("ledger: %w (ballast serve --role ledger or ballast ledger rebuild makes it)", err)
 		}
 	}
 	return Open(ctx, address)
