@@ -82,7 +82,7 @@ func (a *app) ledgerStatusCommand(address *string) *cobra.Command {
 			case err != nil:
 				return err
 			}
-			defer store.Close()
+			defer func() { _ = store.Close() }() // it was only read
 			b, err := a.connect(cmd.Context(), "ledger-status")
 			if err != nil {
 				return err

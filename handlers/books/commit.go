@@ -230,7 +230,7 @@ func (s *Store) eachPart(ctx context.Context, tx *sql.Tx, query string, args []a
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err says what was wrong
 	for rows.Next() {
 		if err := scan(rows); err != nil {
 			return err

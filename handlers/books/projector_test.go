@@ -221,3 +221,28 @@ func TestDatabaseThatIsAwayIsTriedAgain(t *testing.T) {
 		same(t, "after the outage", dump(t, s), reference(t, b))
 	})
 }
+
+// The server ends every session again and again, in the middle of whatever
+// they do.
+func TestPostgresEndsSessions(t *testing.T) {
+	address := postgresLedger(t)
+	b := openBus(t)
+	s := openStore(t, address)
+	reg := newRegistry()
+	stop := run(t, b, s, func(c *Config) { c.Registerer = reg })
+	f := newFacts(21)
+	for range 30 {
+		f.store(t, b, 40)
+		if err := startedPostgres.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ballast ledger' AND pid <> pg_backend_pid()"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, b, s)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if counter(t, reg, "ballast_ledger_failures_total") == 0 {
+		t.Error("no session was lost: nothing was tested")
+	}
+	same(t, "after lost sessions", dump(t, s), reference(t, b))
+}

@@ -55,7 +55,7 @@ func Rebuild(ctx context.Context, b *bus.Bus, address string, o RebuildOptions) 
 	if err != nil {
 		return nil, err
 	}
-	defer live.Close()
+	defer func() { _ = live.Close() }() // all is committed by then
 	if empty, err := live.empty(ctx); err != nil {
 		return nil, err
 	} else if !empty && !o.Force {
@@ -212,7 +212,7 @@ func (s *Store) swap(ctx context.Context, apart *Store) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // it goes back to the pool
 	from, wipe := apart.schema, "TRUNCATE "
 	if !s.postgres {
 		// The file is complete only when its writer has closed it.

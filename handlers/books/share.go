@@ -25,7 +25,6 @@ type verdict struct {
 	payout                                        *events.Payout // of an accepted share
 	block, local                                  bool
 	judged, arrived                               time.Time
-	counted                                       bool
 }
 
 // Verdicts.

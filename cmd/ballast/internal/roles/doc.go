@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package roles holds one fx module per role of a Ballast process: the bus, the
-// dispatcher, the practice pool, a modelled fleet, a CPU worker, and the
-// sources of a demo. `ballast up` puts all of them into one process, `ballast
+// dispatcher, the practice pool, a modelled fleet, a CPU worker, the ledger in
+// SQL, and the sources of a demo. `ballast up` puts all of them into one process, `ballast
 // serve` and `ballast worker` any of them; nothing else knows fx.
 //
 // # Usage
