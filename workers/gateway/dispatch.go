@@ -5,7 +5,6 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -226,6 +225,7 @@ func (d *dispatcher) beat(ctx context.Context) {
 	g.mu.Lock()
 	g.issued.forget(now.Add(-g.cfg.JobLifetime - time.Minute))
 	g.seen.Turn(now, g.cfg.JobLifetime)
+	g.forgetBelow(now.Add(-g.cfg.JobLifetime))
 	g.foreign.forget(now.Add(-g.cfg.JobLifetime))
 	w := g.account.window(now)
 	g.mu.Unlock()
@@ -246,7 +246,7 @@ func (d *dispatcher) listen(ctx context.Context, later *time.Timer) {
 			case s.opened != nil:
 				d.opened(l, s.opened)
 			case s.job != nil:
-				work = d.job(ctx, l, s.job, s.clean) || work
+				work = d.job(l, s.job, s.clean) || work
 			case s.closed != "":
 				d.closed(l, s.closed, s.cause)
 			case s.trouble != nil:
@@ -285,7 +285,7 @@ func (d *dispatcher) opened(l *link, s *upstream.Session) {
 }
 
 // job takes a job in and reports whether work can be made of it.
-func (d *dispatcher) job(ctx context.Context, l *link, j *upstream.Job, clean bool) bool {
+func (d *dispatcher) job(l *link, j *upstream.Job, clean bool) bool {
 	g := d.g
 	g.mu.Lock()
 	s := g.sessions[l][j.Session]
@@ -318,7 +318,6 @@ func (d *dispatcher) job(ctx context.Context, l *link, j *upstream.Job, clean bo
 	if s.space == nil || !s.space.of(j) {
 		s.space = newSpace(g.cfg.Site, l.up.ID(), j)
 	}
-	d.downstream(ctx, t)
 	return true
 }
 
@@ -368,31 +367,6 @@ func (d *dispatcher) newest() *task {
 		}
 	}
 	return newest
-}
-
-// downstream hands the job to the gateway's own server, if it has one, with
-// the slice for all of its miners.
-func (d *dispatcher) downstream(ctx context.Context, t *task) {
-	g := d.g
-	if g.cfg.OnJob == nil || !d.store(ctx) {
-		return
-	}
-	s := t.session.space
-	if s.downstream == nil {
-		_, err := s.claimDownstream(ctx, d.kv)
-		switch {
-		case errors.Is(err, errSpaceUsedUp):
-			g.alarms.raise(alarmSpace, "downstream", events.SeverityWarning,
-				fmt.Sprintf("an extranonce2 of %d bytes leaves no search space for miners of the gateway's own server", s.size),
-				"Use an upstream with 3 bytes of extranonce2 at least.")
-			return
-		case err != nil:
-			g.log.Warn("no work for downstream miners yet", "error", err)
-			return
-		}
-		g.alarms.clear(alarmSpace, "downstream", "there is search space for downstream miners")
-	}
-	g.cfg.OnJob(t.Job, s.downstream)
 }
 
 // store opens the bucket of slices and reports whether it is there.

@@ -34,8 +34,6 @@ type flight struct {
 	// verdict once it is known, and ending once it is being stored.
 	verdict events.Payload
 	ending  bool
-	// answer is told when the outcome is stored, nil when nobody waits.
-	answer func(error)
 }
 
 // fly enters a flight. The caller holds mu.
@@ -139,14 +137,15 @@ func (g *Gateway) submitted(f *flight, s *upstream.Submission) *events.Event {
 }
 
 // submit stores that a share is about to be written, together with what stands
-// before it, and then writes it. A block is written at once. The caller holds
-// mu; open says whether the session of the job was when it was looked at.
-func (g *Gateway) submit(f *flight, s upstream.Submission, open bool, before ...*events.Event) {
+// before it, which is the share itself where it is not stored yet, and then
+// writes it. A block is written at once. stored, when not nil, hears when it is
+// stored. The caller holds mu; open says whether the session of the job is.
+func (g *Gateway) submit(f *flight, s upstream.Submission, open bool, stored func(error), before ...*events.Event) {
 	up := f.issue.task.session.up
 	g.account.Submitted++
 	g.account.at(g.cfg.Now()).submitted++
 	evs := append(before, g.submitted(f, &s))
-	own := len(before) > 0 // the share itself is among them
+	own := len(before) > 0
 	write := func() {
 		if _, ok := up.(upstream.BlockSubmitter); ok && s.Block && !open {
 			g.submitBlock(f, s, up)
@@ -159,6 +158,9 @@ func (g *Gateway) submit(f *flight, s upstream.Submission, open bool, before ...
 		g.running.Go(write)
 	}
 	g.commits.store(func(err error) {
+		if stored != nil {
+			stored(err)
+		}
 		if err != nil {
 			return
 		}

@@ -52,6 +52,7 @@ type Gateway struct {
 	account account
 	state   state
 	foreign *foreignWork
+	below   map[*upstream.Job]belowJob
 
 	// flown is poked whenever a flight ends.
 	flown chan struct{}
@@ -84,7 +85,7 @@ func New(cfg Config, b Bus) (*Gateway, error) {
 		wake: make(chan struct{}, 1), news: make(chan struct{}, 1), flown: make(chan struct{}, 1),
 		sessions: make(map[*link]map[string]*session), issued: newIssues(), seen: judge.NewSeen(),
 		flights: make(map[string]*flight), past: make(map[string]struct{}), pastWork: make(map[string]*judge.Job),
-		blocks: make(map[string]*pendingBlock), foreign: newForeignWork(),
+		blocks: make(map[string]*pendingBlock), foreign: newForeignWork(), below: make(map[*upstream.Job]belowJob),
 	}
 	g.state.upstream = events.UpstreamConnecting
 	g.commits, g.alarms = newCommitter(g), newAlarms(g)

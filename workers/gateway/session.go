@@ -51,6 +51,8 @@ type task struct {
 	target     hashengine.Target
 	network    hashengine.Target
 	refused    error // why no work can be made of it
+	// lowered: downstream miners have it. The dispatcher\'s.
+	lowered bool
 }
 
 // void reports whether shares of the task are no longer worth sending. The

@@ -115,7 +115,7 @@ func (g *Gateway) advance(f *flight, i *issue, solved *judge.Solved) {
 		return
 	}
 	f.difficulty = i.task.difficulty
-	g.submit(f, submission(i, solved), i.task.session.open)
+	g.submit(f, submission(i, solved), i.task.session.open, nil)
 }
 
 // examine checks a share in full. A hash that meets the network's target is

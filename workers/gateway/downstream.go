@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/hashengine"
+	"github.com/ballast-energy/ballast/workers/job"
+	"github.com/ballast-energy/ballast/workers/judge"
+	"github.com/ballast-energy/ballast/workers/upstream"
+)
+
+// Why a downstream share is refused. Nothing is stored of it then.
+var (
+	ErrDuplicate  = errors.New("the share was found before")
+	ErrUnknownJob = errors.New("the gateway does not know the job")
+)
+
+// DownstreamShare is a share of a miner that is connected to the gateway's own
+// server, which has checked it.
+type DownstreamShare struct {
+	// Unit that found it, [a-z0-9-]{1,64}: its worker's name.
+	Unit string
+	// Job as OnJob handed it out.
+	Job *upstream.Job
+	// Extranonce2 whole, as the upstream wants it.
+	Extranonce2 []byte
+	// Header complete, and its hash.
+	Header hashengine.Header
+	Hash   hashengine.Hash
+	// Difficulty that the miner was given for the job, exact decimal text.
+	Difficulty string
+	// Block: the hash meets the network's target.
+	Block bool
+}
+
+// Downstream stores a share of a miner connected to this gateway, as an event
+// of the gateway's own with the miner as its unit, and sends it on when the
+// upstream wants it. done is called once, from anywhere: with nil when the
+// share is stored and its verdict is, or is on its way; with an error when it
+// was refused or the gateway ends. It must not block. A block is written to
+// the upstream before anything is stored.
+func (g *Gateway) Downstream(s DownstreamShare, done func(error)) {
+	if err := g.downstream(s, done); err != nil {
+		done(fmt.Errorf("share %s of %s: %w", s.Hash, s.Unit, err))
+	}
+}
+
+func (g *Gateway) downstream(s DownstreamShare, done func(error)) error {
+	now := g.cfg.Now().UTC()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	below, ok := g.below[s.Job]
+	if !ok {
+		return ErrUnknownJob
+	}
+	t, payout := below.task, below.payout
+	found := &events.ShareFound{
+		ShareID: s.Hash.String(), JobID: below.id, Gateway: g.cfg.Gateway, Unit: s.Unit,
+		Version: job.WordText(s.Header.Version()), NTime: int64(s.Header.Time()), Nonce: job.WordText(s.Header.Nonce()),
+		Extranonce: hex.EncodeToString(s.Extranonce2), Difficulty: s.Difficulty, FoundAt: now,
+	}
+	if err := found.Validate(); err != nil {
+		return err
+	}
+	e := events.New(g.cfg.Site, g.cfg.Gateway, found).WithID(found.ShareID).At(now)
+	if _, known := g.seen.Get(found.ShareID); known {
+		return ErrDuplicate
+	}
+	g.seen.Put(found.ShareID, judge.Sighting{})
+	f := &flight{
+		key: found.ShareID + verdictSuffix, agent: g.cfg.Gateway, share: *found, cause: e,
+		difficulty: s.Difficulty, payout: payout, block: s.Block,
+		issue: &issue{
+			Job:  judge.Job{Agent: g.cfg.Gateway, Work: &events.WorkAssigned{JobID: found.JobID, Height: s.Job.Height, Payout: payout}, At: now},
+			task: t,
+		},
+	}
+	g.fly(f)
+	g.account.at(now).difficulty += approximate(s.Difficulty)
+	if t.wants(&s.Hash) {
+		f.difficulty = t.difficulty
+		g.submit(f, upstream.Submission{
+			Session: t.session.ID, Job: s.Job, Extranonce2: s.Extranonce2, Version: s.Header.Version(), NTime: s.Header.Time(),
+			Nonce: s.Header.Nonce(), Header: s.Header, Hash: s.Hash, Block: s.Block,
+		}, t.session.open, done, e)
+		return nil
+	}
+	f.verdict, f.stored, f.ending = f.accept(now, true), true, true
+	verdict := events.New(g.cfg.Site, g.cfg.Gateway, f.verdict).WithID(f.key).At(now).CausedBy(e)
+	g.commits.store(func(err error) {
+		g.landed(f, err)
+		done(err)
+	}, e, verdict)
+	return nil
+}
+
+// belowJob is a job that downstream miners work on.
+type belowJob struct {
+	id     string // in events
+	task   *task
+	payout events.Payout
+	at     time.Time
+}
+
+// lower hands a job to the gateway's own server, if it has one, with the slice
+// for all of its miners.
+func (d *dispatcher) lower(ctx context.Context, t *task, payout events.Payout) {
+	g := d.g
+	if g.cfg.OnJob == nil || t.lowered {
+		return
+	}
+	s := t.session.space
+	if s.downstream == nil {
+		_, err := s.claimDownstream(ctx, d.kv)
+		switch {
+		case errors.Is(err, errSpaceUsedUp):
+			g.alarms.raise(alarmSpace, "downstream", events.SeverityWarning,
+				fmt.Sprintf("an extranonce2 of %d bytes leaves no search space for miners of the gateway's own server", s.size),
+				"Use an upstream with 3 bytes of extranonce2 at least.")
+			return
+		case err != nil:
+			g.log.Warn("no work for downstream miners yet", "error", err)
+			return
+		}
+		g.alarms.clear(alarmSpace, "downstream", "there is search space for downstream miners")
+	}
+	t.lowered = true
+	g.mu.Lock()
+	g.below[t.Job] = belowJob{
+		id: g.instance + "-d-" + strconv.FormatUint(t.serial, 10), task: t, payout: payout, at: g.cfg.Now(),
+	}
+	g.mu.Unlock()
+	g.cfg.OnJob(t.Job, s.downstream)
+}
+
+// forgetBelow drops downstream jobs handed out before t0. The caller holds mu.
+func (g *Gateway) forgetBelow(t0 time.Time) {
+	maps.DeleteFunc(g.below, func(_ *upstream.Job, j belowJob) bool { return j.at.Before(t0) })
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package downstream joins a gateway with the Stratum server that its own
+// miners connect to: jobs go down to the server, shares come up to the gateway.
+//
+// # Usage
+//
+//	joint := downstream.New(logger)
+//	serverConfig.Sink = joint
+//	srv, err := server.Listen(serverConfig)
+//	gatewayConfig.OnJob, gatewayConfig.OnClosed = joint.Job, joint.Closed
+//	gatewayConfig.Connections = joint.Connections
+//	gw, err := gateway.New(gatewayConfig, bus)
+//	joint.Join(srv, gw)
+//	go joint.Run(ctx)
+//	go srv.Run(ctx)
+//	err = gw.Run(ctx)
+//
+// End the server before the gateway: the gateway then stores what is left.
+//
+// # Concurrency
+//
+// A Joint's methods may be called from anywhere. Jobs that come faster than the
+// server hands them out are left out, but for the newest of each session.
+package downstream
