@@ -53,8 +53,8 @@ type Config struct {
 	Limits Limits
 	// OnFull, when set, is told that a session has no slot left for another
 	// connection: its owner may open one more. It is called from the goroutine
-	// of a connection, again at every connection that finds no room, and must
-	// not block.
+	// of a connection or from within SetJob and CloseSession, again at every
+	// connection that finds no room, and must neither block nor call the server.
 	OnFull func(session string)
 	// Logger of connections' ends and of trouble; silent when nil.
 	Logger *slog.Logger

@@ -107,7 +107,8 @@ func (c *conn) abort(why cause) {
 	c.close()
 }
 
-func (c *conn) close() { c.tcp.Close() }
+// close may come a second time; the error says only that.
+func (c *conn) close() { _ = c.tcp.Close() }
 
 // halfClose ends the stream of the server's words. What the client has still
 // under way is read for a while, for closing on unread bytes resets the

@@ -166,7 +166,7 @@ func (s *Server) admit(ctx context.Context, nc net.Conn, secure *tls.Config) {
 	if turned != nil {
 		s.mu.Unlock()
 		turned.Add(1)
-		nc.Close()
+		_ = nc.Close() // nothing was said
 		return
 	}
 	s.nextConn++

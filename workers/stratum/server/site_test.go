@@ -121,11 +121,7 @@ func sheetJob(t testing.TB, session, id string) *upstream.Job {
 	return j
 }
 
-// easyJob has a network target that no test meets by chance, and a share
-// difficulty that every other hash does at the lowest level.
-func easyJob(t testing.TB, session, id string) *upstream.Job { return sheetJob(t, session, id) }
-
-// every difficulty of easy is met by half of all hashes: 2^-32.
+// easy is 2^-32, which almost every hash meets.
 const easy = "0.00000000023283064365386962890625"
 
 // site is a server under test.
@@ -378,7 +374,7 @@ func (m *miner) ended() {
 	m.t.Helper()
 	for {
 		if _, err := m.r.ReadBytes('\n'); err != nil {
-			if e, ok := err.(net.Error); ok && e.Timeout() {
+			if isTimeout(err) {
 				m.t.Fatal("the connection is still open")
 			}
 			m.conn.Close()
