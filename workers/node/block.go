@@ -3,11 +3,13 @@
 package node
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 
 	"github.com/ballast-energy/ballast/hashengine"
 	"github.com/ballast-energy/ballast/workers/node/coinbase"
+	"github.com/ballast-energy/ballast/workers/node/rpc"
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
 
@@ -26,7 +28,7 @@ var (
 // whose previous block and merkle branches are the job's: the branches commit
 // to the exact list of transactions, so whose job it is does not matter. A job
 // without branches has no transactions, and needs no template.
-func (n *Node) assemble(s upstream.Submission) (block []byte, err error) {
+func (n *Node) assemble(s upstream.Submission) (*block, error) {
 	j := s.Job
 	if j == nil {
 		return nil, fmt.Errorf("%w: there is no job", ErrInconsistent)
@@ -48,9 +50,9 @@ func (n *Node) assemble(s upstream.Submission) (block []byte, err error) {
 	if h.MerkleRoot() != root || h.PrevHash() != j.PrevHash || h.Bits() != j.Bits {
 		return nil, fmt.Errorf("%w: merkle root, previous block or target differ", ErrInconsistent)
 	}
-	var txs transactions
+	txs := &transactions{}
 	if t := n.store.find(j.PrevHash, j.Branches); t != nil {
-		txs = *t.txs
+		txs = t.txs
 	} else if len(j.Branches) > 0 {
 		return nil, fmt.Errorf("%w (job %s, height %d)", ErrNoTransactions, j.ID, j.Height)
 	}
@@ -63,16 +65,20 @@ func (n *Node) assemble(s upstream.Submission) (block []byte, err error) {
 			return nil, fmt.Errorf("%w: %w", ErrInconsistent, err)
 		}
 	}
-	size := len(h) + 9 + len(tx)
-	for _, d := range txs.data {
-		size += len(d)
-	}
-	block = make([]byte, 0, size)
-	block = append(block, h[:]...)
-	block = coinbase.AppendVarInt(block, uint64(1+len(txs.data)))
-	block = append(block, tx...)
-	for _, d := range txs.data {
-		block = append(block, d...)
-	}
-	return block, nil
+	head := make([]byte, 0, len(h)+9+len(tx))
+	head = append(head, h[:]...)
+	head = coinbase.AppendVarInt(head, uint64(1+len(txs.data)))
+	return &block{hash: hash, head: append(head, tx...), txs: txs}, nil
+}
+
+// block in two halves: header, count and coinbase, and the transactions behind.
+type block struct {
+	hash hashengine.Hash
+	head []byte
+	txs  *transactions
+}
+
+// digits of the whole block.
+func (b *block) digits() rpc.Digits {
+	return rpc.Digits{hex.AppendEncode(nil, b.head), b.txs.hex()}
 }

@@ -111,14 +111,9 @@ func (n *Node) Run(ctx context.Context, sink upstream.Sink) error {
 	abort, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	n.begin(abort)
-	defer func() {
-		for _, p := range n.peers {
-			p.templates.Close()
-			p.blocks.Close()
-		}
-	}()
+	defer n.Close()
 	s := &lockedSink{sink: sink}
-	retry := backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second),
+	retry := backoff.NewExponentialBackOff(backoff.WithInitialInterval(250*time.Millisecond),
 		backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
 	for {
 		session, err := n.open(ctx, s)
@@ -145,6 +140,15 @@ func (n *Node) Run(ctx context.Context, sink upstream.Sink) error {
 			return nil
 		}
 		s.Closed(session.ID, cause)
+	}
+}
+
+// Close drops idle connections. Run does so at its end; it is for who asks a
+// node afterwards, or without Run.
+func (n *Node) Close() {
+	for _, p := range n.peers {
+		p.templates.Close()
+		p.blocks.Close()
 	}
 }
 

@@ -21,7 +21,7 @@ var ErrWrongNetwork = errors.New("the node is on another network")
 
 // Bounds of single calls.
 const (
-	callTimeout = 30 * time.Second
+	callTimeout = 20 * time.Second
 	tipTimeout  = 10 * time.Second
 	// longPollTimeout after which a parked call is made anew: routers forget
 	// silent connections.

@@ -64,6 +64,7 @@ func (s *session) serve(ctx context.Context) error {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { s.watch(ctx) })
+	wg.Go(func() { s.current().txs.hex() })
 	if s.current().longPollID != "" {
 		wg.Go(func() { s.poll(ctx) })
 	}
@@ -80,6 +81,9 @@ func (s *session) serve(ctx context.Context) error {
 		}
 		if r.err == nil && r.t != nil {
 			r.err = s.take(ctx, r)
+			if t := s.current(); t == r.t {
+				wg.Go(func() { t.txs.hex() }) // a block can then go at once
+			}
 		}
 		switch {
 		case ctx.Err() != nil:

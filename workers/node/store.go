@@ -20,6 +20,10 @@ type store struct {
 	height int64 // highest ever
 }
 
+// readyTemplates are those from which blocks are most likely: their
+// transactions are kept in the form in which they are sent, too.
+const readyTemplates = 3
+
 // storeKey stands for the previous block and the exact list of transactions:
 // the branches commit to it.
 type storeKey [sha256.Size]byte
@@ -46,6 +50,9 @@ func (s *store) keep(t *template) {
 	}
 	s.kept[k], s.last = t, t
 	s.height = max(s.height, t.height)
+	if i := len(s.order) - 1 - readyTemplates; i >= 0 {
+		s.kept[s.order[i]].txs.forget()
+	}
 	for len(s.order) > s.limit {
 		delete(s.kept, s.order[0])
 		s.order = s.order[1:]

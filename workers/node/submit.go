@@ -4,7 +4,6 @@ package node
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -48,7 +47,7 @@ func (n *Node) Submit(s upstream.Submission, done func(upstream.Verdict)) {
 	}
 	go func() {
 		defer n.inflight.Done()
-		n.deliver(abort, stopping, block, s.Header.Hash(), done)
+		n.deliver(abort, stopping, block, done)
 	}()
 }
 
@@ -63,14 +62,14 @@ func (n *Node) SubmitBlock(ctx context.Context, s upstream.Submission) error {
 		return err
 	}
 	verdicts := make(chan upstream.Verdict, 1)
-	go n.deliver(ctx, ctx.Done(), block, s.Header.Hash(), func(v upstream.Verdict) { verdicts <- v })
+	go n.deliver(ctx, ctx.Done(), block, func(v upstream.Verdict) { verdicts <- v })
 	switch v := <-verdicts; v.State {
 	case upstream.Accepted:
 		return nil
 	case upstream.Rejected:
-		return fmt.Errorf("block %s at height %d: rejected as %s: %s", s.Header.Hash(), s.Job.Height, v.Reason, v.Detail)
+		return fmt.Errorf("block %s at height %d: rejected as %s: %s", block.hash, s.Job.Height, v.Reason, v.Detail)
 	default:
-		return fmt.Errorf("block %s at height %d: it is unknown whether it was taken: %s", s.Header.Hash(), s.Job.Height, v.Detail)
+		return fmt.Errorf("block %s at height %d: it is unknown whether it was taken: %s", block.hash, s.Job.Height, v.Detail)
 	}
 }
 
@@ -89,8 +88,8 @@ func refusal(err error) upstream.Verdict {
 // deliver sends a block to all nodes, and calls done once: when one has taken
 // it, all have refused it, or time is up. It returns when all have answered or
 // no further try is made: the others may lie nearer to the rest of the network.
-func (n *Node) deliver(ctx context.Context, stopping <-chan struct{}, block []byte, hash hashengine.Hash, done func(upstream.Verdict)) {
-	text := hex.EncodeToString(block)
+func (n *Node) deliver(ctx context.Context, stopping <-chan struct{}, b *block, done func(upstream.Verdict)) {
+	text := b.digits()
 	var written atomic.Pointer[time.Time]
 	wrote := func() {
 		now := time.Now()
@@ -122,14 +121,14 @@ func (n *Node) deliver(ctx context.Context, stopping <-chan struct{}, block []by
 			decided = true
 		}
 	}
-	verdict := n.judge(ctx, best, hash, written.Load() != nil)
+	verdict := n.judge(ctx, best, b.hash, written.Load() != nil)
 	if w := written.Load(); w != nil {
 		verdict.Written = *w
 	}
 	if best.state != silent {
 		verdict.Answered = time.Now()
 	}
-	n.config.Log.Info("block submitted", "hash", hash.String(), "state", int(verdict.State), "detail", verdict.Detail)
+	n.config.Log.Info("block submitted", "hash", b.hash.String(), "state", int(verdict.State), "detail", verdict.Detail)
 	done(verdict)
 	for ; left > 0; left-- {
 		<-answers
@@ -184,7 +183,7 @@ const (
 )
 
 // submit sends a block to one node until it has answered.
-func (p *peer) submit(ctx context.Context, stopping <-chan struct{}, block string, written func()) answer {
+func (p *peer) submit(ctx context.Context, stopping <-chan struct{}, block rpc.Digits, written func()) answer {
 	retry := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
 		backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
 	for {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/ballast-energy/ballast/hashengine"
 	"github.com/ballast-energy/ballast/workers/node/coinbase"
@@ -106,6 +107,34 @@ type template struct {
 type transactions struct {
 	hashes []hashengine.Hash // with witness, header order
 	data   [][]byte
+
+	mu     sync.Mutex
+	digits []byte // all data in hex, nil when not needed soon
+}
+
+// hex are the digits of all transactions as they stand in a block. They are
+// kept until forget, so that a block is on its way at once.
+func (t *transactions) hex() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.digits == nil {
+		size := 0
+		for _, d := range t.data {
+			size += len(d)
+		}
+		t.digits = make([]byte, 0, hex.EncodedLen(size))
+		for _, d := range t.data {
+			t.digits = hex.AppendEncode(t.digits, d)
+		}
+	}
+	return t.digits
+}
+
+// forget the digits.
+func (t *transactions) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.digits = nil
 }
 
 // maxAhead is how many seconds ahead of the node's clock a block's time may be

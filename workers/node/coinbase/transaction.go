@@ -89,7 +89,7 @@ func Build(s Spec) (Parts, error) {
 	script = append(script, byte(extranonce))
 
 	var b bytes.Buffer
-	b.Write([]byte{1, 0, 0, 0, 1}) // version 1, one input
+	b.Write([]byte{2, 0, 0, 0, 1}) // version 2, one input
 	b.Write(make([]byte, 32))
 	b.Write([]byte{0xff, 0xff, 0xff, 0xff})
 	b.WriteByte(byte(len(script) + extranonce)) // at most 100

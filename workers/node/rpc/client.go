@@ -68,11 +68,55 @@ func (c *Client) Endpoint() Endpoint { return c.endpoint }
 // Close drops idle connections. Calls under way go on.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-type request struct {
-	JSONRPC string `json:"jsonrpc"`
-	ID      int64  `json:"id"`
-	Method  string `json:"method"`
-	Params  []any  `json:"params"`
+// Digits is a parameter that travels as one text: hex digits in pieces, so
+// that a block of megabytes need not be put together first.
+type Digits [][]byte
+
+// encode writes a request as pieces. The "jsonrpc" must be a text for btcd.
+func encode(id int64, method string, params []any) ([][]byte, error) {
+	name, err := json.Marshal(method)
+	if err != nil {
+		return nil, err
+	}
+	pieces := [][]byte{fmt.Appendf(nil, `{"jsonrpc":"1.0","id":%d,"method":%s,"params":[`, id, name)}
+	for i, p := range params {
+		if i > 0 {
+			pieces = append(pieces, []byte{','})
+		}
+		if digits, ok := p.(Digits); ok {
+			pieces = append(pieces, []byte{'"'})
+			pieces = append(pieces, digits...)
+			pieces = append(pieces, []byte{'"'})
+			continue
+		}
+		b, err := json.Marshal(p)
+		if err != nil {
+			return nil, fmt.Errorf("parameter %d: %w", i, err)
+		}
+		pieces = append(pieces, b)
+	}
+	return append(pieces, []byte("]}")), nil
+}
+
+// newRequest makes an HTTP request of pieces.
+func newRequest(ctx context.Context, url string, pieces [][]byte) (*http.Request, error) {
+	body := func() io.ReadCloser {
+		readers := make([]io.Reader, len(pieces))
+		for i, p := range pieces {
+			readers[i] = bytes.NewReader(p)
+		}
+		return io.NopCloser(io.MultiReader(readers...))
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body())
+	if err != nil {
+		return nil, err
+	}
+	req.GetBody = func() (io.ReadCloser, error) { return body(), nil }
+	for _, p := range pieces {
+		req.ContentLength += int64(len(p))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return req, nil
 }
 
 type response struct {
@@ -90,8 +134,7 @@ func (c *Client) Call(ctx context.Context, method string, params []any, result a
 
 // CallWritten is Call, and calls written, if not nil, when the request has
 // gone out whole: an error after that leaves open whether the node has acted
-// on it. written may be called on another goroutine, and more than once when
-// the request is sent again.
+// on it. written may be called on another goroutine, and more than once.
 func (c *Client) CallWritten(ctx context.Context, method string, params []any, result any, written func()) error {
 	err := c.call(ctx, method, params, result, written)
 	if errors.Is(err, ErrUnauthorized) && c.endpoint.CookieFile != "" {
@@ -112,11 +155,8 @@ func (c *Client) call(ctx context.Context, method string, params []any, result a
 	if err != nil {
 		return err
 	}
-	if params == nil {
-		params = []any{}
-	}
 	id := c.id.Add(1)
-	body, err := json.Marshal(request{JSONRPC: "1.0", ID: id, Method: method, Params: params})
+	pieces, err := encode(id, method, params)
 	if err != nil {
 		return err
 	}
@@ -127,11 +167,10 @@ func (c *Client) call(ctx context.Context, method string, params []any, result a
 			}
 		}})
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint.URL, bytes.NewReader(body))
+	req, err := newRequest(ctx, c.endpoint.URL, pieces)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
 	if user != "" || password != "" {
 		req.SetBasicAuth(user, password)
 	}
@@ -140,6 +179,9 @@ func (c *Client) call(ctx context.Context, method string, params []any, result a
 		return err
 	}
 	defer res.Body.Close()
+	if written != nil {
+		written() // an answer can overtake the news that the request is out
+	}
 	text, err := readBounded(res.Body, res.ContentLength)
 	if err != nil {
 		return err
