@@ -88,6 +88,7 @@ luck in millionths; difficulties and expected blocks are decimal text.`,
 	fl.StringVar(&f.by, "by", "", "`group`: hour, worker or site")
 	fl.BoolVar(&f.csv, "csv", false, "write comma-separated values with a header (alone: by site)")
 	fl.StringVar(&f.parquet, "parquet", "", "write a Parquet `file` (alone: by site)")
+	c.AddCommand(a.reconcileCommand())
 	return c
 }
 
