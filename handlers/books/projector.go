@@ -22,6 +22,8 @@ import (
 const (
 	// maxBatch messages become one transaction while there is more to read.
 	maxBatch = 2048
+	// maxBatchBytes of payload end a transaction before.
+	maxBatchBytes = 8 << 20
 	// lagEvery it is measured how far the ledger is behind.
 	lagEvery = 5 * time.Second
 	// askWait bounds one question to the bus.
@@ -187,6 +189,7 @@ type writing struct {
 	rows    []row
 	to      position
 	waiting int // messages since the last transaction
+	bytes   int // of their payloads
 }
 
 // read writes what a read yields, to its end.
@@ -198,8 +201,14 @@ func (w *writing) read(ctx context.Context, b *bus.Bus, r events.ReadRequest) er
 		}
 		for i := range run {
 			w.take(&run[i])
+			if w.waiting < maxBatch && w.bytes < maxBatchBytes {
+				continue
+			}
+			if err := w.flush(ctx); err != nil {
+				return err
+			}
 		}
-		if w.waiting < maxBatch && run[len(run)-1].Pending > 0 {
+		if run[len(run)-1].Pending > 0 {
 			continue // more is on its way: one transaction for it all
 		}
 		if err := w.flush(ctx); err != nil {
@@ -221,6 +230,7 @@ func (w *writing) take(m *bus.Raw) {
 	}
 	w.to = position{m.Sequence, m.Arrived.UnixNano()}
 	w.waiting++
+	w.bytes += len(m.Data)
 	a, err := events.ParseSubject(m.Subject)
 	if err != nil || a.Relayed || !wanted(a.Type) {
 		return
@@ -251,7 +261,7 @@ func (w *writing) flush(ctx context.Context) error {
 		w.m.rows.WithLabelValues(t.name).Add(float64(n))
 	}
 	w.m.double.WithLabelValues(w.stream).Add(float64(done.double))
-	w.at, w.waiting = w.to, 0
+	w.at, w.waiting, w.bytes = w.to, 0, 0
 	clear(w.rows)
 	w.rows = w.rows[:0]
 	w.committed()
