@@ -55,12 +55,65 @@
 //
 // Nothing is rounded per share. Credits are whole millisatoshi per (pool,
 // basis); the remainder over one common denominator is carried from accrual to
-// accrual through every change of target, reward, fee and scheme. Shares under
-// pplns and solo are counted at value 0: what they bring is known only to the
-// pool's statement or the chain. Micro-dollars use the newest market.quote
-// of the same world: a practice quote for practice shares, any other quote for
-// live and modelled ones; without one they are 0. A price signal counts from the moment it is known, never
+// accrual through every change of target, reward, fee and scheme. A share is
+// paid by the payout of its job, which its verdict carries: one accepted after
+// a retarget, a halving or a change of fee for a job from before is paid as
+// that job was.
+//
+//	fpps    the payout's reward: subsidy and the pool's share of fees
+//	pps     the payout's reward, into which gateways write the subsidy alone
+//	pplns   counted at 0; the pool's statement gives the shares their value
+//	solo    counted at 0; the whole coinbase is booked when the block matures
+//
+// A local share, below the upstream's difficulty, is counted as accepted and
+// proves energy; it is worth nothing and no pool hears of it.
+//
+// Micro-dollars use the newest market.quote of the same world: a practice quote
+// for practice shares, any other quote for live and modelled ones; without one
+// they are 0. A price signal counts from the moment it is known, never
 // backwards.
+//
+// # Blocks
+//
+// Under solo block.matured books the coinbase with one revenue.accrued that
+// names the block: no shares, From the instant at which the block was first
+// said to be mature, Until a nanosecond later. It happens once per block hash,
+// however many gateways say it. block.orphaned reverses the booking, if there
+// is one, by an event with the sign turned, in the interval in which it comes.
+// block.matured after that books again. block.found books nothing. The newest
+// 4096 blocks are remembered; an older one that is orphaned must be reversed by
+// hand.
+//
+// # Statements
+//
+// pool.statement is answered by revenue.reconciled, which sets it beside what
+// was booked for shares of the same pool and basis accepted in its span. It is
+// answered once the span and the grace are over; another with the same id and
+// pool folds to nothing. The books then follow it:
+//
+//   - Shares without a verdict that it names become accepted, at the instant of
+//     the span nearest to when they were lost and by the payout that their
+//     gateway had last had a share accepted under, or rejected; each once, as a
+//     correction of the interval that counted it. Where that is final the
+//     present interval takes them over, and its count of unknown shares may
+//     fall below 0. The newest 16384 unknown shares are remembered; one that is
+//     reported lost only after the answer stays unknown.
+//   - What it states beyond our own sum is booked in the present interval, as a
+//     revenue.accrued without shares that names the statement and says why
+//     (Variance); what takes something off names the newest accrual of the span
+//     as the one it reverses. Shares under pplns get their value so, which is no
+//     difference.
+//   - Shares credited later for the span, and blocks taken back in it, lead to
+//     another answer with the new figures, at most once per accrual period, and
+//     to a variance that keeps the sum at what was stated.
+//
+// Statements of one pool and basis must not overlap. For them the sums of the
+// newest 16384 accrual windows with shares in them are kept, of all pools
+// together: eleven days of one pool at an accrual a minute. A span that reaches
+// back further, or before the beginning of a journal that was trimmed, that
+// overlaps another or divides a window with shares on both sides is refused
+// with an alert and moves nothing. 4096 statements are remembered; a pool's
+// spans must begin after those forgotten.
 //
 // # Corrections
 //
