@@ -111,7 +111,11 @@ func connect(address, schema string, staging bool) (*Store, error) {
 	if staging { // nobody else may use it, and what a crash leaves is thrown away
 		q["_pragma"] = []string{"busy_timeout(500)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)", "synchronous(OFF)"}
 	}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
+	slashed := filepath.ToSlash(path)
+	if !strings.HasPrefix(slashed, "/") {
+		slashed = "/" + slashed // a drive letter
+	}
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: slashed, RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, fmt.Errorf("ledger %s: %w", path, err)
 	}
