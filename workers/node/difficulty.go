@@ -9,8 +9,11 @@ import (
 	"github.com/ballast-energy/ballast/hashengine"
 )
 
-// fractionDigits of a difficulty's text, what the books hold.
-const fractionDigits = 30
+// Digits of a difficulty's text that the books hold.
+const (
+	wholeDigits    = 30
+	fractionDigits = 30
+)
 
 var tenToFraction = new(big.Int).Exp(big.NewInt(10), big.NewInt(fractionDigits), nil)
 

@@ -68,7 +68,7 @@ func (e *ears) await(what string, holds func() bool) {
 		case <-deadline:
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			e.t.Fatalf("waited in vain for %s; sessions %v, %d jobs, closed %v %v, troubles %q", what, e.sessions, len(e.jobs), e.closed, e.causes, e.troubles)
+			e.t.Fatalf("waited in vain for %s; sessions %v, %d jobs, closed %v %v, troubles %.2000q", what, e.sessions, len(e.jobs), e.closed, e.causes, e.troubles)
 		}
 	}
 }

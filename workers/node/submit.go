@@ -130,8 +130,14 @@ func (n *Node) deliver(ctx context.Context, stopping <-chan struct{}, b *block, 
 	}
 	n.config.Log.Info("block submitted", "hash", b.hash.String(), "state", int(verdict.State), "detail", verdict.Detail)
 	done(verdict)
-	for ; left > 0; left-- {
-		<-answers
+	for left > 0 {
+		select {
+		case <-answers:
+			left--
+		case <-stopping:
+			cancel()
+			stopping = nil
+		}
 	}
 }
 
