@@ -2,5 +2,73 @@
 
 // Package gateway joins one upstream, a pool account or a node, with the bus:
 // work goes out to agents as events, shares come back as events, each share is
-// checked, submitted once and given exactly one verdict.
+// checked, submitted once and given exactly one verdict. Thousands of workers
+// share one connection to the pool; they meet the gateway on the bus only.
+//
+// # Usage
+//
+//	gw, err := gateway.New(gateway.Config{Site: "tx1", Gateway: "gw-1", Upstream: up}, bus)
+//	err = gw.Run(ctx)
+//
+// Package downstream, below, adds a Stratum server for machines that speak to
+// the gateway directly.
+//
+// # Work
+//
+// It hears worker.status. Every agent that follows this gateway has work.assigned
+// of the newest job, with a slice of the session's extranonce2 of its own, and a
+// share difficulty after its announced hash rate, never above the upstream's. A
+// new block reaches all agents in one go. Agents whose units are all modelled get
+// no work: behind their shares stands no hash that an upstream could take.
+//
+// Slices are claimed in the bucket SLICES by compare-and-set, under the
+// session's extranonce1, and never handed out again in it: not to an agent that
+// starts anew, not after a restart of the gateway. When they run out,
+// Config.Another opens further connections; without it an alert says how many
+// agents have no work.
+//
+// # Several gateways
+//
+// Every second each gateway says how it is (gateway.status). Agents are divided
+// by rendezvous hash among those that have work and spoke within
+// events.GatewaySilence. When one is lost, drains, or loses its upstream, the
+// others take its agents, and nobody else's agents move.
+//
+// # Shares
+//
+// Shares come through a durable consumer and are computed again in full. One
+// below the upstream's difficulty is accepted here, marked Local. One that the
+// upstream wants is stored as share.submitted first, many in one atomic batch,
+// and then written; the answer becomes the verdict, with the id
+// <share id>/verdict. It counts with the difficulty of the upstream's job.
+// Shares are acknowledged to the consumer when their verdicts are stored.
+//
+// So found = accepted + rejected + unknown, whatever ends when. A gateway that
+// starts reads what an earlier one left without a verdict: with
+// share.submitted it is unknown, as nobody can tell whether it was written and
+// what the pool answered; without, it was certainly never written, and is
+// rejected as stale, its session being gone. A share that is known is a
+// duplicate; its verdict has the place of the share behind the id.
+//
+// # Blocks
+//
+// A share that meets the network's target jumps every queue: the gateway hears
+// it on the wire before it is stored, submits it at once, whatever speaks
+// against it as a share, and stores share.submitted and block.found meanwhile.
+// An upstream that takes others' blocks (upstream.BlockSubmitter) is given
+// those of the other gateways, too. One that can tell what became of a block
+// (upstream.Confirmer) is asked until it has 100 confirmations (block.matured)
+// or is off the best chain (block.orphaned); blocks found before a restart are
+// followed on.
+//
+// # What is left out
+//
+// Work whose reward nobody knows is held back with an alert: its shares could
+// not be valued. Market quotes are not made from templates: a quote without a
+// price would wipe the one that is known.
+//
+// # Concurrency
+//
+// Run's goroutines own everything. Stats and Downstream may be called from
+// anywhere. Run ends within a few times Config.DrainTime after its context.
 package gateway
