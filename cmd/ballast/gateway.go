@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/fx"
@@ -19,6 +21,7 @@ type gatewayFlags struct {
 	site, id, metrics string
 	sharesPerSecond   float64
 	up                upstreamFlags
+	miners            minerFlags
 }
 
 func (a *app) gatewayCommand() *cobra.Command {
@@ -34,11 +37,16 @@ verdict on the bus: accepted, rejected, or unknown when the connection broke
 before the pool's answer. Several gateways of a site share the workers and take
 over from each other.
 
+With --listen, ASICs and other miners that speak Stratum V1 connect to the
+gateway itself, each with a search space and a difficulty of its own; their
+shares become events like everybody's.
+
 On a node --network and --address say what blocks pay; a block is submitted at
 once, watched until it has 100 confirmations, and booked only then.`,
 		Example: `  ballast gateway --site tx1 --id gw-1 --upstream stratum+ssl://acct.tx1:x@pool.example:3334 --fee-ppm 20000
   ballast gateway --site tx1 --id gw-1 --upstream @pools.txt --scheme pplns      one URL a line, the first preferred
   ballast gateway --site lab --id gw-1 --upstream http://u:p@127.0.0.1:18556 --network simnet --address sb1q…
+  ballast gateway --site tx1 --id gw-1 --upstream @pools.txt --listen 10.0.0.5:3333 --miners miners.txt
   ballast gateway --join @gw-1.token --site tx1 --upstream stratum+tcp://acct:x@pool.example:3333`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runGateway(cmd.Context(), &f) },
@@ -49,12 +57,17 @@ once, watched until it has 100 confirmations, and booked only then.`,
 	fl.Float64Var(&f.sharesPerSecond, "shares-per-second", gateway.DefaultSharesPerSecond, "shares wanted of one worker; never harder ones than the pool asks")
 	fl.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics on this `host:port`, path /metrics")
 	f.up.add(c)
+	f.miners.add(c)
 	return c
 }
 
 func (a *app) runGateway(ctx context.Context, f *gatewayFlags) error {
 	if _, _, err := f.up.open(firstOf(f.site, "site"), firstOf(f.id, "gateway"), a.logger()); err != nil {
 		return withCode(exitUsage, err) // before anything is connected
+	}
+	miners, err := f.miners.config()
+	if err != nil {
+		return withCode(exitUsage, err)
 	}
 	b, err := a.connect(ctx, firstOf(f.id, "gateway"))
 	if err != nil {
@@ -74,12 +87,20 @@ func (a *app) runGateway(ctx context.Context, f *gatewayFlags) error {
 	p := a.printer()
 	o := roles.GatewayOptions{
 		Config: gateway.Config{Site: site, Gateway: id, Upstream: up, Another: another, SharesPerSecond: f.sharesPerSecond},
-		Ready: func(*gateway.Gateway) {
+		Miners: miners,
+		Ready: func(addresses []net.Addr) {
+			listens := make([]string, len(addresses))
+			for i, addr := range addresses {
+				listens[i] = addr.String()
+			}
 			if p.json {
-				_ = p.value(map[string]any{"gateway": id, "site": site, "pool": up.ID(), "upstream": up.Address()})
+				_ = p.value(map[string]any{"gateway": id, "site": site, "pool": up.ID(), "upstream": up.Address(), "listens": listens})
 				return
 			}
 			p.linef("%s of %s mines for %s at %s; ballast pool status says how it stands, Ctrl-C ends it", id, site, up.ID(), up.Address())
+			if len(listens) > 0 {
+				p.linef("miners connect to %s", strings.Join(listens, ", "))
+			}
 		},
 	}
 	failure, reg := &roles.Failure{}, newRegistry()

@@ -19,6 +19,8 @@ func (a *app) poolCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "pool",
 		Short: "The gateways and the pools or nodes behind them",
+		Example: `  ballast pool status
+  ballast pool status --site tx1 --json`,
 	}
 	c.AddCommand(a.poolStatusCommand())
 	return c
