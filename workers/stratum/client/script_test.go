@@ -89,7 +89,7 @@ func (p *pool) url() string { return "stratum+tcp://acct.rig1:secret@" + p.l.Add
 func (p *pool) accept() {
 	p.t.Helper()
 	p.hangUp()
-	if err := p.l.(*net.TCPListener).SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := p.l.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Now().Add(patience)); err != nil {
 		p.t.Fatal(err)
 	}
 	conn, err := p.l.Accept()
