@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -223,13 +222,4 @@ func someTransaction(t *testing.T) map[string]any {
 		t.Fatal(err)
 	}
 	return map[string]any{"data": fmt.Sprintf("%x", full), "txid": hashengine.DoubleSHA256(bare).String(), "hash": hashengine.DoubleSHA256(full).String(), "fee": 100, "depends": []int{}, "sigops": 1, "weight": 500}
-}
-
-func has(list []string, words string) bool {
-	for _, s := range list {
-		if strings.Contains(s, words) {
-			return true
-		}
-	}
-	return false
 }

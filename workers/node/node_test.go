@@ -121,7 +121,7 @@ func TestTemplatesComeByTheClock(t *testing.T) {
 
 func TestALongpollThatComesAtOnceIsNotAskedWithoutEnd(t *testing.T) {
 	f := newFake(t)
-	f.raw["longpoll"] = map[string]any(template(1, f.genesis))
+	f.raw["longpoll"] = template(1, f.genesis)
 	c := config(f)
 	c.Refresh = 50 * time.Millisecond
 	e, stop := run(t, newNode(t, c))

@@ -53,7 +53,7 @@ type rawTemplate struct {
 	Aux         map[string]string `json:"coinbaseaux"`
 	LongPollID  string            `json:"longpollid"`
 	Challenge   string            `json:"signet_challenge"`
-	Transaction transactionList   `json:"transactions"`
+	Transaction []rawTransaction  `json:"transactions"`
 }
 
 type rawTransaction struct {
@@ -74,17 +74,6 @@ func (h *hexBytes) UnmarshalJSON(b []byte) error {
 	*h = make([]byte, hex.DecodedLen(len(b)))
 	_, err := hex.Decode(*h, b)
 	return err
-}
-
-type transactionList []rawTransaction
-
-// UnmarshalJSON refuses lists beyond the size of a block before it makes room
-// for them.
-func (l *transactionList) UnmarshalJSON(b []byte) error {
-	if bytes.Count(b, []byte("{")) > maxTransactions || bytes.Count(b, []byte(",")) > maxCommas {
-		return fmt.Errorf("more than %d transactions do not fit into a block", maxTransactions)
-	}
-	return json.Unmarshal(b, (*[]rawTransaction)(l))
 }
 
 // template is a block to be, checked.
@@ -149,6 +138,11 @@ var rulesKnown = []string{"segwit", "signet", "csv", "taproot", "testdummy"}
 // parseTemplate decodes and checks a template. Transactions that earlier, if
 // not nil, has are shared with it instead of being checked and kept again.
 func parseTemplate(raw []byte, earlier *transactions) (*template, error) {
+	// Before room is made for what a hostile node lists. Besides each
+	// transaction a few things only are in braces.
+	if bytes.Count(raw, []byte("{")) > maxTransactions+100 || bytes.Count(raw, []byte(",")) > maxCommas {
+		return nil, fmt.Errorf("%w: more than %d transactions do not fit into a block", ErrTemplate, maxTransactions)
+	}
 	var r rawTemplate
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTemplate, err)
@@ -269,6 +263,9 @@ func (r *rawTemplate) auxBytes() ([]byte, error) {
 }
 
 func (r *rawTemplate) checkTransactions(t *template, earlier *transactions) error {
+	if len(r.Transaction) > maxTransactions {
+		return fmt.Errorf("more than %d transactions do not fit into a block", maxTransactions)
+	}
 	known := earlier.byHash()
 	txs := &transactions{}
 	ids := make([]hashengine.Hash, 0, len(r.Transaction))

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -89,7 +88,9 @@ func freePort(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
 	return l.Addr().String()
 }
 
@@ -219,37 +220,4 @@ func (b *BTCD) Block(hash string) string {
 	var block string
 	b.Call(&block, "getblock", hash, 0)
 	return block
-}
-
-// Connect makes the node a peer of another one, for good.
-func (b *BTCD) Connect(other *BTCD) {
-	b.t.Helper()
-	b.Call(nil, "node", "connect", other.listen, "perm")
-}
-
-// Disconnect ends that.
-func (b *BTCD) Disconnect(other *BTCD) {
-	b.t.Helper()
-	b.Call(nil, "node", "remove", other.listen)
-}
-
-// Peers is the number of connected nodes.
-func (b *BTCD) Peers() int {
-	b.t.Helper()
-	var count int
-	b.Call(&count, "getconnectioncount")
-	return count
-}
-
-// Await asks until the condition holds, and fails the test after half a
-// minute, saying what was waited for.
-func (b *BTCD) Await(what string, holds func() bool) {
-	b.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			b.t.Fatal("waited in vain for " + strconv.Quote(what))
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }

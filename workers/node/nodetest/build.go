@@ -51,7 +51,7 @@ func build() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(temporary)
+	defer func() { _ = os.RemoveAll(temporary) }() // what stays is in a cache
 	made := filepath.Join(temporary, filepath.Base(binary))
 	cmd := exec.Command("go", "build", "-o", made, "github.com/btcsuite/btcd")
 	cmd.Dir = module
