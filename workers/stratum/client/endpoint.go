@@ -119,6 +119,10 @@ func tlsRoots(file string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
+// hangUp closes a connection from which nothing is wanted any more; that it
+// fails to close cleanly says nothing that the end of reading does not.
+func hangUp(c net.Conn) { _ = c.Close() }
+
 // dial connects, with TLS where the endpoint has it.
 func (c *Client) dial(ctx context.Context, e *endpoint) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timing.Connect)
@@ -142,7 +146,7 @@ func (c *Client) dial(ctx context.Context, e *endpoint) (net.Conn, error) {
 		MinVersion: tls.VersionTLS12, RootCAs: c.roots, ServerName: name, InsecureSkipVerify: c.cfg.InsecureTLS,
 	})
 	if err := conn.HandshakeContext(ctx); err != nil {
-		plain.Close()
+		hangUp(plain)
 		return nil, fmt.Errorf("pool %s: TLS: %w", e.address(), err)
 	}
 	return conn, nil

@@ -118,13 +118,14 @@ func TestPausesHaveFullJitter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limits := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60}
+	limits := []int{1, 2, 4, 8, 16, 32, 60, 60, 60}
 	low, high := make([]time.Duration, len(limits)), make([]time.Duration, len(limits))
+	seconds := func(n int) time.Duration { return time.Duration(n) * time.Second }
 	for range 2000 {
 		b := fullJitter(timing)
 		for i, most := range limits {
 			d := b.NextBackOff()
-			if d < 0 || d > most*time.Second+time.Millisecond {
+			if d < 0 || d > seconds(most)+time.Millisecond {
 				t.Fatalf("pause %d is %s, want 0 to %ds", i, d, most)
 			}
 			if low[i] == 0 || d < low[i] {
@@ -134,7 +135,7 @@ func TestPausesHaveFullJitter(t *testing.T) {
 		}
 	}
 	for i, most := range limits {
-		if low[i] > most*time.Second/20 || high[i] < most*time.Second*19/20 {
+		if low[i] > seconds(most)/20 || high[i] < seconds(19*most)/20 {
 			t.Errorf("pause %d is spread over %s to %s only", i, low[i], high[i])
 		}
 	}

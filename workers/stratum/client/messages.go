@@ -142,7 +142,9 @@ func (s *session) again(o offer) {
 	notify := *o.notify
 	notify.Clean = false
 	o.notify = &notify
-	s.issue(o)
+	if err := s.issue(o); err != nil {
+		s.complain(fmt.Errorf("pool %s: %w", s.e.address(), err))
+	}
 }
 
 // job of the pool.

@@ -34,8 +34,8 @@ func (c *Client) probe(ctx context.Context, e *endpoint) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer hangUp(conn)
+	stop := context.AfterFunc(ctx, func() { hangUp(conn) })
 	defer stop()
 	fail := func(err error) error { return fmt.Errorf("pool %s: probe: %w", e.address(), err) }
 	if err := conn.SetDeadline(time.Now().Add(c.cfg.Timing.Reply)); err != nil {

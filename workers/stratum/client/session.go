@@ -68,7 +68,7 @@ func (s *session) serve(ctx context.Context) ending {
 	s.fail(s.connectionError(err))
 	close(s.over)
 	cancel()
-	s.conn.Close()
+	hangUp(s.conn)
 	wg.Wait()
 	s.settle()
 
@@ -141,12 +141,12 @@ func (s *session) end(cause error, outcome ending, gently bool) {
 	} else if s.leaving.IsZero() {
 		s.leaving = now.Add(s.c.cfg.Timing.Drain)
 	}
-	hangUp := !s.leaving.After(now)
-	s.closed = s.closed || hangUp
+	done := !s.leaving.After(now)
+	s.closed = s.closed || done
 	s.ready.Broadcast()
 	s.mu.Unlock()
-	if hangUp {
-		s.conn.Close()
+	if done {
+		hangUp(s.conn)
 	}
 }
 
@@ -182,11 +182,11 @@ func (s *session) watch() {
 func (s *session) tick(now time.Time) {
 	t := s.c.cfg.Timing
 	s.mu.Lock()
-	hangUp := !s.leaving.IsZero() && (s.idle() || !now.Before(s.leaving))
-	s.closed = s.closed || hangUp
+	done := !s.leaving.IsZero() && (s.idle() || !now.Before(s.leaving))
+	s.closed = s.closed || done
 	s.mu.Unlock()
-	if hangUp {
-		s.conn.Close()
+	if done {
+		hangUp(s.conn)
 		return
 	}
 	switch {
