@@ -39,8 +39,9 @@ type Sink interface {
 	// submitted to it has had its verdict, or gets it now. cause is nil when
 	// ctx ended.
 	Closed(session string, cause error)
-	// Trouble: no session can be had just now, and why. It is repeated at
-	// every failed try.
+	// Trouble: something is wrong, and what: no session can be had just now,
+	// which is repeated at every failed try, or an open one is not as it
+	// should be (bad messages, a clock far off, a reconnect refused).
 	Trouble(error)
 }
 
@@ -58,7 +59,8 @@ type Session struct {
 
 // Job is work of a session, decoded and checked.
 type Job struct {
-	// Session that it belongs to, and ID within it: the upstream's own text.
+	// Session that it belongs to, and ID within it: the upstream's own text
+	// where the bus can carry it, else one that stands for it.
 	Session, ID string
 	// Version of the header, and VersionMask of bits that may be rolled; 0
 	// when this job must not be rolled.
