@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/ballast-energy/ballast/events"
+	eventbus "github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
 
@@ -61,9 +62,10 @@ func BenchmarkNewBlockToThousandAgents(b *testing.B) {
 }
 
 // A share found by an agent until it is on the wire to the upstream, stored
-// twice before: as found, and as about to be submitted.
+// twice before, safe from a power failure: as found, and as about to be
+// submitted.
 func BenchmarkHitToWire(b *testing.B) {
-	bus := openBus(b)
+	bus := openBusWith(b, eventbus.PowerLoss)
 	p := newPool("0.000001")
 	wire := make(chan time.Time, 1)
 	p.answer = func(upstream.Submission) *upstream.Verdict {

@@ -43,9 +43,14 @@ const (
 
 func openBus(t testing.TB) *bus.Bus {
 	t.Helper()
+	return openBusWith(t, bus.ProcessCrash)
+}
+
+func openBusWith(t testing.TB, durability bus.Durability) *bus.Bus {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	b, err := bus.Open(ctx, bus.Config{DataDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Durability: bus.ProcessCrash})
+	b, err := bus.Open(ctx, bus.Config{DataDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Durability: durability})
 	if err != nil {
 		t.Fatal(err)
 	}
