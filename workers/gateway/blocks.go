@@ -17,8 +17,14 @@ import (
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
 
-// submitTime bounds the submission of a block past its session.
-const submitTime = 30 * time.Second
+const (
+	// submitTime bounds the submission of a block past its session: as long as
+	// a node that is away may come back to a chain that has not gone on.
+	submitTime = 10 * time.Minute
+	// templateLook is how often a block of an earlier start looks whether
+	// there is work, and with it transactions to make the block of.
+	templateLook = 50 * time.Millisecond
+)
 
 // watchBlocks hears shares as they cross the bus, before they are stored, and
 // sends those that are blocks at once.
@@ -98,9 +104,77 @@ func (g *Gateway) early(m *nats.Msg) {
 	g.advance(f, i, solved)
 }
 
+// blockTime is how long a block is tried to be submitted past its session:
+// submitTime, and DrainTime at most once the gateway is to end.
+func (g *Gateway) blockTime() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), submitTime)
+	go func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.ending:
+		}
+		drain := time.NewTimer(g.cfg.DrainTime)
+		defer drain.Stop()
+		select {
+		case <-ctx.Done():
+		case <-drain.C:
+			cancel()
+		}
+	}()
+	return ctx, cancel
+}
+
+// resubmit sends the block of a share that an earlier start of the gateway left
+// without a verdict: it was found while no gateway ran, or the gateway was
+// killed before it was written. Sending it twice does no harm. The caller holds
+// mu.
+func (g *Gateway) resubmit(f *flight, w *judge.Job, solved *judge.Solved, up upstream.BlockSubmitter) {
+	s, err := foreignSubmission(w, solved)
+	if err != nil { // it was solved, so this cannot be
+		g.settle(f, &judge.Refusal{Unknown: true, Detail: err.Error()})
+		return
+	}
+	g.running.Go(func() {
+		ctx, cancel := g.blockTime()
+		defer cancel()
+		err := g.awaitWork(ctx)
+		if err == nil {
+			err = up.SubmitBlock(ctx, s)
+		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if err != nil {
+			g.settle(f, &judge.Refusal{Unknown: true, Detail: "found for an earlier start of the gateway, which may have submitted it; submitted again: " + err.Error()})
+			return
+		}
+		f.verdict = f.accept(g.cfg.Now(), false)
+		g.ready(f)
+	})
+}
+
+// awaitWork waits until the upstream has given work.
+func (g *Gateway) awaitWork(ctx context.Context) error {
+	look := time.NewTicker(templateLook)
+	defer look.Stop()
+	for {
+		g.mu.Lock()
+		open := len(g.usable()) > 0
+		g.mu.Unlock()
+		if open {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return errors.New("no session was opened")
+		}
+	}
+}
+
 // submitBlock brings a block past a session that has closed.
 func (g *Gateway) submitBlock(f *flight, s upstream.Submission, up upstream.Upstream) {
-	ctx, cancel := context.WithTimeout(context.Background(), min(submitTime, g.cfg.DrainTime+time.Second))
+	ctx, cancel := g.blockTime()
 	defer cancel()
 	v := upstream.Verdict{State: upstream.Accepted, Written: g.cfg.Now()}
 	if err := up.(upstream.BlockSubmitter).SubmitBlock(ctx, s); err != nil {
@@ -130,16 +204,12 @@ func (g *Gateway) submitForeign(agent string, s *events.ShareFound) {
 	if no != nil || !solved.Block {
 		return
 	}
-	job, err := foreignJob(j.Work)
+	sub, err := foreignSubmission(j, solved)
 	if err != nil {
 		return // it was solved, so this cannot be
 	}
-	sub := upstream.Submission{
-		Job: job, Extranonce2: solved.Extranonce, Version: solved.Header.Version(), NTime: solved.Header.Time(),
-		Nonce: solved.Header.Nonce(), Header: solved.Header, Hash: solved.Hash, Block: true,
-	}
 	g.running.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), min(submitTime, g.cfg.DrainTime+time.Second))
+		ctx, cancel := g.blockTime()
 		defer cancel()
 		if err := up.SubmitBlock(ctx, sub); err != nil {
 			g.log.Info("another gateway's block was not taken here", "block", s.ShareID, "gateway", s.Gateway, "answer", err)
@@ -193,6 +263,18 @@ func (f *foreignWork) find(agent, job string) *judge.Job {
 		}
 	}
 	return nil
+}
+
+// foreignSubmission is a share of work that was handed out elsewhere.
+func foreignSubmission(j *judge.Job, solved *judge.Solved) (upstream.Submission, error) {
+	job, err := foreignJob(j.Work)
+	if err != nil {
+		return upstream.Submission{}, err
+	}
+	return upstream.Submission{
+		Job: job, Extranonce2: solved.Extranonce, Version: solved.Header.Version(), NTime: solved.Header.Time(),
+		Nonce: solved.Header.Nonce(), Header: solved.Header, Hash: solved.Hash, Block: true,
+	}, nil
 }
 
 // foreignJob is another gateway's work as an upstream's job, the agent's

@@ -58,6 +58,8 @@ type Gateway struct {
 	flown chan struct{}
 	// running counts short side tasks: blocks on their way around the queue.
 	running sync.WaitGroup
+	// ending is closed when Run is to end.
+	ending chan struct{}
 }
 
 // state is what the status tells.
@@ -83,6 +85,7 @@ func New(cfg Config, b Bus) (*Gateway, error) {
 		cfg: cfg, bus: b, log: cfg.Logger.With("gateway", cfg.Gateway),
 		instance: hex.EncodeToString(id[:]), began: cfg.Now(),
 		wake: make(chan struct{}, 1), news: make(chan struct{}, 1), flown: make(chan struct{}, 1),
+		ending:   make(chan struct{}),
 		sessions: make(map[*link]map[string]*session), issued: newIssues(), seen: judge.NewSeen(),
 		flights: make(map[string]*flight), past: make(map[string]struct{}), pastWork: make(map[string]*judge.Job),
 		blocks: make(map[string]*pendingBlock), foreign: newForeignWork(), below: make(map[*upstream.Job]belowJob),
@@ -106,6 +109,7 @@ func (g *Gateway) Stats() Stats {
 func (g *Gateway) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	context.AfterFunc(ctx, func() { close(g.ending) })
 	// What outlives ctx until the last verdict is stored.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/workers/judge"
+	"github.com/ballast-energy/ballast/workers/upstream"
 )
 
 const verdictSuffix = "/verdict"
@@ -153,12 +154,18 @@ func (g *Gateway) examine(agent string, s *events.ShareFound, i *issue) (*judge.
 // of the gateway, forgotten, or made up. The caller holds mu.
 func (g *Gateway) judgePast(f *flight) {
 	_, submitted := g.past[f.share.ShareID]
-	if w := g.pastWork[f.share.JobID]; w != nil && !submitted && !f.share.Modelled {
+	if w := g.pastWork[f.share.JobID]; w != nil && !f.share.Modelled {
 		if solved, no := w.Solve(&f.share); no == nil && solved.Block {
-			// A block is written without waiting for the store.
 			f.block, f.payout = true, w.Work.Payout
+			if g.blocks[f.share.ShareID] == nil {
+				g.reviveBlock(f, w.Work)
+			}
+			if up, ok := g.cfg.Upstream.(upstream.BlockSubmitter); ok {
+				g.resubmit(f, w, solved, up)
+				return
+			}
+			// A block is written without waiting for the store.
 			submitted = true
-			g.reviveBlock(f, w.Work)
 		}
 	}
 	switch {
