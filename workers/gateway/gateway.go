@@ -69,8 +69,6 @@ type state struct {
 	// newest task handed out, nil when there is none.
 	newest *task
 	agents int64
-	// fatal: the upstream gave up for good.
-	fatal error
 }
 
 // New checks the configuration. Nothing is sent before Run.

@@ -35,8 +35,6 @@ const (
 	site = "demo"
 	// patience bounds every wait; nothing is timed.
 	patience = 60 * time.Second
-	// easy is a share in about four thousand hashes.
-	easy = "0.000001"
 	// hardBits is a network target that no test ever meets.
 	hardBits = 0x17034219
 )
@@ -122,7 +120,6 @@ type pool struct {
 	open    map[string]func(upstream.Verdict)
 	written []upstream.Submission
 	replied map[string]bool
-	stop    chan struct{}
 }
 
 func newPool(difficulty string) *pool {

@@ -98,7 +98,7 @@ func (j *Joint) Connections() int64 {
 	if s == nil {
 		return 0
 	}
-	return int64(s.Stats().Connections)
+	return s.Stats().Connections
 }
 
 // Run hands jobs to the server until ctx ends; it returns nil then.
