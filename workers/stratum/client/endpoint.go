@@ -96,11 +96,24 @@ func (c *Client) mayGoTo(host string) bool {
 	}
 	for _, h := range c.cfg.ReconnectHosts {
 		h = strings.ToLower(h)
-		if h == host || strings.HasPrefix(h, ".") && strings.HasSuffix(host, h) {
+		if h == host || strings.HasPrefix(h, ".") && strings.HasSuffix(host, h) && isName(host) {
 			return true
 		}
 	}
 	return false
+}
+
+// isName reports a name of the domain name system. The zone of an address may
+// end like a domain: "2001:db8::1%.pool.example" is no host of pool.example.
+func isName(host string) bool {
+	for i := 0; i < len(host); i++ {
+		switch c := host[i]; {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // tlsRoots reads the certificates to trust, nil for the system's.

@@ -50,7 +50,7 @@ func TestFailoverAndReturn(t *testing.T) {
 	}
 	probe := func(answer string) {
 		primary.accept()
-		for _, want := range []string{`{"id":1,"method":"mining.subscribe","params":["ballast/1.0"]}`, `{"id":2,"method":"mining.authorize","params":["acct.rig1","secret"]}`} {
+		for _, want := range []string{`{"id":1,"method":"mining.subscribe","params":["ballast/1.0"]}`, `{"id":2,"method":"mining.authorize","params":["acct.rig1","secret"]}`, `{"id":3,"method":"mining.suggest_difficulty","params":[1024]}`} {
 			if got := primary.hear(); got != want {
 				t.Fatalf("the probe says %s", got)
 			}
@@ -58,7 +58,10 @@ func TestFailoverAndReturn(t *testing.T) {
 		primary.say(answer)
 	}
 	probe(`{"id":1,"result":[[],"a511026b",8],"error":null}` + "\n" + `{"id":2,"result":false,"error":[24,"no such account",null]}` + "\n")
-	probe(notify("p0") + `{"id":2,"result":true,"error":null}` + "\n" + `{"id":1,"result":[[],"a511026b",8],"error":null}` + "\n")
+	// Then it lets it in, and has no work: nothing tells that from a pool that
+	// is slow, so the probe waits until the pool hangs up or its time is over.
+	probe(`{"id":1,"result":[[],"a511026b",8],"error":null}` + "\n" + `{"id":2,"result":true,"error":null}` + "\n" + `{"id":null,"method":"mining.notify","params":["no job"]}` + "\n")
+	probe(`{"id":3,"result":null,"error":[20,"Not supported",null]}` + "\n" + notify("p0") + `{"id":2,"result":true,"error":null}` + "\n" + `{"id":1,"result":[[],"a511026b",8],"error":null}` + "\n")
 	primary.greet()
 	sink.expect(t, "closed pool stratum+tcp://"+address+" is back and preferred", "")
 	sink.expect(t, "opened mask=1fffe000 primary=true", "")
@@ -106,6 +109,7 @@ func TestHostsThatMayBeGoneTo(t *testing.T) {
 	for host, want := range map[string]bool{
 		"one.example": true, "ONE.example": true, "one.example.": true, "two.example": true, "three.example": true, "eu.four.example": true, "a.b.FOUR.example": true,
 		"four.example": false, "evilfour.example": false, "x.one.example": false, "one.example.evil": false, "": false, "example": false,
+		"::1%.four.example": false, "2001:db8::1%x.four.example": false, "evil/.four.example": false, // dialled, the first two are addresses
 	} {
 		if got := c.mayGoTo(host); got != want {
 			t.Errorf("%q: %v", host, got)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +71,30 @@ func TestTimesOfAJob(t *testing.T) {
 }
 
 // FuzzSession throws whatever a pool may say at a session.
+// TestUnusableJobsDoNotCountAsWork: a pool that sends nothing else leaves us
+// with old work, and is left for that.
+func TestUnusableJobsDoNotCountAsWork(t *testing.T) {
+	s, _ := bare(t, nil)
+	at := time.Unix(1_800_000_000, 0)
+	s.lastNotify = at
+	good := notify("1")
+	params := func(line string) []byte {
+		var m stratum.Message
+		if err := stratum.ParseMessage([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		return m.Params
+	}
+	for _, bad := range []string{strings.Replace(good, "17034219", "00000000", 1), strings.Replace(good, "20000000", "2", 1)} {
+		if err := s.job(params(bad), at.Add(time.Minute)); err == nil || !s.lastNotify.Equal(at) {
+			t.Errorf("%v; the last job came %s", err, s.lastNotify)
+		}
+	}
+	if err := s.job(params(good), at.Add(time.Minute)); err != nil || !s.lastNotify.Equal(at.Add(time.Minute)) {
+		t.Errorf("%v; the last job came %s", err, s.lastNotify)
+	}
+}
+
 func FuzzSession(f *testing.F) {
 	f.Add([]byte(welcome + notify("1")))
 	f.Add([]byte(`{"id":null,"method":"mining.set_extranonce","params":["00",4]}` + "\n" + notify("2")))

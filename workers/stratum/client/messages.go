@@ -27,8 +27,8 @@ type flow struct {
 	held       *offer // newest job that cannot be issued yet
 	last       *offer // newest job that was
 	issued     int
-	lastNotify time.Time
-	nudged     bool // mining.suggest_difficulty was sent for want of a job
+	lastNotify time.Time // that could be used: others leave us with old work
+	nudged     bool      // mining.suggest_difficulty was sent for want of a job
 	clockTold  bool
 	bad        int
 
@@ -149,7 +149,6 @@ func (s *session) again(o offer) {
 
 // job of the pool.
 func (s *session) job(params []byte, now time.Time) error {
-	s.lastNotify = now
 	n, err := stratum.ParseNotify(params)
 	if err != nil {
 		return err
@@ -159,10 +158,14 @@ func (s *session) job(params []byte, now time.Time) error {
 		if s.held != nil && s.held.notify.Clean {
 			n.Clean = true // the one that it replaces was never issued
 		}
-		s.held = &o
+		s.held, s.lastNotify = &o, now
 		return nil
 	}
-	return s.issue(o)
+	if err := s.issue(o); err != nil {
+		return err
+	}
+	s.lastNotify = now
+	return nil
 }
 
 // release issues the job held, if it can be now.

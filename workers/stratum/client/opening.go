@@ -3,6 +3,7 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -67,15 +68,12 @@ func (s *session) authorize() {
 // suggest a difficulty: what we want, or what we have, where all that matters
 // is to say something.
 func (s *session) suggest() {
-	d := s.c.cfg.SuggestedDifficulty
-	if d == "" {
-		d = s.difficulty
-	}
-	if d == "" {
-		d = "1024"
-	}
+	d := s.c.wished(s.difficulty)
 	s.ask(askOther, func(b []byte, id uint64) []byte { return stratum.AppendSuggestDifficulty(b, id, d) })
 }
+
+// wished is the difficulty to suggest; have is the one in force, empty if none.
+func (c *Client) wished(have string) string { return cmp.Or(c.cfg.SuggestedDifficulty, have, "1024") }
 
 // answered handles the reply to a request of ours. turn is held.
 func (s *session) answered(what request, m *stratum.Message, now time.Time) {

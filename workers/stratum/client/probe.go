@@ -28,7 +28,10 @@ func (s *session) watchPrimary(ctx context.Context) {
 	}
 }
 
-// probe opens a session and closes it at once: nil when the pool let us in.
+// probe opens a session and closes it at once: nil when the pool let us in and
+// has work. One that lets us in while its own node is away would else be gone
+// to every few minutes, and the pool that serves be left for it. The difficulty
+// is suggested as some pools send no work before they are spoken to once more.
 func (c *Client) probe(ctx context.Context, e *endpoint) error {
 	conn, err := c.dial(ctx, e)
 	if err != nil {
@@ -41,20 +44,26 @@ func (c *Client) probe(ctx context.Context, e *endpoint) error {
 	if err := conn.SetDeadline(time.Now().Add(c.cfg.Timing.Reply)); err != nil {
 		return fail(err)
 	}
-	const subscribe, authorize = 1, 2
+	const subscribe, authorize, suggest = 1, 2, 3
 	hello := stratum.Subscribe{UserAgent: c.cfg.UserAgent}.Append(nil, subscribe)
 	hello = stratum.Authorize{User: e.user, Password: e.pass}.Append(hello, authorize)
+	hello = stratum.AppendSuggestDifficulty(hello, suggest, c.wished(""))
 	if _, err := conn.Write(hello); err != nil {
 		return fail(err)
 	}
 	r := stratum.NewReader(conn, 0)
 	var m stratum.Message
-	for subscribed, authorized := false, false; !subscribed || !authorized; {
+	for subscribed, authorized, work := false, false, false; !subscribed || !authorized || !work; {
 		if err := r.Next(&m); err != nil {
 			return fail(err)
 		}
+		if m.Method == stratum.MethodNotify {
+			_, err := stratum.ParseNotify(m.Params)
+			work = work || err == nil
+			continue
+		}
 		id, ok := m.Number()
-		if m.Kind() != stratum.Reply || !ok {
+		if m.Kind() != stratum.Reply || !ok || id == suggest {
 			continue
 		}
 		if refusal := m.Failure(); refusal != nil {
