@@ -37,6 +37,7 @@ func (c *conn) issue(w *work, moved bool) {
 	if c.gone || !c.ready || c.slot == nil || c.slot.space != w.space {
 		return
 	}
+	c.slot.worked = true
 	if c.newest != nil && w.serial <= c.newest.serial {
 		if !moved || w == c.newest {
 			return

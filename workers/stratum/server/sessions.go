@@ -194,7 +194,7 @@ func (s *Server) tellFull(full []string) {
 	}
 }
 
-// vacate frees a slot.
+// vacate frees a slot. The connection has gone or its lock is held.
 func (s *Server) vacate(c *conn, l *slot) {
 	if l == nil {
 		return
@@ -202,7 +202,7 @@ func (s *Server) vacate(c *conn, l *slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(l.space.conns, c)
-	l.space.giveBack(l)
+	l.space.giveBack(l, l.worked)
 }
 
 // mask that newest work lets miners roll, and whether there is any work.

@@ -174,6 +174,10 @@ func TestBlockIsNeverLost(t *testing.T) {
 		if len(all) != before+1 || !all[before].Block || all[before].Job != j {
 			t.Fatalf("%s: not handed on", what)
 		}
+		// The site's lowest difficulty, 1, is far above what such a hash proves.
+		if worth, err := hashengine.ParseDifficulty(all[before].Difficulty); err != nil || worth.Cmp(target.Difficulty()) > 0 {
+			t.Errorf("%s: worth %s, %v", what, all[before].Difficulty, err)
+		}
 	}
 	takes("low", "a.r", old.NTime, block(old.NTime))
 	takes("out of time", "a.r", old.NTime-1, block(old.NTime-1))

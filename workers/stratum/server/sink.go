@@ -27,7 +27,8 @@ type Share struct {
 	Header hashengine.Header
 	Hash   hashengine.Hash
 	// Difficulty that it is worth, exact decimal text: that of the connection
-	// when the job was issued.
+	// when the job was issued; of a Block below that, the network's as a power
+	// of two.
 	Difficulty string
 	// MeetsUpstream: it meets the job's own difficulty too, and the upstream
 	// will want it. If not it is proof of work all the same.

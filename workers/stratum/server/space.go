@@ -39,8 +39,10 @@ type space struct {
 	conns map[*conn]struct{}
 	// used slots; fresh is how many have ever been given out, from start on.
 	used, fresh, start uint64
-	// freed slots, oldest first.
-	freed []freedSlot
+	// freed slots, oldest first, and those that were left before any work was
+	// done in them.
+	freed  []freedSlot
+	unused []uint64
 	// newest work, nil before the first.
 	newest *work
 	// live is the serial of the oldest work that is not void.
@@ -63,6 +65,8 @@ type slot struct {
 	number uint64
 	// bytes of the slot: slotBytes, big-endian.
 	bytes []byte
+	// worked: a job was issued in it. Guarded by the connection's lock.
+	worked bool
 }
 
 // newSpace divides size bytes of extranonce2 behind the slice. A session whose
@@ -106,12 +110,17 @@ func (s *space) take() *slot {
 	switch {
 	case s.closed.Load() || s.used == s.capacity:
 		return nil
-	case s.fresh < s.capacity:
-		number = (s.start + s.fresh) % s.capacity
-		s.fresh++
+	case len(s.unused) > 0:
+		number = s.unused[len(s.unused)-1]
+		s.unused = s.unused[:len(s.unused)-1]
 	case len(s.freed) > 0 && s.freed[0].after < s.live:
 		number = s.freed[0].number
 		s.freed = s.freed[1:]
+	case s.fresh < s.capacity:
+		// Last, or the list of slots freed would grow as long as miners come
+		// and go.
+		number = (s.start + s.fresh) % s.capacity
+		s.fresh++
 	default:
 		return nil
 	}
@@ -124,10 +133,15 @@ func (s *space) take() *slot {
 	return &slot{space: s, number: number, bytes: b}
 }
 
-// giveBack frees a slot.
-func (s *space) giveBack(l *slot) {
+// giveBack frees a slot, in which work was done or not.
+func (s *space) giveBack(l *slot, worked bool) {
 	s.used--
-	after := uint32(0) // no work was ever done in it
+	if !worked {
+		// Clients that come and go without a login use nothing up.
+		s.unused = append(s.unused, l.number)
+		return
+	}
+	after := uint32(0)
 	if s.newest != nil {
 		after = s.newest.serial
 	}

@@ -43,13 +43,51 @@ func TestSlotsAreUniqueAndRestBeforeReuse(t *testing.T) {
 	if s.take() != nil || s.free() != 0 {
 		t.Fatal("more than there are")
 	}
-	s.giveBack(held["\x07"])
+	s.giveBack(held["\x07"], true)
 	if s.take() != nil {
 		t.Fatal("given out again while work of that time is alive")
 	}
 	s.live = 6
 	if l := s.take(); l == nil || l.bytes[0] != 7 {
 		t.Fatalf("not given out again: %v", l)
+	}
+	s.giveBack(held["\x09"], false)
+	if l := s.take(); l == nil || l.bytes[0] != 9 {
+		t.Fatalf("no work was done in it, and it is not given out at once: %v", l)
+	}
+}
+
+// TestSlotsOfComersAndGoersAreFew: what is remembered of slots does not grow
+// with the connections that there ever were.
+func TestSlotsOfComersAndGoersAreFew(t *testing.T) {
+	s := newSpace("s", nil, nil, 8)
+	for i := range 10_000 {
+		serial := uint32(i/100 + 1)
+		s.newest, s.live = &work{serial: serial}, serial
+		l := s.take()
+		s.giveBack(l, i%2 == 0)
+	}
+	if n := len(s.freed) + len(s.unused); n > 300 || s.fresh > 300 {
+		t.Fatalf("%d slots freed are remembered, %d were given out", n, s.fresh)
+	}
+}
+
+// TestClientsWithoutALoginUseNoSlotsUp: in a session of 256 places 300
+// clients subscribe and go, and a miner still finds one.
+func TestClientsWithoutALoginUseNoSlotsUp(t *testing.T) {
+	s := open(t, nil)
+	j := sheetJob(t, "up-1", "bf")
+	j.Extranonce2Bytes = 3
+	s.setJob(t, j)
+	for range 300 {
+		m := s.dial(t)
+		m.subscribe()
+		m.conn.Close()
+		eventually(t, "it is gone", func() bool { return s.Stats().Connections == 0 })
+	}
+	m := s.start(t, "a.r")
+	if _, a := m.mine("a.r", []byte{0, 1}, 0); string(a.Result) != "true" {
+		t.Fatalf("%s", a.Error)
 	}
 }
 

@@ -89,6 +89,9 @@ func (c *conn) share(m *stratum.Message) {
 		Extranonce2: wholeExtranonce2(k.slot, sub.Extranonce2), Header: header, Hash: hash,
 		Difficulty: k.level.text, MeetsUpstream: w.upstream.Met(&hash), Block: block, Received: now,
 	}
+	if !k.level.target.Met(&hash) {
+		s.Difficulty = levelOf(w.highest).text // a block is worth the network's difficulty, not more
+	}
 	if s.MeetsUpstream {
 		c.server.count.upstream.Add(1)
 	}
