@@ -100,6 +100,9 @@ func readMiners(name string) (minerList, error) {
 		if err := events.CheckToken("name", fields[0]); err != nil {
 			return nil, fmt.Errorf("miners: %s:%d: %w", name, n+1, err)
 		}
+		if strings.Contains(fields[1], ",") {
+			return nil, fmt.Errorf("miners: %s:%d: the password of %s holds a comma, behind which miners give options; choose another", name, n+1, fields[0])
+		}
 		if _, twice := l[fields[0]]; twice {
 			return nil, fmt.Errorf("miners: %s:%d: %s is there twice", name, n+1, fields[0])
 		}

@@ -86,7 +86,7 @@ func TestMinerList(t *testing.T) {
 		return name
 	}
 	for name, text := range map[string]string{
-		"nobody": "# nobody\n", "no password": "rig-a\n", "three words": "rig-a b c\n", "bad name": "Rig_A x\n", "twice": "a b\na c\n",
+		"nobody": "# nobody\n", "no password": "rig-a\n", "three words": "rig-a b c\n", "bad name": "Rig_A x\n", "twice": "a b\na c\n", "comma": "a b,c\n",
 	} {
 		if _, err := readMiners(write(text)); err == nil {
 			t.Errorf("%s: taken", name)
