@@ -30,12 +30,13 @@ type Configure struct {
 	MinimumDifficulty string
 	// SubscribeExtranonce: it understands mining.set_extranonce.
 	SubscribeExtranonce bool
-	// Unknown extensions, to be answered with false.
+	// Unknown extensions, and those whose parameters make no sense: all to be
+	// answered with false.
 	Unknown []string
 }
 
-// ParseConfigure reads the params of mining.configure. What makes no sense in
-// the parameters of an extension leaves that extension out.
+// ParseConfigure reads the params of mining.configure. An extension whose
+// parameters make no sense counts as unknown.
 func ParseConfigure(params []byte) (*Configure, error) {
 	var room [2][]byte
 	p, count, err := elements(params, room[:0])
@@ -71,6 +72,15 @@ func ParseConfigure(params []byte) (*Configure, error) {
 			c.Unknown = append(c.Unknown, name)
 		}
 	}
+	rolling := c.VersionRolling
+	defer func() {
+		if rolling && !c.VersionRolling {
+			c.Unknown = append(c.Unknown, ExtensionVersionRolling)
+		}
+		if minimum && c.MinimumDifficulty == "" {
+			c.Unknown = append(c.Unknown, ExtensionMinimumDifficulty)
+		}
+	}()
 	if len(p) < 2 || isNull(p[1]) {
 		return c, nil
 	}

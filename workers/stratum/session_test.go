@@ -56,8 +56,9 @@ func TestConfigureBothWays(t *testing.T) {
 	}
 	for in, want := range map[string]Configure{
 		`[["version-rolling"]]`: {VersionRolling: true, Mask: 0xffffffff}, `[["version-rolling"],null]`: {VersionRolling: true, Mask: 0xffffffff}, `[[],{}]`: {Mask: 0xffffffff},
-		`[["version-rolling"],{"version-rolling.mask":"E000"}]`: {VersionRolling: true, Mask: 0xe000}, `[["version-rolling"],{"version-rolling.mask":"xyz"}]`: {Mask: 0xffffffff},
-		`[["minimum-difficulty"],{"minimum-difficulty.value":-1}]`: {Mask: 0xffffffff}, `[["version-rolling"],{"version-rolling.min-bit-count":99}]`: {VersionRolling: true, Mask: 0xffffffff},
+		`[["version-rolling"],{"version-rolling.mask":"E000"}]`: {VersionRolling: true, Mask: 0xe000}, `[["version-rolling"],{"version-rolling.mask":"xyz"}]`: {Mask: 0xffffffff, Unknown: []string{"version-rolling"}},
+		`[["minimum-difficulty"]]`:                                 {Mask: 0xffffffff, Unknown: []string{"minimum-difficulty"}},
+		`[["minimum-difficulty"],{"minimum-difficulty.value":-1}]`: {Mask: 0xffffffff, Unknown: []string{"minimum-difficulty"}}, `[["version-rolling"],{"version-rolling.min-bit-count":99}]`: {VersionRolling: true, Mask: 0xffffffff},
 	} {
 		if got, err := ParseConfigure([]byte(in)); err != nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: %+v, %v", in, got, err)

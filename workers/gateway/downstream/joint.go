@@ -5,6 +5,7 @@ package downstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -150,5 +151,10 @@ func (j *Joint) Take(s server.Share, done func(error)) {
 	}
 	g.Downstream(gateway.DownstreamShare{
 		Unit: s.Worker, Job: s.Job, Extranonce2: s.Extranonce2, Header: s.Header, Hash: s.Hash, Difficulty: s.Difficulty, Block: s.Block,
-	}, done)
+	}, func(err error) {
+		if errors.Is(err, gateway.ErrDuplicate) {
+			err = fmt.Errorf("%w: %w", server.ErrDuplicate, err)
+		}
+		done(err)
+	})
 }

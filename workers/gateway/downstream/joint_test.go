@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -292,4 +293,30 @@ func TestMinersSharesBecomeEvents(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	t.Log(fmt.Sprint(submitted, " of ", shares, " went to the pool"))
+}
+
+// refusing is a gateway that refuses every share.
+type refusing struct{ err error }
+
+func (r refusing) Downstream(_ gateway.DownstreamShare, done func(error)) { done(r.err) }
+
+// TestDuplicateIsNamedToTheServer: only then can it tell its miner so.
+func TestDuplicateIsNamedToTheServer(t *testing.T) {
+	for _, c := range []struct {
+		err       error
+		duplicate bool
+	}{{fmt.Errorf("share 00 of rig: %w", gateway.ErrDuplicate), true}, {gateway.ErrUnknownJob, false}, {nil, false}} {
+		j := downstream.New(nil)
+		j.Join(nil, refusing{c.err})
+		answers := 0
+		j.Take(server.Share{}, func(err error) {
+			answers++
+			if !errors.Is(err, c.err) || errors.Is(err, server.ErrDuplicate) != c.duplicate {
+				t.Errorf("%v became %v", c.err, err)
+			}
+		})
+		if answers != 1 {
+			t.Errorf("%v: %d answers", c.err, answers)
+		}
+	}
 }

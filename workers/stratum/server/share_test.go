@@ -82,6 +82,26 @@ func TestShareThatIsNotStoredMayComeAgain(t *testing.T) {
 	}
 }
 
+// TestShareThatTheSinkKnows: the sink alone can tell that two jobs were the same
+// work.
+func TestShareThatTheSinkKnows(t *testing.T) {
+	s := open(t, nil)
+	s.setJob(t, sheetJob(t, "up-1", "bf"))
+	m := s.start(t, "a.r")
+	s.shelf.fail(fmt.Errorf("share: %w", ErrDuplicate))
+	nonce, a := m.mine("a.r", []byte{0, 0, 0, 1}, 0)
+	if a.code() != stratum.CodeDuplicate {
+		t.Fatalf("answer %s %s", a.Result, a.Error)
+	}
+	s.shelf.fail(nil)
+	if a := m.submit("a.r", m.job.JobID, []byte{0, 0, 0, 1}, m.job.NTime, nonce); a.code() != stratum.CodeDuplicate {
+		t.Fatalf("again: %s %s", a.Result, a.Error)
+	}
+	if st := s.Stats(); st.Stored != 0 || st.Refused["not-stored"] != 0 || st.Refused["duplicate"] != 2 {
+		t.Fatalf("%+v", st)
+	}
+}
+
 // TestOrderOfChecks breaks one thing after the other; what is broken earlier in
 // the order decides the answer.
 func TestOrderOfChecks(t *testing.T) {

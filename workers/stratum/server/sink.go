@@ -3,11 +3,17 @@
 package server
 
 import (
+	"errors"
 	"time"
 
 	"github.com/ballast-energy/ballast/hashengine"
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
+
+// ErrDuplicate is wrapped by a sink's answer to a share that it knows already:
+// an upstream may send the same work twice, under two ids. The miner is told
+// so, and nothing has gone wrong.
+var ErrDuplicate = errors.New("stratum server: the share is known")
 
 // Share is a valid share of a miner: its hash meets the difficulty that the
 // connection was given for the job, or the network's.

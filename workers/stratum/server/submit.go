@@ -4,6 +4,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
@@ -214,6 +215,11 @@ func (a *answer) done(err error) {
 	if err == nil {
 		c.server.count.stored.Add(1)
 		c.replyResult(a.id, "true")
+		return
+	}
+	if errors.Is(err, ErrDuplicate) {
+		c.server.count.refused[refusedDuplicate].Add(1)
+		c.replyError(a.id, refusalTable[refusedDuplicate].code, refusalTable[refusedDuplicate].text)
 		return
 	}
 	// It may be sent again.
