@@ -4,6 +4,7 @@ package node
 
 import (
 	"crypto/sha256"
+	"slices"
 	"sync"
 
 	"github.com/ballast-energy/ballast/hashengine"
@@ -45,9 +46,11 @@ func (s *store) keep(t *template) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := keyOf(t.prev, t.branches)
-	if _, ok := s.kept[k]; !ok {
-		s.order = append(s.order, k)
+	if _, ok := s.kept[k]; ok {
+		// It has come back: the newest is the last to be forgotten.
+		s.order = slices.DeleteFunc(s.order, func(o storeKey) bool { return o == k })
 	}
+	s.order = append(s.order, k)
 	s.kept[k], s.last = t, t
 	s.height = max(s.height, t.height)
 	if i := len(s.order) - 1 - readyTemplates; i >= 0 {

@@ -280,6 +280,7 @@ func TestParseEndpoint(t *testing.T) {
 	for _, text := range []string{
 		"", "host:8332", "ftp://h:1", "http://", "http://host", "http://:8332", "http://u:secret@host", "http://u:sec%zzret@h:1", "http://u:secret@h:1?x=1",
 		"http://u:secret@h:1?cookie=/c", "http://h:1?cookie=", "http://h:1?cookie=a&cookie=b", "http://h:1?ca=/c", "http://u:secret@h:1#f", "http://h:99999999x", "http://u:sec\x7fret@h:1",
+		"http://u:1/secret@h:1", "http://u:1?secret@h:1", "http://u:1#secret@h:1", "http:u:secret@h:1", "http:///u:secret@h:1", "u:secret@h:1",
 	} {
 		_, err := ParseEndpoint(text)
 		if !errors.Is(err, ErrEndpoint) {

@@ -39,6 +39,12 @@ func ParseEndpoint(text string) (Endpoint, error) {
 	}
 	e := Endpoint{}
 	shown := u.Redacted()
+	option, _, _ := strings.Cut(u.RawQuery, "=")
+	if strings.Contains(u.Opaque+u.Path+option+u.Fragment, "@") {
+		// A password cut in two by a character of the URL's own: what follows
+		// it is no place of the node, and not to be shown.
+		return e, fmt.Errorf("%w: there is an @ behind the host (are / @ : ? # in the password written as %%2F %%40 %%3A %%3F %%23?)", ErrEndpoint)
+	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return e, fmt.Errorf("%w: %q has the scheme %q", ErrEndpoint, shown, u.Scheme)
