@@ -49,7 +49,8 @@ type Message struct {
 	Method string
 	// Params, a list in every message known.
 	Params []byte
-	// Result and Error of a reply; see ParseError.
+	// Result and Error of a reply; see ParseError. An error that is empty or
+	// false is none.
 	Result, Error []byte
 	// RejectReason is a text that some pools set beside a result of false
 	// without an error.
@@ -155,7 +156,11 @@ func (m *Message) member(key, value []byte) {
 	case "result":
 		m.Result = value
 	case "error":
-		m.Error = value
+		switch string(value) {
+		case "false", "[]", "{}", `""`, "0": // says as little as null; the result tells
+		default:
+			m.Error = value
+		}
 	case "reject-reason":
 		m.RejectReason = value
 	}

@@ -72,7 +72,7 @@ func TestErrorsInEveryShape(t *testing.T) {
 		{`{"id":1,"result":null,"error":"Stale share"}`, 21, "Stale share"},
 		{`{"id":1,"result":null,"error":"go away"}`, 0, "go away"},
 		{`{"id":1,"result":null,"error":["duplicate"]}`, 22, "duplicate"},
-		{`{"id":1,"result":null,"error":[]}`, 0, "[]"},
+		{`{"id":1,"result":null,"error":[]}`, 20, "refused without a reason"},
 		{`{"id":1,"result":null,"error":5}`, 0, "5"},
 		{`{"id":1,"result":null,"error":[1e99,"x"]}`, 0, "x"},
 		{`{"id":1,"result":false,"error":null,"reject-reason":"Above target"}`, 23, "Above target"},
@@ -162,4 +162,20 @@ func FuzzMessage(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestEmptyErrors: what stands for null elsewhere does not turn an accepted
+// share into a rejected one, nor the other way round.
+func TestEmptyErrors(t *testing.T) {
+	for _, empty := range []string{`null`, `false`, `[]`, `{}`, `""`, `0`} {
+		for result, accepted := range map[string]bool{"true": true, "false": false, "null": false} {
+			var m Message
+			if err := ParseMessage([]byte(`{"id":9,"result":`+result+`,"error":`+empty+`}`), &m); err != nil {
+				t.Fatal(err)
+			}
+			if e := m.Failure(); (e == nil) != accepted || m.Succeeded() != accepted {
+				t.Errorf("result %s, error %s: %v", result, empty, e)
+			}
+		}
+	}
 }
