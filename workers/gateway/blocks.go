@@ -197,24 +197,53 @@ func (g *Gateway) submitForeign(agent string, s *events.ShareFound) {
 	g.mu.Lock()
 	j := g.foreign.find(agent, s.JobID)
 	g.mu.Unlock()
-	if j == nil {
-		return
-	}
-	solved, no := j.Solve(s)
-	if no != nil || !solved.Block {
-		return
-	}
-	sub, err := foreignSubmission(j, solved)
-	if err != nil {
-		return // it was solved, so this cannot be
-	}
 	g.running.Go(func() {
 		ctx, cancel := g.blockTime()
 		defer cancel()
+		if j == nil {
+			select {
+			case g.lookups <- struct{}{}:
+				j = g.storedWork(ctx, agent, s.JobID)
+				<-g.lookups
+			default: // whoever makes up shares does not keep the bus busy
+			}
+		}
+		if j == nil {
+			return
+		}
+		solved, no := j.Solve(s)
+		if no != nil || !solved.Block {
+			return
+		}
+		sub, err := foreignSubmission(j, solved)
+		if err != nil {
+			return // it was solved, so this cannot be
+		}
 		if err := up.SubmitBlock(ctx, sub); err != nil {
 			g.log.Info("another gateway's block was not taken here", "block", s.ShareID, "gateway", s.Gateway, "answer", err)
 		}
 	})
+}
+
+// storedWork finds work that was handed out before this gateway listened, nil
+// when JOBS does not keep it.
+func (g *Gateway) storedWork(ctx context.Context, agent, job string) *judge.Job {
+	for e, err := range g.bus.Events(ctx, events.ReadRequest{
+		Stream: events.StreamJobs, Types: []events.Type{events.TypeWorkAssigned}, Site: g.cfg.Site, Source: agent,
+	}) {
+		if err != nil {
+			if onlyOne(err) {
+				continue
+			}
+			return nil
+		}
+		if w, ok := e.Data.(*events.WorkAssigned); ok && w.JobID == job {
+			own := *w
+			own.MerkleBranches = append([]string(nil), w.MerkleBranches...)
+			return &judge.Job{Agent: agent, Work: &own, At: e.Arrived}
+		}
+	}
+	return nil
 }
 
 // foreignWork keeps the work that other gateways handed out of late, unread

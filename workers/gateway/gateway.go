@@ -58,6 +58,8 @@ type Gateway struct {
 	flown chan struct{}
 	// running counts short side tasks: blocks on their way around the queue.
 	running sync.WaitGroup
+	// lookups bounds how many shares are looked for in JOBS at a time.
+	lookups chan struct{}
 	// ending is closed when Run is to end.
 	ending chan struct{}
 }
@@ -83,7 +85,7 @@ func New(cfg Config, b Bus) (*Gateway, error) {
 		cfg: cfg, bus: b, log: cfg.Logger.With("gateway", cfg.Gateway),
 		instance: hex.EncodeToString(id[:]), began: cfg.Now(),
 		wake: make(chan struct{}, 1), news: make(chan struct{}, 1), flown: make(chan struct{}, 1),
-		ending:   make(chan struct{}),
+		ending: make(chan struct{}), lookups: make(chan struct{}, 16),
 		sessions: make(map[*link]map[string]*session), issued: newIssues(), seen: judge.NewSeen(),
 		flights: make(map[string]*flight), past: make(map[string]struct{}), pastWork: make(map[string]*judge.Job),
 		blocks: make(map[string]*pendingBlock), foreign: newForeignWork(), below: make(map[*upstream.Job]belowJob),

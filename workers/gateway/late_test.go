@@ -5,8 +5,11 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/hashengine"
@@ -95,4 +98,31 @@ func TestABlockOfAClosedSessionIsTriedAsLongAsTheGatewayRuns(t *testing.T) {
 	if len(s.unknown) != 1 {
 		t.Errorf("%+v %+v", s.accepted, s.refused)
 	}
+}
+
+func TestANodeGatewayKnowsWorkHandedOutBeforeItStarted(t *testing.T) {
+	b := openBus(t)
+	r := newRig(t, b, "rig-1")
+	run(t, newGateway(t, b, "gw-a", newNodeUpstream()).Run)
+	w := r.any()
+	other := newNodeUpstream()
+	other.id = "node-c"
+	heard := make(chan *nats.Msg, 64)
+	sub, err := b.Conn().ChanSubscribe(events.Subject(b.Prefix(), site, events.TypeGatewayStatus, "gw-c"), heard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	run(t, newGateway(t, b, "gw-c", other).Run)
+	for m := range heard { // its blocks are listened for by then
+		if strings.Contains(string(m.Data), `"ready"`) {
+			break
+		}
+	}
+	r.found(solveBlock(t, w))
+	until(t, b, []*rig{r}, "the other node to have the block", func() bool {
+		other.mu2.Lock()
+		defer other.mu2.Unlock()
+		return len(other.foreign) == 1
+	})
 }
