@@ -117,6 +117,11 @@ type ShareAccepted struct {
 	Unit    string `json:"unit"`
 	// Difficulty credited: that of the job, decimal text.
 	Difficulty string `json:"difficulty"`
+	// WorkDifficulty is what the miner was asked for, decimal text, where the
+	// pool asks for more and credits that: the work that the share proves, as
+	// those below the pool's difficulty are counted beside it. Empty means
+	// Difficulty.
+	WorkDifficulty string `json:"work_difficulty,omitempty"`
 	// Payout epoch of the job.
 	Payout Payout `json:"payout"`
 	// Block: the share also solved a block.

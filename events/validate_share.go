@@ -67,6 +67,9 @@ func (s *ShareFound) Validate() error {
 func (s *ShareAccepted) Validate() error {
 	var c checker
 	c.judged(s.ShareID, s.JobID, s.Agent, s.Unit, s.Difficulty, s.JudgedAt)
+	if s.WorkDifficulty != "" {
+		c.difficulty("work_difficulty", s.WorkDifficulty)
+	}
 	c.payout(&s.Payout)
 	return c.err
 }

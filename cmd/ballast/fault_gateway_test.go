@@ -258,7 +258,7 @@ func TestFaultGatewayAndWorkerKilled(t *testing.T) {
 		}
 	}
 	t.Logf("%d deaths; %d shares found = %d accepted + %d rejected + %d unknown; the pool took %d", deaths, len(a.found), len(a.won), len(a.rejected), len(a.unknown), len(pool.taken))
-	if len(a.won) < deaths || len(a.unknown) == 0 {
+	if len(a.won) == 0 || len(a.submitted) < 10 {
 		t.Errorf("%d shares accepted, %d unknown: no load", len(a.won), len(a.unknown))
 	}
 }

@@ -146,8 +146,17 @@ func (d *Decider) accepted(e *events.Event, s *events.ShareAccepted) {
 		d.unvalued(&s.Payout, err)
 		return
 	}
+	proven := difficulty
+	if s.WorkDifficulty != "" {
+		// Shares that the pool does not want prove their part beside it:
+		// counting what it credits would count their work twice.
+		if proven, err = work.ParseDifficulty(s.WorkDifficulty); err != nil {
+			proven = difficulty
+		}
+		d.mixText(s.WorkDifficulty)
+	}
 	if i, ok := d.unitOf[s.Unit]; ok {
-		iv.Witness.Add(difficulty, d.Units[i].MillijoulesPerTerahash)
+		iv.Witness.Add(proven, d.Units[i].MillijoulesPerTerahash)
 	}
 	if s.Local {
 		d.mixText(s.Difficulty)

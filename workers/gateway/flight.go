@@ -92,10 +92,14 @@ func (g *Gateway) book(f *flight) {
 
 // accept is the payload of a yes.
 func (f *flight) accept(at time.Time, local bool) *events.ShareAccepted {
-	return &events.ShareAccepted{
+	a := &events.ShareAccepted{
 		ShareID: f.share.ShareID, JobID: f.share.JobID, Agent: f.agent, Unit: f.share.Unit,
 		Difficulty: f.difficulty, Payout: f.payout, Block: f.block, Local: local, JudgedAt: at.UTC(),
 	}
+	if f.share.Difficulty != f.difficulty {
+		a.WorkDifficulty = f.share.Difficulty
+	}
+	return a
 }
 
 // refuse is the payload of a no, or of a share without an answer.
