@@ -152,7 +152,8 @@ func TestSmallSpaceIsSaidAndWidened(t *testing.T) {
 		select {
 		case a := <-alerts:
 			if strings.HasPrefix(a.Alert, "search-space/") {
-				if !strings.Contains(a.Message, "88 agents") {
+				// How many had spoken by then is a matter of timing.
+				if !strings.Contains(a.Message, "agents have no work") {
 					t.Errorf("%+v", a)
 				}
 				return
