@@ -22,7 +22,7 @@ run: build ## Run a demo site with everything in one process (Ctrl-C ends it wit
 
 .PHONY: test
 test: js-deps ## Run all tests
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 .PHONY: build
 build: ## Build bin/ballast
@@ -30,7 +30,7 @@ build: ## Build bin/ballast
 
 .PHONY: race
 race: js-deps ## Run all tests under the race detector
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 20m ./...
 
 .PHONY: faults
 faults: ## Run the fault tests: the real binary, processes killed and stopped
@@ -83,7 +83,7 @@ postgres: ## Test the ledger on PostgreSQL too (installs the Debian package when
 
 .PHONY: ci
 ci: lint postgres race build arm64 ## What CI runs: linters, the ledger on PostgreSQL, every test under the race detector, the build, arm64
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 .PHONY: clean
 clean: ## Remove what was built (never data)
