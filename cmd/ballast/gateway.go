@@ -5,12 +5,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/fx"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
 	"github.com/ballast-energy/ballast/workers/gateway"
@@ -103,21 +101,5 @@ func (a *app) runGateway(ctx context.Context, f *gatewayFlags) error {
 			}
 		},
 	}
-	failure, reg := &roles.Failure{}, newRegistry()
-	options := []fx.Option{fx.NopLogger, fx.StartTimeout(startTimeout), fx.StopTimeout(stopTimeout), roles.Bus(b, failure, a.logger(), reg), roles.Gateway(o)}
-	if f.metrics != "" {
-		options = append(options, metricsServer(f.metrics, reg))
-	}
-	app := fx.New(options...)
-	if err := app.Err(); err != nil {
-		return fail(fmt.Errorf("gateway: %w", err))
-	}
-	if err := startApp(ctx, app); err != nil {
-		return err
-	}
-	select {
-	case <-ctx.Done():
-	case <-app.Wait():
-	}
-	return errors.Join(failure.Err(), stopApp(app))
+	return a.runRole(ctx, b, "gateway", f.metrics, roles.Gateway(o))
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/fx"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/tui"
@@ -92,21 +91,5 @@ func (a *app) work(ctx context.Context, o roles.WorkerOptions, h *hashFlags, met
 		}
 		p.linef("%s joined %s: up to %s on %s with kernel %s; Ctrl-C leaves", o.Agent, o.Site, tui.Hashrate(mhs), count(int64(w.Threads()), "thread"), kernel)
 	}
-	failure, reg := &roles.Failure{}, newRegistry()
-	options := []fx.Option{fx.NopLogger, fx.StartTimeout(startTimeout), fx.StopTimeout(stopTimeout), roles.Bus(b, failure, a.logger(), reg), roles.Worker(o)}
-	if metrics != "" {
-		options = append(options, metricsServer(metrics, reg))
-	}
-	app := fx.New(options...)
-	if err := app.Err(); err != nil {
-		return fail(fmt.Errorf("worker: %w", err))
-	}
-	if err := startApp(ctx, app); err != nil {
-		return err
-	}
-	select {
-	case <-ctx.Done():
-	case <-app.Wait():
-	}
-	return errors.Join(failure.Err(), stopApp(app))
+	return a.runRole(ctx, b, "worker", metrics, roles.Worker(o))
 }
