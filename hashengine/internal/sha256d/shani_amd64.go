@@ -37,6 +37,13 @@ func aligned[T any](n int) []T {
 	return unsafe.Slice((*T)(unsafe.Add(begin, -uintptr(begin)&(line-1))), n)
 }
 
+// readBefore returns the records without the first. An iteration of the loops
+// ends hashes that the one before it began, and reads the record of that one:
+// the very first iteration reads the record in front, whose contents do not
+// matter, since nothing was begun. But it has to be there. In front of what the
+// heap hands out there may be nothing, and reading that ends the process.
+func readBefore[T any](records []T) []T { return records[1:] }
+
 // wholeBytes returns what the loops compare the last word of the hash with,
 // before the initial state is added to it. They compare for equality, so of
 // the target's top word only the leading zero bytes count, and those are the

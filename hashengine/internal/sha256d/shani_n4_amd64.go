@@ -15,7 +15,7 @@ const (
 // n4 computes four nonces under one midstate at a time.
 type n4 struct {
 	ctx     *n4Context
-	records []n4Record
+	records []n4Record // one before the first is readable: see readBefore
 	found   [n4Groups + 1]laneHits
 }
 
@@ -25,7 +25,7 @@ func NewSHANIN4() (Kernel, error) {
 	if err := requireSHANI(); err != nil {
 		return nil, err
 	}
-	k := &n4{ctx: &aligned[n4Context](1)[0], records: aligned[n4Record](n4Groups + 1)}
+	k := &n4{ctx: &aligned[n4Context](1)[0], records: readBefore(aligned[n4Record](1 + n4Groups + 1))}
 	*k.ctx = n4Constants
 	k.SetTarget(0)
 	return k, nil

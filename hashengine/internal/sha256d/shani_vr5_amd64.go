@@ -28,7 +28,7 @@ type vr5 struct {
 	slots   []vr5Slot
 	ctx     *vr5Context
 	fill    *fillContext
-	records []vr5Record
+	records []vr5Record // one before the first is readable: see readBefore
 	found   [vr5Nonces + 1]laneHits
 
 	// What the records hold.
@@ -48,7 +48,7 @@ func NewSHANIVR5() (Kernel, error) {
 		slots:   aligned[vr5Slot](vr5Slots),
 		ctx:     &aligned[vr5Context](1)[0],
 		fill:    &aligned[fillContext](1)[0],
-		records: aligned[vr5Record](vr5Nonces + fillLanes),
+		records: readBefore(aligned[vr5Record](1 + vr5Nonces + fillLanes)),
 	}
 	*k.ctx, *k.fill = vr5Constants, fillConstants
 	k.SetTarget(0)
