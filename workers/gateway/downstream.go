@@ -42,6 +42,20 @@ type DownstreamShare struct {
 	Block bool
 }
 
+// DownstreamRoom is how much of the sessions' search space is left to the
+// miners of the gateway's own server.
+type DownstreamRoom struct {
+	// Full: a miner waits for a place, or the next one would have to. Only
+	// another session helps.
+	Full bool
+	// Sessions that the server has work of, the places that they were divided
+	// into, and those Used.
+	Sessions    int
+	Slots, Used uint64
+	// Waiting miners have no place.
+	Waiting int
+}
+
 // Downstream stores a share of a miner connected to this gateway, as an event
 // of the gateway's own with the miner as its unit, and sends it on when the
 // upstream wants it. done is called once, from anywhere: with nil when the

@@ -6,7 +6,7 @@
 // # Usage
 //
 //	joint := downstream.New(logger)
-//	serverConfig.Sink = joint
+//	serverConfig.Sink, serverConfig.OnFull = joint, joint.Full
 //	srv, err := server.Listen(serverConfig)
 //	gatewayConfig.OnJob, gatewayConfig.OnClosed = joint.Job, joint.Closed
 //	gatewayConfig.Connections = joint.Connections

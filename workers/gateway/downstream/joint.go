@@ -31,6 +31,15 @@ type Gateway interface {
 	Downstream(s gateway.DownstreamShare, done func(error))
 }
 
+// Widener is a Gateway that does something about miners for whom there is no
+// room: raise an alert, open another session.
+type Widener interface {
+	// DownstreamRoom is called as server.Config.OnFull is: once when there is
+	// no room left, every 10 s as long as that lasts, and once with Full unset
+	// when there is again. Calls come one at a time and may block.
+	DownstreamRoom(r gateway.DownstreamRoom)
+}
+
 // Joint is the seam between a server and a gateway.
 type Joint struct {
 	log *slog.Logger
@@ -100,6 +109,21 @@ func (j *Joint) Connections() int64 {
 		return 0
 	}
 	return s.Stats().Connections
+}
+
+// Full is a server's Config.OnFull. A gateway that is a Widener hears of it.
+func (j *Joint) Full(r server.Room) {
+	j.mu.Lock()
+	w, ok := j.gateway.(Widener)
+	j.mu.Unlock()
+	if r.Full {
+		j.log.Warn("the sessions have no room for more miners", "sessions", r.Sessions, "places", r.Slots, "waiting", r.Waiting)
+	} else {
+		j.log.Info("there is room for miners", "sessions", r.Sessions, "places", r.Slots, "used", r.Used)
+	}
+	if ok {
+		w.DownstreamRoom(gateway.DownstreamRoom(r))
+	}
 }
 
 // Run hands jobs to the server until ctx ends; it returns nil then.

@@ -320,3 +320,27 @@ func TestDuplicateIsNamedToTheServer(t *testing.T) {
 		}
 	}
 }
+
+// widening is a gateway that hears of room.
+type widening struct {
+	refusing
+	heard []gateway.DownstreamRoom
+}
+
+func (w *widening) DownstreamRoom(r gateway.DownstreamRoom) { w.heard = append(w.heard, r) }
+
+// TestRoomIsToldToTheGateway when it wants to hear of it.
+func TestRoomIsToldToTheGateway(t *testing.T) {
+	j := downstream.New(nil)
+	full := server.Room{Full: true, Sessions: 2, Slots: 512, Used: 512, Waiting: 3}
+	j.Full(full) // before Join
+	j.Join(nil, refusing{})
+	j.Full(full)
+	w := new(widening)
+	j.Join(nil, w)
+	j.Full(full)
+	j.Full(server.Room{Sessions: 3, Slots: 768, Used: 515})
+	if len(w.heard) != 2 || w.heard[0] != (gateway.DownstreamRoom{Full: true, Sessions: 2, Slots: 512, Used: 512, Waiting: 3}) || w.heard[1].Full {
+		t.Fatalf("%+v", w.heard)
+	}
+}

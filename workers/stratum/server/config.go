@@ -51,11 +51,14 @@ type Config struct {
 	// Limits against hostile and broken clients; a field that is 0 has the
 	// default that is said there.
 	Limits Limits
-	// OnFull, when set, is told that a session has no slot left for another
-	// connection: its owner may open one more. It is called from the goroutine
-	// of a connection or from within SetJob and CloseSession, again at every
-	// connection that finds no room, and must neither block nor call the server.
-	OnFull func(session string)
+	// OnFull, when set, is told when the sessions that are open have no slot
+	// left for another connection: the owner may raise an alert and open one
+	// more session. It is called once when that begins, which may be before
+	// anybody waits, every 10 s as long as it lasts, and once, with Full unset,
+	// when there is room again; never more often than once a second. All calls
+	// come from one goroutine of Run's. They may call the server, and while one
+	// blocks only the next is late; Run waits for it before it returns.
+	OnFull func(Room)
 	// Logger of connections' ends and of trouble; silent when nil.
 	Logger *slog.Logger
 	// Now is the clock of shares and difficulties; time.Now when nil. Time-outs

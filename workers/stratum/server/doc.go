@@ -9,7 +9,7 @@
 //		Endpoints:  []server.Endpoint{{Address: ":3333"}, {Address: ":3334", CertFile: …, KeyFile: …}},
 //		Sink:       sink,
 //		Authoriser: server.AuthoriserFunc(server.AnyName),
-//		OnFull:     openAnotherSession,
+//		OnFull:     openAnotherSession, // see Room
 //	})
 //	go srv.Run(ctx)
 //	srv.SetJob(job)             // from upstream.Sink.Job

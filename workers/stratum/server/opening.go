@@ -61,23 +61,22 @@ func (c *conn) subscribe(m *stratum.Message) {
 		c.replyError(m.ID, stratum.CodeOther, err.Error())
 		return
 	}
-	full := c.enter(m, asked)
-	c.server.tellFull(full)
+	c.enter(m, asked)
 	c.begin()
 }
 
-func (c *conn) enter(m *stratum.Message, asked stratum.Subscribe) (full []string) {
+func (c *conn) enter(m *stratum.Message, asked stratum.Subscribe) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
-		return nil
+		return
 	}
 	if asked.UserAgent != "" {
 		c.agent = asked.UserAgent
 	}
 	if c.slot == nil {
 		c.server.mu.Lock()
-		c.slot, full = c.server.place(c)
+		c.slot = c.server.place(c)
 		if c.slot != nil {
 			delete(c.server.homeless, c)
 		}
@@ -85,7 +84,7 @@ func (c *conn) enter(m *stratum.Message, asked stratum.Subscribe) (full []string
 		if c.slot == nil {
 			// It cannot be told an extranonce, and so cannot work here.
 			c.leave(causeNoWork, stratum.AppendError(nil, m.ID, stratum.CodeOther, "No work at present"))
-			return full
+			return
 		}
 	}
 	c.subscribed = true
@@ -93,7 +92,6 @@ func (c *conn) enter(m *stratum.Message, asked stratum.Subscribe) (full []string
 	if m.ID != nil {
 		c.out.send(result.Append(nil, m.ID))
 	}
-	return full
 }
 
 // authorise answers mining.authorize.

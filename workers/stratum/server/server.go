@@ -48,6 +48,8 @@ type Server struct {
 	slices map[string][]byte
 	// homeless connections wait for a session.
 	homeless map[*conn]struct{}
+	// tightened wakes tellRoom, capacity 1.
+	tightened chan struct{}
 }
 
 // Listen opens the endpoints of a configuration. The server takes connections
@@ -61,6 +63,7 @@ func Listen(c Config) (*Server, error) {
 	s := &Server{
 		set: set, conns: make(map[*conn]struct{}), addresses: make(map[netip.Prefix]int),
 		sessions: make(map[string]*space), slices: make(map[string][]byte), homeless: make(map[*conn]struct{}),
+		tightened: make(chan struct{}, 1),
 	}
 	s.jobs.Store(&map[uint32]*work{})
 	for _, e := range c.Endpoints {
@@ -102,6 +105,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for i, l := range s.listeners {
 		accepting.Go(func() { s.accept(ctx, l, s.secure[i]) })
 	}
+	accepting.Go(func() { s.tellRoom(ctx) })
 	<-ctx.Done()
 	err := s.Close()
 	accepting.Wait()

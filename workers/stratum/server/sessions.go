@@ -152,9 +152,9 @@ func (s *Server) CloseSession(session string) {
 	}
 }
 
-// place finds a slot for a connection in the session that has most left, and
-// names the sessions that are full now. The server's lock is held.
-func (s *Server) place(c *conn) (l *slot, full []string) {
+// place finds a slot for a connection in the session that has most left; nil
+// when there is none. The server's lock is held.
+func (s *Server) place(c *conn) *slot {
 	open := make([]*space, 0, len(s.sessions))
 	for _, sp := range s.sessions {
 		if sp.newest != nil {
@@ -172,26 +172,16 @@ func (s *Server) place(c *conn) (l *slot, full []string) {
 	})
 	for _, sp := range open {
 		l := sp.take()
-		if l == nil || sp.used == sp.capacity {
-			full = append(full, sp.session)
+		if sp.takeable() == 0 {
+			s.tight()
 		}
 		if l != nil {
 			sp.conns[c] = struct{}{}
-			return l, full
+			return l
 		}
 	}
 	s.count.full.Add(1)
-	return nil, full
-}
-
-// tellFull reports sessions without room to their owner.
-func (s *Server) tellFull(full []string) {
-	if s.set.OnFull == nil {
-		return
-	}
-	for _, id := range full {
-		s.set.OnFull(id)
-	}
+	return nil
 }
 
 // vacate frees a slot. The connection has gone or its lock is held.
@@ -223,20 +213,15 @@ func (s *Server) newestMask() (uint32, bool) {
 
 // rehome moves a connection whose session has ended to another.
 func (c *conn) rehome() {
-	full := c.move()
-	c.server.tellFull(full)
-}
-
-func (c *conn) move() (full []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.server
 	if c.gone || c.slot != nil && !c.slot.space.closed.Load() {
-		return nil
+		return
 	}
 	if !c.movable {
 		c.leave(causeMoved, stratum.Reconnect{}.Append(nil))
-		return nil
+		return
 	}
 	if c.slot != nil {
 		s.vacate(c, c.previous)
@@ -246,7 +231,7 @@ func (c *conn) move() (full []string) {
 		c.previous, c.slot = c.slot, nil
 	}
 	s.mu.Lock()
-	c.slot, full = s.place(c)
+	c.slot = s.place(c)
 	var newest *work
 	if c.slot == nil {
 		s.homeless[c] = struct{}{}
@@ -256,9 +241,8 @@ func (c *conn) move() (full []string) {
 	}
 	s.mu.Unlock()
 	if newest == nil {
-		return full
+		return
 	}
 	c.out.send(c.slot.extranonce().Append(nil))
 	c.issue(newest, true)
-	return full
 }

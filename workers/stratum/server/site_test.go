@@ -129,18 +129,18 @@ type site struct {
 	*Server
 	clock *clock
 	shelf *shelf
-	full  chan string
+	full  chan Room
 }
 
 func open(t testing.TB, change func(*Config)) *site {
 	t.Helper()
-	s := &site{clock: newClock(), shelf: &shelf{}, full: make(chan string, 1024)}
+	s := &site{clock: newClock(), shelf: &shelf{}, full: make(chan Room, 1024)}
 	c := Config{
 		Endpoints: []Endpoint{{Address: "127.0.0.1:0"}}, Sink: s.shelf, Authoriser: AuthoriserFunc(AnyName),
 		MinDifficulty: easy, StartDifficulty: easy, Now: s.clock.Now,
-		OnFull: func(id string) {
+		OnFull: func(r Room) {
 			select {
-			case s.full <- id:
+			case s.full <- r:
 			default:
 			}
 		},

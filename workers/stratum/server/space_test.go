@@ -100,18 +100,18 @@ func TestFullSessionIsReportedAndAnotherTaken(t *testing.T) {
 	if first.size != 2 || len(first.extranonce1) != 4 {
 		t.Fatalf("extranonce1 %x, extranonce2 of %d", first.extranonce1, first.size)
 	}
-	if id := <-s.full; id != "one" {
-		t.Fatalf("%s is full", id)
+	if r := <-s.full; r != (Room{Full: true, Sessions: 1, Slots: 1, Used: 1}) {
+		t.Fatalf("%+v", r)
 	}
 	second := s.dial(t)
 	if a := second.ask(stratum.MethodSubscribe, "[]"); a.code() != stratum.CodeOther {
 		t.Fatalf("%s %s", a.Result, a.Error)
 	}
 	second.ended()
-	if id := <-s.full; id != "one" {
-		t.Fatalf("%s is full", id)
-	}
 	s.setJob(t, sheetJob(t, "two", "1"))
+	if r := <-s.full; r.Full || r.Sessions != 2 || r.Slots != 1+1<<32 || r.Used != 1 {
+		t.Fatalf("%+v", r)
+	}
 	if third := s.start(t, "a.three"); third.size != 4 {
 		t.Fatalf("extranonce2 of %d", third.size)
 	}

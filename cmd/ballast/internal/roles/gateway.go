@@ -18,8 +18,8 @@ import (
 type GatewayOptions struct {
 	// Config of the gateway; its logger is the app's.
 	Config gateway.Config
-	// Miners that connect to the gateway itself; nil: none. Sink and Logger
-	// are the role's.
+	// Miners that connect to the gateway itself; nil: none. Sink, OnFull
+	// and Logger are the role's.
 	Miners *server.Config
 	// Ready, when not nil, is called once before it begins to serve, with the
 	// addresses that miners connect to.
@@ -40,7 +40,7 @@ func Gateway(o GatewayOptions) fx.Option {
 			bg.run("gateway "+o.Config.Gateway, g.Run)
 		} else {
 			joint := downstream.New(log)
-			o.Miners.Sink, o.Miners.Logger = joint, log
+			o.Miners.Sink, o.Miners.OnFull, o.Miners.Logger = joint, joint.Full, log
 			srv, err := server.Listen(*o.Miners)
 			if err != nil {
 				return err
