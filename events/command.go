@@ -54,8 +54,11 @@ type CommandRamp struct {
 	LeaseMilliseconds int64 `json:"lease_milliseconds"`
 	// Units and their new setpoints.
 	Units []UnitSetpoint `json:"units"`
-	// Reason code.
+	// Reason code: available, or what keeps the units listed from rising
+	// further.
 	Reason Reason `json:"reason"`
+	// SignalID of the grid signal behind Reason, if there is one.
+	SignalID string `json:"signal_id,omitempty"`
 	// IssuedAt is the arrival of the cause in the journal.
 	IssuedAt time.Time `json:"issued_at"`
 	// ValidUntil: no raise is obeyed later.
@@ -94,6 +97,19 @@ const (
 	ReasonEconomics    Reason = "economics"     // energy costs more than it earns
 	ReasonWorker       Reason = "worker"        // a unit left, is unhealthy or local
 	ReasonAvailable    Reason = "available"     // headroom is free: ramp
+)
+
+// Reasons for which a unit draws less than it could and no command says so.
+const (
+	ReasonLease Reason = "lease" // the permit ran out
+	ReasonLocal Reason = "local" // a person on site
+	ReasonBoot  Reason = "boot"  // no permit since its start
+)
+
+// Reasons that only the accounts know (curtailment.settled).
+const (
+	ReasonMachine Reason = "machine" // at full power as permitted, and yet below its nameplate
+	ReasonUnsaid  Reason = "unsaid"  // the agent does not say
 )
 
 // DispatchDecided (dispatch.decided) says why: one per cause that changed any

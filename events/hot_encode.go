@@ -88,6 +88,12 @@ func appendUnit(b []byte, u *UnitStatus) []byte {
 	if u.LocalLimitWatts != nil {
 		b = appendInt(b, `,"local_limit_watts":`, *u.LocalLimitWatts)
 	}
+	if u.Reason != "" {
+		b = appendText(b, `,"reason":`, string(u.Reason))
+	}
+	if u.SignalID != "" {
+		b = appendText(b, `,"signal_id":`, u.SignalID)
+	}
 	if u.Healthy {
 		b = append(b, `,"healthy":true`...)
 	} else {

@@ -65,9 +65,9 @@ func readUnits(s *scanner, us []UnitStatus, room *hotRoom) []UnitStatus {
 }
 
 var unitFields = [...]string{"unit", "state", "setpoint_watts", "power_watts", "hashrate_mhs", "hashes", "applied",
-	"lease_milliseconds", "local_limit_watts", "healthy", "modelled", "power_modelled", "capabilities"}
+	"lease_milliseconds", "local_limit_watts", "reason", "signal_id", "healthy", "modelled", "power_modelled", "capabilities"}
 
-const unitRequired = 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<7 | 1<<9
+const unitRequired = 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<7 | 1<<11
 
 // readUnit fills u; r is the memory behind its pointers, nil for fresh memory.
 func readUnit(s *scanner, u *UnitStatus, r *statusRoom) {
@@ -123,20 +123,28 @@ func readUnit(s *scanner, u *UnitStatus, r *statusRoom) {
 				}
 				*u.LocalLimitWatts = s.int64()
 			}
-		case "healthy":
+		case "reason":
 			if f.take(s, 9) {
+				u.Reason = Reason(s.name())
+			}
+		case "signal_id":
+			if f.take(s, 10) {
+				u.SignalID = s.name()
+			}
+		case "healthy":
+			if f.take(s, 11) {
 				u.Healthy = s.bool()
 			}
 		case "modelled":
-			if f.take(s, 10) {
+			if f.take(s, 12) {
 				u.Modelled = s.bool()
 			}
 		case "power_modelled":
-			if f.take(s, 11) {
+			if f.take(s, 13) {
 				u.PowerModelled = s.bool()
 			}
 		case "capabilities":
-			if f.take(s, 12) {
+			if f.take(s, 14) {
 				var levels []int64
 				if r != nil {
 					u.Capabilities, levels = &r.caps, r.levels

@@ -58,6 +58,7 @@ var typeTable = []TypeInfo{
 	{TypeRevenueAccrued, StreamRevenue, false, func() Payload { return new(RevenueAccrued) }},
 	{TypeRevenueSettled, StreamRevenue, false, func() Payload { return new(RevenueSettled) }},
 	{TypeRevenueReconciled, StreamRevenue, false, func() Payload { return new(RevenueReconciled) }},
+	{TypeCurtailmentSettled, StreamRevenue, false, func() Payload { return new(CurtailmentSettled) }},
 	{TypeAlertRaised, StreamCommands, false, func() Payload { return new(AlertRaised) }},
 	{TypeAlertCleared, StreamCommands, false, func() Payload { return new(AlertCleared) }},
 	{TypeDeadLetter, StreamDeadLetter, false, func() Payload { return new(DeadLetter) }},
@@ -71,34 +72,35 @@ var typeIndex = func() map[Type]int {
 	return m
 }()
 
-func (*MeterReading) EventType() Type      { return TypeMeterReading }
-func (*GridSignal) EventType() Type        { return TypeGridSignal }
-func (*SiteConfig) EventType() Type        { return TypeSiteConfig }
-func (*MarketQuote) EventType() Type       { return TypeMarketQuote }
-func (*WorkerStatus) EventType() Type      { return TypeWorkerStatus }
-func (*ClockTick) EventType() Type         { return TypeClockTick }
-func (*JournalOpened) EventType() Type     { return TypeJournalOpened }
-func (*DeciderActivated) EventType() Type  { return TypeDeciderActivated }
-func (*DeciderCheckpoint) EventType() Type { return TypeDeciderCheckpoint }
-func (*CommandCurtail) EventType() Type    { return TypeCommandCurtail }
-func (*CommandRamp) EventType() Type       { return TypeCommandRamp }
-func (*PermitRenewed) EventType() Type     { return TypePermitRenewed }
-func (*DispatchDecided) EventType() Type   { return TypeDispatchDecided }
-func (*WorkAssigned) EventType() Type      { return TypeWorkAssigned }
-func (*ShareFound) EventType() Type        { return TypeShareFound }
-func (*ShareAccepted) EventType() Type     { return TypeShareAccepted }
-func (*ShareRejected) EventType() Type     { return TypeShareRejected }
-func (*ShareUnknown) EventType() Type      { return TypeShareUnknown }
-func (*EnergySettled) EventType() Type     { return TypeEnergySettled }
-func (*RevenueAccrued) EventType() Type    { return TypeRevenueAccrued }
-func (*RevenueSettled) EventType() Type    { return TypeRevenueSettled }
-func (*AlertRaised) EventType() Type       { return TypeAlertRaised }
-func (*AlertCleared) EventType() Type      { return TypeAlertCleared }
-func (*DeadLetter) EventType() Type        { return TypeDeadLetter }
-func (*GatewayStatus) EventType() Type     { return TypeGatewayStatus }
-func (*ShareSubmitted) EventType() Type    { return TypeShareSubmitted }
-func (*BlockFound) EventType() Type        { return TypeBlockFound }
-func (*BlockMatured) EventType() Type      { return TypeBlockMatured }
-func (*BlockOrphaned) EventType() Type     { return TypeBlockOrphaned }
-func (*PoolStatement) EventType() Type     { return TypePoolStatement }
-func (*RevenueReconciled) EventType() Type { return TypeRevenueReconciled }
+func (*MeterReading) EventType() Type       { return TypeMeterReading }
+func (*GridSignal) EventType() Type         { return TypeGridSignal }
+func (*SiteConfig) EventType() Type         { return TypeSiteConfig }
+func (*MarketQuote) EventType() Type        { return TypeMarketQuote }
+func (*WorkerStatus) EventType() Type       { return TypeWorkerStatus }
+func (*ClockTick) EventType() Type          { return TypeClockTick }
+func (*JournalOpened) EventType() Type      { return TypeJournalOpened }
+func (*DeciderActivated) EventType() Type   { return TypeDeciderActivated }
+func (*DeciderCheckpoint) EventType() Type  { return TypeDeciderCheckpoint }
+func (*CommandCurtail) EventType() Type     { return TypeCommandCurtail }
+func (*CommandRamp) EventType() Type        { return TypeCommandRamp }
+func (*PermitRenewed) EventType() Type      { return TypePermitRenewed }
+func (*DispatchDecided) EventType() Type    { return TypeDispatchDecided }
+func (*WorkAssigned) EventType() Type       { return TypeWorkAssigned }
+func (*ShareFound) EventType() Type         { return TypeShareFound }
+func (*ShareAccepted) EventType() Type      { return TypeShareAccepted }
+func (*ShareRejected) EventType() Type      { return TypeShareRejected }
+func (*ShareUnknown) EventType() Type       { return TypeShareUnknown }
+func (*EnergySettled) EventType() Type      { return TypeEnergySettled }
+func (*RevenueAccrued) EventType() Type     { return TypeRevenueAccrued }
+func (*RevenueSettled) EventType() Type     { return TypeRevenueSettled }
+func (*CurtailmentSettled) EventType() Type { return TypeCurtailmentSettled }
+func (*AlertRaised) EventType() Type        { return TypeAlertRaised }
+func (*AlertCleared) EventType() Type       { return TypeAlertCleared }
+func (*DeadLetter) EventType() Type         { return TypeDeadLetter }
+func (*GatewayStatus) EventType() Type      { return TypeGatewayStatus }
+func (*ShareSubmitted) EventType() Type     { return TypeShareSubmitted }
+func (*BlockFound) EventType() Type         { return TypeBlockFound }
+func (*BlockMatured) EventType() Type       { return TypeBlockMatured }
+func (*BlockOrphaned) EventType() Type      { return TypeBlockOrphaned }
+func (*PoolStatement) EventType() Type      { return TypePoolStatement }
+func (*RevenueReconciled) EventType() Type  { return TypeRevenueReconciled }

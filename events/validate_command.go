@@ -36,6 +36,7 @@ func (k *CommandRamp) Validate() error {
 	c.lease(k.BootID, k.Counter, k.LeaseMilliseconds)
 	c.setpoints(k.Units)
 	c.reason("reason", k.Reason)
+	c.optionalEventID("signal_id", k.SignalID)
 	c.validity(k.IssuedAt, k.ValidUntil)
 	return c.err
 }
@@ -78,6 +79,15 @@ func (c *checker) reason(field string, r Reason) {
 		ReasonWorker, ReasonAvailable:
 	default:
 		c.fail(field, "%s is no reason of this contract", quote(string(r)))
+	}
+}
+
+// unitReason is why a unit draws less than it could.
+func (c *checker) unitReason(field string, r Reason) {
+	switch r {
+	case ReasonLease, ReasonLocal, ReasonBoot:
+	default:
+		c.reason(field, r)
 	}
 }
 

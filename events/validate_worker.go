@@ -50,6 +50,10 @@ func (c *checker) unit(u *UnitStatus) {
 	}
 	c.between("lease_milliseconds", u.LeaseMilliseconds, 0, MaxLeaseMilliseconds)
 	c.optionalWatts("local_limit_watts", u.LocalLimitWatts)
+	if u.Reason != "" {
+		c.unitReason("reason", u.Reason)
+	}
+	c.optionalEventID("signal_id", u.SignalID)
 	if u.Capabilities != nil {
 		c.capabilities(u.Capabilities)
 	}

@@ -97,6 +97,13 @@ type UnitStatus struct {
 	LeaseMilliseconds int64 `json:"lease_milliseconds"`
 	// LocalLimitWatts is the ceiling set on site, nil when none. W.
 	LocalLimitWatts *int64 `json:"local_limit_watts,omitempty"`
+	// Reason for which the unit may draw less than its full power: that of the
+	// command which set the setpoint in force, or who else holds it down
+	// (lease, local, worker, boot). Empty at full power, and where the agent
+	// does not say.
+	Reason Reason `json:"reason,omitempty"`
+	// SignalID of the grid signal behind Reason, if there is one.
+	SignalID string `json:"signal_id,omitempty"`
 	// Healthy is false when the unit cannot follow a ramp (fault, no work).
 	Healthy bool `json:"healthy"`
 	// Modelled: no real machine stands behind the figures.

@@ -177,7 +177,7 @@ var roleTable = map[Role]roleInfo{
 			anybody(events.TypeCommandCurtail), anybody(events.TypeCommandRamp), broadcast(),
 			anybody(events.TypePermitRenewed), anybody(events.TypeDispatchDecided),
 			anybody(events.TypeEnergySettled), anybody(events.TypeRevenueAccrued), anybody(events.TypeRevenueSettled),
-			anybody(events.TypeRevenueReconciled),
+			anybody(events.TypeRevenueReconciled), anybody(events.TypeCurtailmentSettled),
 			anybody(events.TypeAlertRaised), anybody(events.TypeAlertCleared), anybody(events.TypeDeadLetter),
 			"$O." + events.SnapshotBucket + ".>",
 		}),

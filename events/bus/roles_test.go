@@ -113,6 +113,7 @@ var mayPublish = map[string]string{
 	"ballast.demo.revenue.accrued.site":          "D",
 	"ballast.demo.revenue.settled.site":          "D",
 	"ballast.demo.revenue.reconciled.site":       "D",
+	"ballast.demo.curtailment.settled.site":      "D",
 	"ballast.demo.alert.raised.dispatch":         "D",
 	"ballast.demo.alert.cleared.dispatch":        "D",
 	"ballast.demo.deadletter.dispatch":           "DG",
