@@ -20,6 +20,7 @@ import (
 	"github.com/ballast-energy/ballast/workers/node/nodetest"
 	"github.com/ballast-energy/ballast/workers/node/rpc"
 	"github.com/ballast-energy/ballast/workers/upstream"
+	"github.com/ballast-energy/ballast/workers/upstream/confirm"
 )
 
 func onBTCD(t *testing.T, nodes ...*nodetest.BTCD) *node.Node {
@@ -163,7 +164,7 @@ func TestARaceOnBTCD(t *testing.T) {
 		t.Errorf("sent again: %+v", v)
 	}
 	var changes []string
-	tracker, err := node.NewTracker(n, node.TrackerConfig{OnChange: func(c node.Change) error {
+	tracker, err := confirm.NewTracker(n, confirm.Config{OnChange: func(c confirm.Change) error {
 		name := "second"
 		if c.Hash == first.Hash {
 			name = "first"
@@ -174,8 +175,8 @@ func TestARaceOnBTCD(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tracker.Add(node.Found{Hash: first.Hash, Height: 1}, false)
-	tracker.Add(node.Found{Hash: second.Hash, Height: 1}, false)
+	tracker.Add(confirm.Block{Hash: first.Hash, Height: 1}, false)
+	tracker.Add(confirm.Block{Hash: second.Hash, Height: 1}, false)
 	look := func(want ...string) {
 		t.Helper()
 		if err := tracker.Look(t.Context()); err != nil {

@@ -9,14 +9,12 @@ import (
 
 	"github.com/ballast-energy/ballast/hashengine"
 	"github.com/ballast-energy/ballast/workers/node/rpc"
+	"github.com/ballast-energy/ballast/workers/upstream"
 )
-
-// ErrUnknownBlock: the node has never seen the block.
-var ErrUnknownBlock = errors.New("the node does not know the block")
 
 // Confirmations implements upstream.Confirmer. It asks the node that serves,
 // and the others when that does not answer or does not know the block; the
-// error wraps ErrUnknownBlock when all that answer do not know it. It can be
+// error wraps upstream.ErrUnknownBlock when all that answer do not know it. It can be
 // called without Run.
 func (n *Node) Confirmations(ctx context.Context, block hashengine.Hash) (int64, error) {
 	var unknown, silence error
@@ -25,7 +23,7 @@ func (n *Node) Confirmations(ctx context.Context, block hashengine.Hash) (int64,
 		switch {
 		case err == nil:
 			return c, nil
-		case errors.Is(err, ErrUnknownBlock):
+		case errors.Is(err, upstream.ErrUnknownBlock):
 			unknown = err
 		default:
 			silence = errors.Join(silence, err)
@@ -41,8 +39,8 @@ func (n *Node) Confirmations(ctx context.Context, block hashengine.Hash) (int64,
 	return 0, silence
 }
 
-// Height of the best block of the node that serves, or of the next that
-// answers.
+// Height implements upstream.Chain: of the best block of the node that serves,
+// or of the next that answers.
 func (n *Node) Height(ctx context.Context) (int64, error) {
 	var failed error
 	for _, p := range n.byPreference() {
@@ -85,7 +83,7 @@ func (p *peer) confirmations(ctx context.Context, block hashengine.Hash) (int64,
 	case err == nil:
 		return max(0, *header.Confirmations), nil // −1 when beside the best chain
 	case errors.As(err, &said) && said.Code == rpc.CodeNotFound:
-		return 0, fmt.Errorf("%w: %s of node %s", ErrUnknownBlock, hash, p)
+		return 0, fmt.Errorf("%w: %s of node %s", upstream.ErrUnknownBlock, hash, p)
 	case errors.As(err, &said) && said.Code == rpc.CodeInternal:
 		// btcd fails to tell the height of a block beside the best chain. It
 		// is one if its bare header can be had.

@@ -14,7 +14,6 @@
 //	})
 //	go n.Run(ctx, sink)              // an upstream.Upstream
 //	n.Submit(share, done)            // blocks only
-//	tracker := node.NewTracker(n, node.TrackerConfig{OnChange: …})
 //
 // # Jobs
 //
@@ -40,12 +39,13 @@
 //
 // # Acceptance is not the best chain
 //
-// submitblock also says yes to a block that lost a race. A [Tracker] follows
-// blocks by their hash until they have matured or are buried beside the chain.
+// submitblock also says yes to a block that lost a race. Package
+// workers/upstream/confirm follows blocks on the node (an upstream.Chain) by
+// their hash until they have matured or are buried beside the chain.
 //
 // # Concurrency
 //
-// Methods of Node and Tracker may be called from anywhere. Calls to the sink
+// Methods of Node may be called from anywhere. Calls to the sink
 // come one at a time from goroutines that end before Run returns; so do calls
 // of a submission's done, except those of Submit itself.
 package node

@@ -19,7 +19,7 @@ import (
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
 
-// Node mines solo. It implements upstream.Upstream, upstream.Confirmer and
+// Node mines solo. It implements upstream.Upstream, upstream.Chain and
 // upstream.BlockSubmitter.
 type Node struct {
 	config  Config
@@ -38,6 +38,10 @@ type Node struct {
 	inflight sync.WaitGroup
 	stopping chan struct{} // closed when Run ends: no further tries
 	abort    context.Context
+	// lingering counts offers that go on behind SubmitBlock, until closing is
+	// closed; nil after Close.
+	lingering sync.WaitGroup
+	closing   chan struct{}
 }
 
 // peer is one of the configured nodes.
@@ -50,7 +54,7 @@ type peer struct {
 
 var (
 	_ upstream.Upstream       = (*Node)(nil)
-	_ upstream.Confirmer      = (*Node)(nil)
+	_ upstream.Chain          = (*Node)(nil)
 	_ upstream.BlockSubmitter = (*Node)(nil)
 )
 
@@ -61,7 +65,7 @@ func New(c Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{config: c, network: network, payout: payout, store: newStore(c.Keep), nudge: make(chan struct{}, 1)}
+	n := &Node{config: c, network: network, payout: payout, store: newStore(c.Keep), nudge: make(chan struct{}, 1), closing: make(chan struct{})}
 	for _, e := range c.Nodes {
 		p := &peer{}
 		if p.templates, err = rpc.NewClient(e); err == nil {
@@ -143,9 +147,18 @@ func (n *Node) Run(ctx context.Context, sink upstream.Sink) error {
 	}
 }
 
-// Close drops idle connections. Run does so at its end; it is for who asks a
-// node afterwards, or without Run.
+// Close cuts off what SubmitBlock has left going on in the background, and
+// drops idle connections. Run does so at its end; it is for who asks a node
+// afterwards, or without Run. Blocks can be submitted after it all the same,
+// to nodes that answer before the first acceptance.
 func (n *Node) Close() {
+	n.mu.Lock()
+	if n.closing != nil {
+		close(n.closing)
+		n.closing = nil
+	}
+	n.mu.Unlock()
+	n.lingering.Wait()
 	for _, p := range n.peers {
 		p.templates.Close()
 		p.blocks.Close()
@@ -157,6 +170,9 @@ func (n *Node) begin(abort context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.running, n.abort, n.stopping = true, abort, make(chan struct{})
+	if n.closing == nil {
+		n.closing = make(chan struct{})
+	}
 }
 
 // finish lets no submission in any more, and waits for those under way.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -32,8 +31,10 @@ const (
 // configured nodes at once; what is none is rejected here as low. A block is
 // sent again until a node has answered or Config.SubmitFor is over; sending
 // it twice does no harm. Accepted says that a node has taken the block as
-// valid, and Detail whether it stood on the best chain then: whether it stays
-// there, [Tracker] tells. The job may be of a session that has closed.
+// valid, and Detail whether it stood on that node's best chain then: whether it
+// stays there, workers/upstream/confirm tells. The verdict comes with the first
+// acceptance; the other nodes are gone on with. The job may be of a session
+// that has closed.
 func (n *Node) Submit(s upstream.Submission, done func(upstream.Verdict)) {
 	block, err := n.assemble(s)
 	if err != nil {
@@ -47,23 +48,34 @@ func (n *Node) Submit(s upstream.Submission, done func(upstream.Verdict)) {
 	}
 	go func() {
 		defer n.inflight.Done()
-		n.deliver(abort, stopping, block, done)
+		o := n.offer(abort, stopping, block)
+		done(o.decide(abort))
+		o.rest(stopping)
 	}()
 }
 
-// SubmitBlock implements upstream.BlockSubmitter. Of a job of another gateway
-// the block can be made if the job has no transactions, or if one of the last
-// templates taken here builds on the same block with the same transactions in
-// the same order, which gateways on one node mostly have in common; else the
-// error wraps ErrNoTransactions. It can be called without Run.
+// SubmitBlock implements upstream.BlockSubmitter. It goes to all configured
+// nodes at once and returns at the first acceptance; the other nodes are gone
+// on with until they have answered, Config.SubmitFor is over or Close is
+// called. When ctx ends before a node has answered, no further try is made.
+//
+// Of a job of another gateway, or of an earlier start, the block can be made if
+// the job has no transactions, or if a template that is kept here builds on the
+// same block with the same transactions in the same order, which gateways on
+// one node mostly have in common; else the error wraps ErrNoTransactions. It
+// can be called without Run; who does calls Close at the end.
 func (n *Node) SubmitBlock(ctx context.Context, s upstream.Submission) error {
 	block, err := n.assemble(s)
 	if err != nil {
 		return err
 	}
-	verdicts := make(chan upstream.Verdict, 1)
-	go n.deliver(ctx, ctx.Done(), block, func(v upstream.Verdict) { verdicts <- v })
-	switch v := <-verdicts; v.State {
+	// The tries outlive ctx once there is a verdict.
+	o := n.offer(context.WithoutCancel(ctx), nil, block)
+	unwatch := context.AfterFunc(ctx, o.cancel)
+	v := o.decide(ctx)
+	unwatch()
+	n.linger(o)
+	switch v.State {
 	case upstream.Accepted:
 		return nil
 	case upstream.Rejected:
@@ -85,72 +97,17 @@ func refusal(err error) upstream.Verdict {
 	return v
 }
 
-// deliver sends a block to all nodes, and calls done once: when one has taken
-// it, all have refused it, or time is up. It returns when all have answered or
-// no further try is made: the others may lie nearer to the rest of the network.
-func (n *Node) deliver(ctx context.Context, stopping <-chan struct{}, b *block, done func(upstream.Verdict)) {
-	text := b.digits()
-	var written atomic.Pointer[time.Time]
-	wrote := func() {
-		now := time.Now()
-		written.CompareAndSwap(nil, &now)
-	}
-	tries, cancel := context.WithTimeout(ctx, n.config.SubmitFor)
-	defer cancel()
-	answers := make(chan answer, len(n.peers))
-	left := 0
-	for _, p := range n.peers {
-		if p.wrong.Load() == nil {
-			left++
-			go func() { answers <- p.submit(tries, stopping, text, wrote) }()
-		}
-	}
-	best := answer{words: "no node is on the network"}
-	limit := make(<-chan time.Time)
-	for decided := false; left > 0 && !decided; {
-		select {
-		case a := <-answers:
-			left--
-			if a.state >= best.state {
-				best = a
-			}
-			if decided = a.state == taken; a.state == refused {
-				limit = time.After(otherOpinions)
-			}
-		case <-limit:
-			decided = true
-		}
-	}
-	verdict := n.judge(ctx, best, b.hash, written.Load() != nil)
-	if w := written.Load(); w != nil {
-		verdict.Written = *w
-	}
-	if best.state != silent {
-		verdict.Answered = time.Now()
-	}
-	n.config.Log.Info("block submitted", "hash", b.hash.String(), "state", int(verdict.State), "detail", verdict.Detail)
-	done(verdict)
-	for left > 0 {
-		select {
-		case <-answers:
-			left--
-		case <-stopping:
-			cancel()
-			stopping = nil
-		}
-	}
-}
-
 // judge turns the best answer into a verdict.
 func (n *Node) judge(ctx context.Context, a answer, hash hashengine.Hash, written bool) upstream.Verdict {
 	switch a.state {
 	case taken:
 		n.refresh() // the next block builds on this one
+		// Who has taken it has just answered; another one may hang.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), placeTimeout)
 		defer cancel()
 		v := upstream.Verdict{State: upstream.Accepted}
-		switch confirmations, err := n.Confirmations(ctx, hash); {
-		case errors.Is(err, ErrUnknownBlock):
+		switch confirmations, err := a.peer.confirmations(ctx, hash); {
+		case errors.Is(err, upstream.ErrUnknownBlock):
 			// btcd says nothing of a block whose previous one it lacks.
 			v.State, v.Detail = upstream.Unknown, "the node took the block and does not know it: the block before is missing there"
 		case err != nil:
@@ -175,6 +132,7 @@ func (n *Node) judge(ctx context.Context, a answer, hash hashengine.Hash, writte
 
 // answer of one node to a block.
 type answer struct {
+	peer   *peer
 	state  answerState
 	reason events.RejectReason
 	words  string // the node's own, or why there are none

@@ -4,6 +4,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
@@ -145,11 +146,25 @@ type Verdict struct {
 	Written, Answered time.Time
 }
 
+// ErrUnknownBlock: who was asked has never seen the block. It has answered: a
+// block that it does not know is not on its best chain.
+var ErrUnknownBlock = errors.New("the node does not know the block")
+
 // Confirmer is an upstream that can tell what became of a block.
 type Confirmer interface {
-	// Confirmations of the block on the best chain; 0 when it is known and not
-	// on it, an error when the upstream does not know it or does not answer.
+	// Confirmations of the block on the best chain, by its hash; 0 when it is
+	// known and not on it. The error wraps ErrUnknownBlock when the upstream
+	// does not know it; any other error says that nothing is known.
 	Confirmations(ctx context.Context, block hashengine.Hash) (int64, error)
+}
+
+// Chain is a Confirmer that can also tell how far the best chain has gone on,
+// and so whether another block has buried one. Package confirm follows blocks
+// on it.
+type Chain interface {
+	Confirmer
+	// Height of the best block.
+	Height(ctx context.Context) (int64, error)
 }
 
 // BlockSubmitter is an upstream that takes a block from a job of another
