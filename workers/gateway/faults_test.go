@@ -184,6 +184,57 @@ func TestHostileJobsAreRefused(t *testing.T) {
 	await(t, b, "the verdict", func(s tally) bool { return len(s.accepted) == 1 })
 }
 
+// TestGoodAndBadJobsInTurnsDoNotFloodTheBus: the alert is told twice a minute at
+// most, and in the end as it is.
+func TestGoodAndBadJobsInTurnsDoNotFloodTheBus(t *testing.T) {
+	b := openBus(t)
+	p := newPool("0.000001")
+	began := time.Now()
+	stop := run(t, newGateway(t, b, "gw-1", p).Run)
+	newRig(t, b, "rig-1").any()
+	for n := range 401 {
+		p.mu.Lock()
+		p.bits = hardBits
+		if n%2 == 0 {
+			p.bits = 0
+		}
+		p.mu.Unlock()
+		p.job(false)
+		<-time.After(time.Millisecond) // most are looked at by themselves
+	}
+	until(t, b, nil, "the alert", func() bool { _, n := alerts(t, b, "upstream-job/gw-1"); return n > 0 })
+	stop()
+	up, n := alerts(t, b, "upstream-job/gw-1")
+	if most := 4 + 2*int(time.Since(began)/time.Minute); !up || n > most {
+		t.Errorf("raised %v, %d events; at most %d", up, n, most)
+	}
+}
+
+// alerts counts the events of an alert and tells whether it is up.
+func alerts(t testing.TB, b *bus.Bus, id string) (up bool, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for e, err := range b.Events(ctx, events.ReadRequest{
+		Stream: events.StreamCommands, Types: []events.Type{events.TypeAlertRaised, events.TypeAlertCleared}, Site: site,
+	}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch a := e.Data.(type) {
+		case *events.AlertRaised:
+			if a.Alert == id {
+				up, n = true, n+1
+			}
+		case *events.AlertCleared:
+			if a.Alert == id {
+				up, n = false, n+1
+			}
+		}
+	}
+	return up, n
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	for name, bend := range map[string]func(*gateway.Config){
 		"site":     func(c *gateway.Config) { c.Site = "A" },
