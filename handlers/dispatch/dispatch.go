@@ -13,7 +13,7 @@ import (
 // may give other outputs.
 const (
 	Name    = "dispatch"
-	Version = "1"
+	Version = "2"
 )
 
 // Config is what dispatch is built with outside the journal. Everything about

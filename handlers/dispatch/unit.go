@@ -83,6 +83,8 @@ type unit struct {
 	// that its setpoint.
 	reason events.Reason
 	before int64
+	// binds is why it rises no further in the present fold.
+	binds events.Reason
 	h      uint64
 }
 

@@ -3,6 +3,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -92,29 +93,40 @@ func (d *Dispatch) signalFor(why events.Reason) string {
 	return ""
 }
 
-// writeRamps writes the raises of this fold, one message per agent.
+// writeRamps writes the raises of this fold, one message per agent and reason.
 func (d *Dispatch) writeRamps(e *events.Event, out *decider.Outbox) {
 	if len(d.raised) == 0 {
 		return
 	}
+	free := d.load.Cap - d.excess(0) - d.setSum - d.extraSum
+	for _, u := range d.raised {
+		u.binds = d.binds(u, free)
+	}
 	slices.SortFunc(d.raised, func(a, b *unit) int {
-		if c := strings.Compare(a.agent.id, b.agent.id); c != 0 {
-			return c
-		}
-		return strings.Compare(a.id, b.id)
+		return cmp.Or(strings.Compare(a.agent.id, b.agent.id), strings.Compare(string(a.binds), string(b.binds)), strings.Compare(a.id, b.id))
 	})
 	arrived := e.Arrived.UTC()
 	for from := 0; from < len(d.raised); {
-		a, to := d.raised[from].agent, from+1
-		for to < len(d.raised) && to-from < maxUnitsPerMessage && d.raised[to].agent == a {
+		a, why, to := d.raised[from].agent, d.raised[from].binds, from+1
+		for to < len(d.raised) && to-from < maxUnitsPerMessage && d.raised[to].agent == a && d.raised[to].binds == why {
 			to++
 		}
 		r := &events.CommandRamp{Decider: Name, Key: out.Key(), Agent: a.id, BootID: a.boot, Counter: a.counter,
-			LeaseMilliseconds: d.site.lease / milli, Reason: events.ReasonAvailable,
+			LeaseMilliseconds: d.site.lease / milli, Reason: why, SignalID: d.signalFor(why),
 			IssuedAt: arrived, ValidUntil: arrived.Add(validFor), Units: d.points(d.raised[from:to], out.Key())}
 		out.Put(a.id, r)
 		from = to
 	}
+}
+
+// binds says why u does not rise further than it does in this fold: what set
+// the cap, if there is no room for more, else nothing but the ramp budget and
+// what u itself can do.
+func (d *Dispatch) binds(u *unit, free int64) events.Reason {
+	if top := u.fit(u.limit()); u.set < top && u.fit(min(top, u.set+max(free, 0))) <= u.set {
+		return d.load.Reason
+	}
+	return events.ReasonAvailable
 }
 
 // writeDecision writes down why: the last output of its cause.

@@ -19,18 +19,18 @@ func TestAgentObeys(t *testing.T) {
 	awaitReady(t, a)
 
 	s := d.status("rig")
-	if !s.Announce || s.BootID != a.BootID() || s.Units[0].State != events.PermitBoot || s.Units[0].Capabilities == nil {
+	if !s.Announce || s.BootID != a.BootID() || s.Units[0].State != events.PermitBoot || s.Units[0].Reason != events.ReasonBoot || s.Units[0].Capabilities == nil {
 		t.Fatalf("announcement: %+v", s)
 	}
 	d.ramp("rig", 3000, 12*time.Second, "rig")
 	r.await(t, 3000)
 	d.awaitUnit("rig", func(u events.UnitStatus) bool {
-		return u.State == events.PermitRunning && u.SetpointWatts == 3000 && u.Applied != nil && u.LeaseMilliseconds > 0
+		return u.State == events.PermitRunning && u.SetpointWatts == 3000 && u.Reason == "" && u.Applied != nil && u.LeaseMilliseconds > 0
 	})
 	key := d.curtail("rig", 1000, "rig")
 	r.await(t, 1000)
 	d.awaitUnit("rig", func(u events.UnitStatus) bool {
-		return u.Applied != nil && *u.Applied == key && u.SetpointWatts == 1000
+		return u.Applied != nil && *u.Applied == key && u.SetpointWatts == 1000 && u.Reason == events.ReasonHeadroom
 	})
 	d.ramp("rig", 2000, 12*time.Second, "rig")
 	r.await(t, 2000)

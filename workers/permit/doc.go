@@ -38,6 +38,9 @@
 //   - Every decider's limit, and the local one, is kept apart; the lowest
 //     rules. With several deciders each needs its own lease once it has given
 //     one.
+//   - A unit says why it draws less than it could: the reason and signal of the
+//     command that set the setpoint in force, or lease, local, boot, worker. A
+//     command that takes nothing away changes nothing about it.
 //
 // Two finer points follow from how messages travel. A renewal is sent directly
 // while the ramp of the same cause waits for the disk, so a renewal does not

@@ -75,6 +75,13 @@ type Effect struct {
 	Refused Refusal
 }
 
+// Cause is why a command was given: its reason, and the grid signal behind it,
+// if there is one. The zero value is a cause that nobody named.
+type Cause struct {
+	Reason   events.Reason
+	SignalID string
+}
+
 // Grant is one unit's part of a ramp or renewal.
 type Grant struct {
 	// Decider that speaks, and its key.
@@ -82,6 +89,8 @@ type Grant struct {
 	Key     events.OrderKey
 	// Watts the unit may draw.
 	Watts int64
+	// Cause of a ramp; a renewal has none.
+	Cause Cause
 	// Counter of the status that the grant answers.
 	Counter uint64
 	// Expires is the end of the lease; 0 when there is none (wrong boot,
@@ -105,8 +114,10 @@ type origin struct {
 	renewal      events.OrderKey
 	renewalWatts int64
 	renewed      bool
-	// limit in force; unlimited until it has said something lower.
+	// limit in force; unlimited until it has said something lower. cause is
+	// that of the command which set it, or the end of the lease.
 	limit int64
+	cause Cause
 	// lease ends there while granted; lapsed is true from the end of a lease
 	// to the next grant.
 	lease   Instant
@@ -121,6 +132,7 @@ type Machine struct {
 	full, failsafe int64
 	local          int64
 	setpoint       int64
+	cause          Cause
 	state          events.PermitState
 	applied        events.OrderKey
 	hasApplied     bool
@@ -142,6 +154,12 @@ func NewMachine(full, failsafe int64) Machine {
 
 // Setpoint is what the unit may draw as of the last fold, W.
 func (m *Machine) Setpoint() int64 { return m.setpoint }
+
+// Cause is why the unit may draw less than its full power as of the last fold:
+// that of the command which set the setpoint in force, or who else holds it
+// down. It is the zero Cause at full power, and where no command that said why
+// has been heard.
+func (m *Machine) Cause() Cause { return m.cause }
 
 // State of the machine as of the last fold.
 func (m *Machine) State() events.PermitState { return m.state }
@@ -171,8 +189,8 @@ func (m *Machine) Tick(now Instant) Effect {
 	return m.effect(Obeyed, true)
 }
 
-// Curtail lowers the unit to watts at most.
-func (m *Machine) Curtail(now Instant, decider string, key events.OrderKey, watts int64) Effect {
+// Curtail lowers the unit to watts at most, for a cause.
+func (m *Machine) Curtail(now Instant, decider string, key events.OrderKey, watts int64, why Cause) Effect {
 	lapsed := m.expire(now)
 	watts = max(watts, 0)
 	o := m.origin(decider)
@@ -180,7 +198,7 @@ func (m *Machine) Curtail(now Instant, decider string, key events.OrderKey, watt
 		// Nowhere to keep its limit apart: it counts as everybody's, and any
 		// later ramp of theirs may lift it.
 		for i := range m.origins {
-			m.origins[i].limit = min(m.origins[i].limit, watts)
+			m.origins[i].lower(watts, why)
 		}
 		return m.effect(Obeyed, true)
 	}
@@ -188,7 +206,7 @@ func (m *Machine) Curtail(now Instant, decider string, key events.OrderKey, watt
 		return m.effect(r, lapsed)
 	}
 	o.command, o.commanded = key, true
-	o.limit = min(o.limit, watts)
+	o.lower(watts, why)
 	m.apply(key)
 	return m.effect(Obeyed, true)
 }
@@ -219,13 +237,13 @@ func (m *Machine) Ramp(now Instant, g Grant) Effect {
 	}
 	switch {
 	case refused == Obeyed:
-		o.limit = watts
+		o.limit, o.cause = watts, g.Cause
 		o.lease = max(o.lease, g.Expires)
 		o.granted, o.lapsed = true, false
 		o.command, o.commanded = g.Key, true
 	case watts < o.limit:
 		// Its raise was refused, so reductions before it still count.
-		o.limit = watts
+		o.lower(watts, g.Cause)
 	default:
 		return m.effect(refused, lapsed)
 	}
@@ -260,7 +278,9 @@ func (m *Machine) Renew(now Instant, g Grant) Effect {
 	o.renewal, o.renewalWatts, o.renewed = g.Key, watts, true
 	lowered := false
 	if watts < o.limit && (!o.commanded || causes(g.Key, o.command) > 0) {
-		o.limit, lowered = watts, true
+		// The reduction that said why got lost, or is still to come.
+		o.lower(watts, Cause{})
+		lowered = true
 		m.apply(g.Key)
 	}
 	if o.granted {
@@ -306,7 +326,7 @@ func (m *Machine) expire(now Instant) bool {
 		o := &m.origins[i]
 		if o.granted && o.lease <= now {
 			o.granted, o.lapsed = false, true
-			o.limit = min(o.limit, m.failsafe)
+			o.lower(m.failsafe, Cause{Reason: events.ReasonLease})
 			m.told, any = 0, true
 		}
 	}
@@ -325,17 +345,27 @@ func (m *Machine) lapsed() bool {
 
 // settle computes setpoint and state from the rest.
 func (m *Machine) settle() {
-	watts, live, lapsed := m.full, false, false
+	watts, why, live, lapsed := m.full, Cause{}, false, false
 	for i := range m.origins {
 		o := &m.origins[i]
-		watts = min(watts, o.limit)
+		if o.limit < watts {
+			watts, why = o.limit, o.cause
+		}
 		live = live || o.granted
 		lapsed = lapsed || o.lapsed
 	}
-	if !live {
-		watts = min(watts, m.failsafe)
+	switch {
+	case live || m.failsafe == m.full:
+	case lapsed && m.failsafe < watts:
+		watts, why = m.failsafe, Cause{Reason: events.ReasonLease}
+	case !lapsed && m.failsafe <= watts:
+		// A reduction to what it may draw anyhow takes nothing from it.
+		watts, why = m.failsafe, Cause{Reason: events.ReasonBoot}
 	}
-	m.setpoint = min(watts, m.local)
+	if m.local < watts {
+		watts, why = m.local, Cause{Reason: events.ReasonLocal}
+	}
+	m.setpoint, m.cause = watts, why
 	switch {
 	case lapsed:
 		m.state = events.PermitFailsafe
@@ -350,12 +380,20 @@ func (m *Machine) settle() {
 	}
 }
 
+// lower brings the limit down to watts at most. A reduction that takes nothing
+// away leaves the cause, unless nobody has named one yet.
+func (o *origin) lower(watts int64, why Cause) {
+	if watts < o.limit || watts == o.limit && o.cause == (Cause{}) {
+		o.limit, o.cause = watts, why
+	}
+}
+
 // effect settles the machine and reports what became of the input.
 func (m *Machine) effect(refused Refusal, telling bool) Effect {
-	before := m.setpoint
+	before, why := m.setpoint, m.cause
 	m.settle()
 	changed := m.setpoint != before
-	return Effect{Changed: changed, Telling: telling || changed, Refused: refused}
+	return Effect{Changed: changed, Telling: telling || changed || m.cause != why, Refused: refused}
 }
 
 // origin returns the place of a decider, a new one if need be, and nil when

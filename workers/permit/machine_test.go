@@ -34,7 +34,7 @@ type step struct {
 func second(n int) Instant { return Instant(n) * Instant(time.Second) }
 
 func curtail(k events.OrderKey, watts int64, decider ...string) func(*Machine, Instant) Effect {
-	return func(m *Machine, now Instant) Effect { return m.Curtail(now, who(decider), k, watts) }
+	return func(m *Machine, now Instant) Effect { return m.Curtail(now, who(decider), k, watts, Cause{}) }
 }
 
 func who(decider []string) string {
@@ -259,7 +259,7 @@ func TestMachineTellsWhatItApplied(t *testing.T) {
 	if e := m.Ramp(0, Grant{Decider: "d", Key: key(1), Watts: full, Counter: 1, Expires: 10, Stored: true, InTime: true}); !e.Telling {
 		t.Fatal("a ramp obeyed is no news")
 	}
-	if e := m.Curtail(1, "d", key(2), full); !e.Telling || e.Changed {
+	if e := m.Curtail(1, "d", key(2), full, Cause{}); !e.Telling || e.Changed {
 		t.Fatal("a curtail that changes nothing must still be told, so that its sender sees it applied")
 	}
 	if e := m.Renew(2, Grant{Decider: "d", Key: key(3), Watts: full, Expires: 12}); e.Telling {
@@ -285,7 +285,7 @@ func TestNinthDeciderCanOnlyLower(t *testing.T) {
 	if e := m.Ramp(1, g); e.Refused != RefusedDecider {
 		t.Fatal(e.Refused)
 	}
-	if m.Curtail(1, "z", key(1), 50); m.Setpoint() != 50 {
+	if m.Curtail(1, "z", key(1), 50, Cause{}); m.Setpoint() != 50 {
 		t.Fatalf("%d W after a ninth decider's curtail", m.Setpoint())
 	}
 	if m.Ramp(1, g); m.Setpoint() != 50 {

@@ -136,11 +136,17 @@ func (p *Panel) Send(now Instant, units []int) uint64 {
 }
 
 // Describe fills in what the machine of unit i knows of its status: id, state,
-// setpoint, applied command, lease and local limit.
+// setpoint, applied command, lease, local limit, and why it draws less than it
+// could. What the driver measured must be there already: a unit that may draw
+// its full power and is not healthy names itself as the reason.
 func (p *Panel) Describe(now Instant, i int, s *events.UnitStatus) {
 	m := &p.machines[i]
 	s.Unit, s.State, s.SetpointWatts = p.ids[i], m.State(), m.Setpoint()
 	s.Applied, s.LocalLimitWatts, s.LeaseMilliseconds = nil, nil, 0
+	s.Reason, s.SignalID = m.cause.Reason, m.cause.SignalID
+	if s.Reason == "" && m.setpoint == m.full && !s.Healthy {
+		s.Reason = events.ReasonWorker
+	}
 	if key, ok := m.Applied(); ok {
 		s.Applied = &key
 	}
@@ -159,14 +165,15 @@ func (p *Panel) Curtail(now Instant, c *events.CommandCurtail) Outcome {
 		p.out.Foreign = true
 		return p.out
 	}
+	why := Cause{c.Reason, c.SignalID}
 	if c.AllUnitsWatts != nil {
 		for i := range p.machines {
-			p.note(i, p.machines[i].Curtail(now, c.Decider, c.Key, *c.AllUnitsWatts))
+			p.note(i, p.machines[i].Curtail(now, c.Decider, c.Key, *c.AllUnitsWatts, why))
 		}
 	}
 	for _, u := range c.Units {
 		if i, ok := p.find(u.Unit); ok {
-			p.note(i, p.machines[i].Curtail(now, c.Decider, c.Key, u.SetpointWatts))
+			p.note(i, p.machines[i].Curtail(now, c.Decider, c.Key, u.SetpointWatts, why))
 		}
 	}
 	return p.out
@@ -183,7 +190,7 @@ func (p *Panel) Ramp(now Instant, wall time.Time, stored bool, r *events.Command
 	g := Grant{
 		Decider: r.Decider, Key: r.Key, Counter: r.Counter,
 		Expires: p.lease(r.Counter, r.LeaseMilliseconds),
-		Stored:  stored, InTime: !wall.After(r.ValidUntil),
+		Stored:  stored, InTime: !wall.After(r.ValidUntil), Cause: Cause{r.Reason, r.SignalID},
 	}
 	for _, u := range r.Units {
 		if i, ok := p.find(u.Unit); ok {
