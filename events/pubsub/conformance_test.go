@@ -14,7 +14,8 @@ import (
 	"github.com/ballast-energy/ballast/events/pubsub"
 )
 
-// TestConformance runs Watermill's own suite in every mode.
+// TestConformance runs Watermill's own suite in every mode, with fewer messages
+// under the race detector.
 func TestConformance(t *testing.T) {
 	for name, c := range map[string]struct {
 		cfg     pubsub.SubscriberConfig
@@ -50,7 +51,7 @@ func TestConformance(t *testing.T) {
 				GuaranteedOrderWithSingleSubscriber: true,
 				Persistent:                          true,
 				NewSubscriberReceivesOldMessages:    true,
-				ForceShort:                          c.cfg.DoubleAck,
+				ForceShort:                          c.cfg.DoubleAck || raceDetector,
 			}, func(t *testing.T) (message.Publisher, message.Subscriber) { return make(t, "") }, make)
 		})
 	}
