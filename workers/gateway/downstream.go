@@ -18,10 +18,12 @@ import (
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
 
-// Why a downstream share is refused. Nothing is stored of it then.
+// Why a downstream share is refused. Nothing is stored of it then, but for
+// ErrSessionClosed: the share and its rejection as stale are.
 var (
-	ErrDuplicate  = errors.New("the share was found before")
-	ErrUnknownJob = errors.New("the gateway does not know the job")
+	ErrDuplicate     = errors.New("the share was found before")
+	ErrUnknownJob    = errors.New("the gateway does not know the job")
+	ErrSessionClosed = errors.New("the upstream's session of the job has closed: the share was not sent")
 )
 
 // DownstreamShare is a share of a miner that is connected to the gateway's own
@@ -61,7 +63,9 @@ type DownstreamRoom struct {
 // upstream wants it. done is called once, from anywhere: with nil when the
 // share is stored and its verdict is, or is on its way; with an error when it
 // was refused or the gateway ends. It must not block. A block is written to
-// the upstream before anything is stored.
+// the upstream before anything is stored. A share that the upstream would want
+// but whose session has closed is rejected as stale; one below that is proof of
+// work as ever.
 func (g *Gateway) Downstream(s DownstreamShare, done func(error)) {
 	if err := g.downstream(s, done); err != nil {
 		done(fmt.Errorf("share %s of %s: %w", s.Hash, s.Unit, err))
@@ -100,6 +104,16 @@ func (g *Gateway) downstream(s DownstreamShare, done func(error)) error {
 	}
 	g.fly(f)
 	g.account.at(now).difficulty += approximate(s.Difficulty)
+	if t.wants(&s.Hash) && !t.session.open && !s.Block {
+		no := judge.Refuse(events.RejectStale, "%v", ErrSessionClosed)
+		g.end(f, f.refuse(no, payout.Basis, now), now, func(err error) {
+			if err == nil {
+				err = ErrSessionClosed
+			}
+			done(err)
+		})
+		return nil
+	}
 	if t.wants(&s.Hash) {
 		f.difficulty = t.difficulty
 		g.submit(f, upstream.Submission{
@@ -108,13 +122,19 @@ func (g *Gateway) downstream(s DownstreamShare, done func(error)) error {
 		}, t.session.open, done, e)
 		return nil
 	}
-	f.verdict, f.stored, f.ending = f.accept(now, true), true, true
-	verdict := events.New(g.cfg.Site, g.cfg.Gateway, f.verdict).WithID(f.key).At(now).CausedBy(e)
+	g.end(f, f.accept(now, true), now, done)
+	return nil
+}
+
+// end stores a downstream share together with the gateway's own verdict. The
+// caller holds mu.
+func (g *Gateway) end(f *flight, verdict events.Payload, now time.Time, done func(error)) {
+	f.verdict, f.stored, f.ending = verdict, true, true
+	e := events.New(g.cfg.Site, g.cfg.Gateway, verdict).WithID(f.key).At(now).CausedBy(f.cause)
 	g.commits.store(func(err error) {
 		g.landed(f, err)
 		done(err)
-	}, e, verdict)
-	return nil
+	}, f.cause, e)
 }
 
 // belowJob is a job that downstream miners work on.

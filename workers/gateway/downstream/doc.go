@@ -18,6 +18,13 @@
 //
 // End the server before the gateway: the gateway then stores what is left.
 //
+// # Without an upstream
+//
+// Miners that connect wait for the first session. When a session is lost they
+// go on with its work for server.Config.Outage. What they find in it is stored:
+// below the upstream's difficulty it is proof of work as ever; what the upstream
+// would have wanted is rejected as stale, and the miner hears that.
+//
 // # Concurrency
 //
 // A Joint's methods may be called from anywhere. Jobs that come faster than the

@@ -176,8 +176,11 @@ func (j *Joint) Take(s server.Share, done func(error)) {
 	g.Downstream(gateway.DownstreamShare{
 		Unit: s.Worker, Job: s.Job, Extranonce2: s.Extranonce2, Header: s.Header, Hash: s.Hash, Difficulty: s.Difficulty, Block: s.Block,
 	}, func(err error) {
-		if errors.Is(err, gateway.ErrDuplicate) {
+		switch {
+		case errors.Is(err, gateway.ErrDuplicate):
 			err = fmt.Errorf("%w: %w", server.ErrDuplicate, err)
+		case errors.Is(err, gateway.ErrSessionClosed):
+			err = fmt.Errorf("%w: %w", server.ErrStale, err)
 		}
 		done(err)
 	})

@@ -47,18 +47,23 @@ func (*pool) ID() string      { return "pool-a" }
 func (*pool) Address() string { return "stratum+tcp://pool.example:3333" }
 
 func (*pool) Run(ctx context.Context, sink upstream.Sink) error {
-	sink.Opened(upstream.Session{ID: "s1", Address: "stratum+tcp://pool.example:3333", Primary: true})
+	serve(sink, "s1", []byte{1, 2, 3, 4})
+	<-ctx.Done()
+	sink.Closed("s1", nil)
+	return nil
+}
+
+// serve opens a session with a job.
+func serve(sink upstream.Sink, session string, extranonce1 []byte) {
+	sink.Opened(upstream.Session{ID: session, Address: "stratum+tcp://pool.example:3333", Primary: true})
 	now := uint32(time.Now().Unix())
 	sink.Job(&upstream.Job{
-		Session: "s1", ID: "bf", Version: 0x20000000, PrevHash: hashengine.DoubleSHA256([]byte("prev")),
-		Coinbase1: []byte(strings.Repeat("a", 60)), Coinbase2: []byte(strings.Repeat("b", 60)), Extranonce1: []byte{1, 2, 3, 4}, Extranonce2Bytes: 8,
+		Session: session, ID: "bf", Version: 0x20000000, PrevHash: hashengine.DoubleSHA256([]byte("prev")),
+		Coinbase1: []byte(strings.Repeat("a", 60)), Coinbase2: []byte(strings.Repeat("b", 60)), Extranonce1: extranonce1, Extranonce2Bytes: 8,
 		NTime: now, MinTime: now - 600, MaxTime: now + 7200, Bits: 0x17034219, Height: 900_000, Difficulty: "0.000008", Clean: true,
 		Terms:    upstream.Terms{Scheme: events.SchemeFPPS, RewardSats: 317_500_000, Basis: events.BasisLive},
 		Received: time.Now(),
 	})
-	<-ctx.Done()
-	sink.Closed("s1", nil)
-	return nil
 }
 
 func (p *pool) Submit(s upstream.Submission, done func(upstream.Verdict)) {
@@ -133,10 +138,39 @@ func (m *miner) next() message {
 	switch v.Method {
 	case "mining.notify":
 		m.notify = v.Params
+	case "mining.set_extranonce":
+		m.en1 = v.Params[0].(string)
 	case "mining.set_difficulty":
 		m.level = v.Params[0].(json.Number).String()
 	}
 	return v
+}
+
+// dial connects a miner.
+func dial(t *testing.T, srv *server.Server) *miner {
+	t.Helper()
+	nc, err := net.Dial("tcp", srv.Addresses()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return &miner{t: t, nc: nc, lines: bufio.NewScanner(nc)}
+}
+
+// subscribe waits, if need be, until there is work.
+func (m *miner) subscribe() {
+	m.t.Helper()
+	sub := m.ask("mining.subscribe", "test/1")
+	var parts []json.RawMessage
+	if err := json.Unmarshal(sub.Result, &parts); err != nil || len(parts) != 3 {
+		m.t.Fatalf("%s: %v", sub.Result, err)
+	}
+	if err := errors.Join(json.Unmarshal(parts[1], &m.en1), json.Unmarshal(parts[2], &m.en2)); err != nil {
+		m.t.Fatal(err)
+	}
 }
 
 func (m *miner) word(i int) uint32 {
@@ -210,34 +244,8 @@ func TestMinersSharesBecomeEvents(t *testing.T) {
 	for _, f := range []func(context.Context) error{g.Run, srv.Run, joint.Run} {
 		defer run(t, f)()
 	}
-	// Miners without work would be told to come back.
-	for again := time.NewTicker(time.Millisecond); srv.Stats().Jobs == 0; {
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			t.Fatal("the server got no job")
-		}
-	}
-	nc, err := net.Dial("tcp", srv.Addresses()[0].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = nc.Close() }()
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	m := &miner{t: t, nc: nc, lines: bufio.NewScanner(nc)}
-	sub := m.ask("mining.subscribe", "test/1")
-	var parts []json.RawMessage
-	if err := json.Unmarshal(sub.Result, &parts); err != nil || len(parts) != 3 {
-		t.Fatalf("%s: %v", sub.Result, err)
-	}
-	if err := json.Unmarshal(parts[1], &m.en1); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(parts[2], &m.en2); err != nil {
-		t.Fatal(err)
-	}
+	m := dial(t, srv)
+	m.subscribe()
 	if !strings.HasPrefix(m.en1, "01020304ff") || len(m.en1)/2+m.en2 != 4+8 {
 		t.Fatalf("extranonce1 %s and %d bytes: not a slice of the session's", m.en1, m.en2)
 	}

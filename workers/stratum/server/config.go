@@ -48,6 +48,10 @@ type Config struct {
 	// JobLifetime after which a job is stale though no newer one has voided
 	// it, and how long a void job's blocks are still recognised; 5 min when 0.
 	JobLifetime time.Duration
+	// Outage is how long miners keep their work, and the connection, after the
+	// session that it came from was lost while there is no other; 2 min when 0.
+	// Their shares go to the sink meanwhile.
+	Outage time.Duration
 	// Limits against hostile and broken clients; a field that is 0 has the
 	// default that is said there.
 	Limits Limits
@@ -86,6 +90,11 @@ type Limits struct {
 	Idle time.Duration
 	// Write is how long one write may take; 10 s.
 	Write time.Duration
+	// Waiting is how many connections at a time may wait for the answer to their
+	// subscription while there is no work or no slot for them, and Wait how long
+	// each; more or longer, and they are told so and closed; 20,000 and 60 s.
+	Waiting int
+	Wait    time.Duration
 	// MessagesPerSecond on average, and Burst above that; 200 and 4,000.
 	MessagesPerSecond, Burst int
 	// Malformed messages of a connection before it is dropped; 10.
@@ -115,7 +124,7 @@ func (c Config) settings() (*settings, error) {
 		return fail("no sink for the shares")
 	case c.Authoriser == nil:
 		return fail("no authoriser; AnyName lets everybody in")
-	case c.ShareInterval < 0 || c.JobLifetime < 0:
+	case c.ShareInterval < 0 || c.JobLifetime < 0 || c.Outage < 0:
 		return fail("a time below 0")
 	}
 	for _, e := range c.Endpoints {
@@ -126,6 +135,7 @@ func (c Config) settings() (*settings, error) {
 	or(&c.ShareInterval, 5*time.Second)
 	or(&c.VersionMask, hashengine.VersionRollingMask)
 	or(&c.JobLifetime, 5*time.Minute)
+	or(&c.Outage, 2*time.Minute)
 	or(&c.MinDifficulty, "1")
 	or(&c.MaxDifficulty, levelOf(highestExponent).text)
 	or(&c.StartDifficulty, "1024")
@@ -179,7 +189,7 @@ func (l *Limits) complete() error {
 		{"Connections", &l.Connections, 20000}, {"PerAddress", &l.PerAddress, 4096}, {"LineBytes", &l.LineBytes, 8 << 10},
 		{"QueuedBytes", &l.QueuedBytes, stratum.DefaultLineLimit}, {"SocketBytes", &l.SocketBytes, 32 << 10},
 		{"MessagesPerSecond", &l.MessagesPerSecond, 200}, {"Burst", &l.Burst, 4000}, {"Malformed", &l.Malformed, 10},
-		{"Unanswered", &l.Unanswered, 1024}, {"SharesPerJob", &l.SharesPerJob, 1 << 20}, {"Workers", &l.Workers, 64},
+		{"Unanswered", &l.Unanswered, 1024}, {"SharesPerJob", &l.SharesPerJob, 1 << 20}, {"Workers", &l.Workers, 64}, {"Waiting", &l.Waiting, 20000},
 	} {
 		if *f.to < 0 {
 			return fmt.Errorf("%s is below 0", f.name)
@@ -190,7 +200,7 @@ func (l *Limits) complete() error {
 		name  string
 		to    *time.Duration
 		value time.Duration
-	}{{"Opening", &l.Opening, 30 * time.Second}, {"Idle", &l.Idle, 10 * time.Minute}, {"Write", &l.Write, 10 * time.Second}} {
+	}{{"Opening", &l.Opening, 30 * time.Second}, {"Idle", &l.Idle, 10 * time.Minute}, {"Write", &l.Write, 10 * time.Second}, {"Wait", &l.Wait, time.Minute}} {
 		if *f.to < 0 {
 			return fmt.Errorf("%s is below 0", f.name)
 		}

@@ -56,6 +56,10 @@ type conn struct {
 	workers []worker
 	// slot held, and the one before it whose work may still be in flight.
 	slot, previous *slot
+	// held subscription, while there is no work for it.
+	held waiting
+	// until is when the time is over that it has for its next message.
+	until time.Time
 	// subscribed and authorised, ready; gone: closed or about to be.
 	subscribed, ready, gone bool
 	// rolling was agreed with the mask agreed; told is what the miner heard
@@ -142,6 +146,9 @@ func (c *conn) serve(ctx context.Context) {
 	defer c.end()
 	limits := &c.server.set.Limits
 	opening := time.Now().Add(limits.Opening)
+	c.mu.Lock()
+	c.until = opening
+	c.mu.Unlock()
 	if t, ok := c.stream.(*tls.Conn); ok {
 		shaking, cancel := context.WithDeadline(ctx, opening)
 		err := t.HandshakeContext(shaking)
@@ -154,16 +161,19 @@ func (c *conn) serve(ctx context.Context) {
 	r := stratum.NewReader(c.stream, limits.LineBytes)
 	var m stratum.Message
 	for {
-		until, ok := c.nextDeadline(opening)
+		until, ok := c.nextDeadline()
 		if !ok {
 			c.lingerOn()
 			return
 		}
 		err := r.Next(&m)
+		if isTimeout(err) && !c.overdue() {
+			continue
+		}
 		if err == nil && len(m.ID) > maxID {
 			err = fmt.Errorf("%w: an id of %d bytes", stratum.ErrMalformed, len(m.ID))
 		}
-		if err != nil && !c.tolerable(err, until != opening) {
+		if err != nil && !c.tolerable(err) {
 			if stratum.Recoverable(err) {
 				c.lingerOn()
 			}
@@ -181,16 +191,15 @@ func (c *conn) serve(ctx context.Context) {
 }
 
 // nextDeadline sets by when the next message has to be there: that of the
-// opening, or a new one once the client is at work. It is false when the
-// connection is to end.
-func (c *conn) nextDeadline(opening time.Time) (time.Time, bool) {
+// opening or of the wait for work, or a new one once the client is at work. It
+// is false when the connection is to end.
+func (c *conn) nextDeadline() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	until := opening
-	if c.ready {
-		until = time.Now().Add(c.server.set.Limits.Idle)
+	if c.ready && !c.held.active {
+		c.until = time.Now().Add(c.server.set.Limits.Idle)
 	}
-	return until, !c.gone && c.tcp.SetReadDeadline(until) == nil
+	return c.until, !c.gone && c.tcp.SetReadDeadline(c.until) == nil
 }
 
 // lingerOn reads and drops what comes until the client closes, the time of
@@ -199,7 +208,7 @@ func (c *conn) lingerOn() { _, _ = io.CopyN(io.Discard, c.tcp, lingerBytes) }
 
 // tolerable reports whether the connection can go on after an error of
 // reading, and says why when it cannot.
-func (c *conn) tolerable(err error, ready bool) bool {
+func (c *conn) tolerable(err error) bool {
 	why := causeRead
 	switch {
 	case errors.Is(err, stratum.ErrLineTooLong):
@@ -214,10 +223,13 @@ func (c *conn) tolerable(err error, ready bool) bool {
 		}
 		c.out.send(words)
 		return true
-	case isTimeout(err) && ready:
-		why = causeIdle
 	case isTimeout(err):
+		c.mu.Lock()
 		why = causeOpening
+		if c.ready {
+			why = causeIdle
+		}
+		c.mu.Unlock()
 	case errors.Is(err, io.EOF):
 		why = causePeer
 	}
@@ -236,6 +248,7 @@ func (c *conn) end() {
 	c.gone = true
 	slot, previous, ready, workers := c.slot, c.previous, c.ready, len(c.workers)
 	c.slot, c.previous, c.newest = nil, nil, nil
+	c.waited(nil)
 	c.mu.Unlock()
 	s.vacate(c, slot)
 	s.vacate(c, previous)

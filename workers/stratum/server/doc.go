@@ -23,6 +23,17 @@
 // only when all work of that time is void. New connections go to the session
 // with most slots left.
 //
+// # Without work
+//
+// Where no session has work, or none a slot, the answer to mining.subscribe is
+// held, and what comes after it stands behind it, until there is; for
+// [Limits].Wait at most, and of Limits.Waiting connections at a time. Miners
+// whose session was lost while there is no other keep their connection and
+// their work for [Config].Outage: their shares go to the sink, which says what
+// they are worth. The next session then has them, at once where they understand
+// mining.set_extranonce, else by way of client.reconnect. [Config].OnFull hears
+// when it is slots that are lacking.
+//
 // # Shares
 //
 // A share is judged by the difficulty at which its job was issued to its

@@ -270,6 +270,7 @@ func TestTLS(t *testing.T) {
 	wrong.ended()
 	eventually(t, "handshake", func() bool { return s.Stats().Ended["tls-handshake"] == 1 })
 	s.CloseSession("up")
+	s.setJob(t, sheetJob(t, "next", "1"))
 	m.untilMethod(stratum.MethodReconnect)
 	m.ended()
 }
@@ -283,6 +284,9 @@ func TestBadConfiguration(t *testing.T) {
 		"difficulty": func(c *Config) { c.MinDifficulty = "0" },
 		"crossed":    func(c *Config) { c.MinDifficulty, c.MaxDifficulty = "16", "8" },
 		"interval":   func(c *Config) { c.ShareInterval = -1 },
+		"outage":     func(c *Config) { c.Outage = -1 },
+		"waiting":    func(c *Config) { c.Limits.Waiting = -1 },
+		"wait":       func(c *Config) { c.Limits.Wait = -1 },
 		"limit":      func(c *Config) { c.Limits.Burst = -1 },
 		"time-out":   func(c *Config) { c.Limits.Idle = -1 },
 		"half TLS":   func(c *Config) { c.Endpoints = []Endpoint{{Address: "127.0.0.1:0", CertFile: "x"}} },

@@ -74,24 +74,37 @@ func (c *conn) enter(m *stratum.Message, asked stratum.Subscribe) {
 	if asked.UserAgent != "" {
 		c.agent = asked.UserAgent
 	}
+	if c.held.active {
+		c.replyError(m.ID, stratum.CodeOther, "The subscription before waits for work")
+		return
+	}
 	if c.slot == nil {
+		// Without a slot it cannot be told an extranonce.
 		c.server.mu.Lock()
 		c.slot = c.server.place(c)
+		waits := false
 		if c.slot != nil {
 			delete(c.server.homeless, c)
+		} else {
+			waits = c.wait(m.ID)
 		}
 		c.server.mu.Unlock()
 		if c.slot == nil {
-			// It cannot be told an extranonce, and so cannot work here.
-			c.leave(causeNoWork, stratum.AppendError(nil, m.ID, stratum.CodeOther, "No work at present"))
+			if !waits {
+				c.leave(causeNoWork, stratum.AppendError(nil, m.ID, stratum.CodeOther, noWork))
+			}
 			return
 		}
 	}
 	c.subscribed = true
-	result := stratum.SubscribeResult{Session: strconv.FormatUint(c.id, 16), Extranonce: c.slot.extranonce()}
 	if m.ID != nil {
-		c.out.send(result.Append(nil, m.ID))
+		c.out.send(c.subscription(m.ID))
 	}
+}
+
+// subscription is the answer to mining.subscribe. The lock is held.
+func (c *conn) subscription(id []byte) []byte {
+	return stratum.SubscribeResult{Session: strconv.FormatUint(c.id, 16), Extranonce: c.slot.extranonce()}.Append(nil, id)
 }
 
 // authorise answers mining.authorize.
@@ -198,6 +211,11 @@ func (c *conn) wish(text string) {
 func (c *conn) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.start()
+}
+
+// start is begin with the lock held.
+func (c *conn) start() {
 	if c.gone || c.ready || !c.subscribed || len(c.workers) == 0 {
 		return
 	}

@@ -217,8 +217,9 @@ func TestWishInAPassword(t *testing.T) {
 	}
 }
 
-// TestSessionCloses: who asked to hear of a new extranonce moves to another
-// session, others are sent away to come back.
+// TestSessionCloses: all keep their work while there is no other; then who asked
+// to hear of a new extranonce moves to another session, others are sent away to
+// come back.
 func TestSessionCloses(t *testing.T) {
 	s := open(t, nil)
 	s.setJob(t, sheetJob(t, "one", "1"))
@@ -229,27 +230,43 @@ func TestSessionCloses(t *testing.T) {
 		m.authorize("a.r", "x")
 		m.untilMethod(stratum.MethodNotify)
 	}
-	late := *moves
-	lateNonce := moves.find([]byte{0, 0, 0, 1}, 0, moves.job.Version, easy, true)
 	s.CloseSession("one")
-	stays.untilMethod(stratum.MethodReconnect)
-	stays.ended()
-	// No session: it waits, and its shares are late.
-	if a := moves.submit("a.r", late.job.JobID, []byte{0, 0, 0, 1}, late.job.NTime, lateNonce); a.code() != stratum.CodeStale {
+	if st := s.Stats(); st.Stranded != 2 || st.Waiting != 0 || st.Ready != 2 {
+		t.Fatalf("%+v", st)
+	}
+	nonce := uint32(0)
+	for _, m := range []*miner{moves, stays} {
+		found, a := m.mine("a.r", []byte{0, 0, 0, 1}, nonce)
+		if nonce = found + 1; string(a.Result) != "true" {
+			t.Fatalf("share of a session lost: %s %s", a.Result, a.Error)
+		}
+	}
+	// The sink knows that it cannot be sent.
+	s.shelf.fail(fmt.Errorf("gone: %w", ErrStale))
+	nonce, a := moves.mine("a.r", []byte{0, 0, 0, 1}, nonce)
+	if a.code() != stratum.CodeStale {
 		t.Fatalf("%s %s", a.Result, a.Error)
 	}
+	s.shelf.fail(nil)
+	late, lateNonce := moves.job, moves.find([]byte{0, 0, 0, 1}, nonce+1, moves.job.Version, easy, true)
 	two := sheetJob(t, "two", "1")
 	two.Extranonce1, two.Clean = []byte{9, 8, 7}, false
 	s.setJob(t, two)
-	moves.untilMethod(stratum.MethodSetExtranonce)
-	moves.untilMethod(stratum.MethodNotify)
+	stays.untilMethod(stratum.MethodReconnect)
+	stays.ended()
+	if a := moves.submit("a.r", late.JobID, []byte{0, 0, 0, 1}, late.NTime, lateNonce); a.code() != stratum.CodeStale {
+		t.Fatalf("%s %s", a.Result, a.Error)
+	}
+	if moves.job == late {
+		moves.untilMethod(stratum.MethodNotify)
+	}
 	if string(moves.extranonce1[:3]) != "\x09\x08\x07" || !moves.job.Clean {
 		t.Fatalf("extranonce1 %x, clean %v", moves.extranonce1, moves.job.Clean)
 	}
 	if _, a := moves.mine("a.r", []byte{0, 0, 0, 1}, 0); string(a.Result) != "true" {
 		t.Fatalf("%s", a.Error)
 	}
-	if sh := s.shelf.all()[0]; sh.Job != two {
+	if sh := s.shelf.all()[3]; sh.Job != two {
 		t.Fatalf("share of session %s", sh.Job.Session)
 	}
 	s.CloseSession("nobody knows it")

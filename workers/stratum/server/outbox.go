@@ -30,6 +30,9 @@ type outbox struct {
 
 	mu      sync.Mutex
 	waiting []byte
+	// held: an answer is outstanding, and what comes after it collects behind.
+	held   bool
+	behind []byte
 	// busy: the goroutine is writing.
 	busy bool
 	// closed: nothing more is taken. last: nor after what is waiting.
@@ -50,9 +53,35 @@ func (o *outbox) finish(b []byte) {
 	o.put(b, true)
 }
 
+// hold keeps back what is sent from now on, until release.
+func (o *outbox) hold() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held = true
+}
+
+// release writes b, and what was kept back behind it.
+func (o *outbox) release(b []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	behind := o.behind
+	o.held, o.behind = false, nil
+	o.put(append(b, behind...), false)
+}
+
 func (o *outbox) put(b []byte, last bool) {
 	if o.closed || o.last {
 		return
+	}
+	if o.held {
+		o.behind = append(o.behind, b...)
+		if !last {
+			if len(o.behind) > o.limit {
+				o.fail(causeFlood) // it asks and asks while its first question waits
+			}
+			return
+		}
+		b, o.behind, o.held = o.behind, nil, false
 	}
 	o.last = last
 	if !o.busy && len(b) > 0 && o.raw != nil {
@@ -83,7 +112,7 @@ func (o *outbox) put(b []byte, last bool) {
 
 // fail gives up; the lock is held.
 func (o *outbox) fail(c cause) {
-	o.closed, o.waiting = true, nil
+	o.closed, o.waiting, o.behind = true, nil, nil
 	o.failed(c)
 }
 
@@ -123,5 +152,5 @@ func (o *outbox) drain() {
 func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.closed, o.waiting = true, nil
+	o.closed, o.waiting, o.behind = true, nil, nil
 }

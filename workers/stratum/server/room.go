@@ -61,9 +61,12 @@ func (s *space) takeable() uint64 {
 }
 
 // tight says that there may be no room left.
-func (s *Server) tight() {
+func (s *Server) tight() { poke(s.tightened) }
+
+// poke wakes whoever waits on a channel of capacity 1.
+func poke(c chan struct{}) {
 	select {
-	case s.tightened <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -37,6 +37,9 @@ type Server struct {
 	// connection, and that is taken before mu.
 	control sync.Mutex
 	serial  uint32 // under control
+	outage  bool   // under control: connections have work of a session lost
+	// lost wakes watchOutage, capacity 1.
+	lost chan struct{}
 
 	mu        sync.Mutex
 	closed    bool
@@ -46,8 +49,11 @@ type Server struct {
 	sessions  map[string]*space
 	// slices of sessions by id, set by OpenSession.
 	slices map[string][]byte
-	// homeless connections wait for a session.
+	// homeless connections wait for a place in a session: those whose
+	// subscription is not answered yet, and those that have lost theirs.
 	homeless map[*conn]struct{}
+	// waiting is how many of them are of the former kind.
+	waiting int
 	// tightened wakes tellRoom, capacity 1.
 	tightened chan struct{}
 }
@@ -63,7 +69,7 @@ func Listen(c Config) (*Server, error) {
 	s := &Server{
 		set: set, conns: make(map[*conn]struct{}), addresses: make(map[netip.Prefix]int),
 		sessions: make(map[string]*space), slices: make(map[string][]byte), homeless: make(map[*conn]struct{}),
-		tightened: make(chan struct{}, 1),
+		tightened: make(chan struct{}, 1), lost: make(chan struct{}, 1),
 	}
 	s.jobs.Store(&map[uint32]*work{})
 	for _, e := range c.Endpoints {
@@ -106,6 +112,7 @@ func (s *Server) Run(ctx context.Context) error {
 		accepting.Go(func() { s.accept(ctx, l, s.secure[i]) })
 	}
 	accepting.Go(func() { s.tellRoom(ctx) })
+	accepting.Go(func() { s.watchOutage(ctx) })
 	<-ctx.Done()
 	err := s.Close()
 	accepting.Wait()

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/ballast-energy/ballast/workers/stratum"
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
 
@@ -66,10 +65,11 @@ func (s *Server) SetJob(j *upstream.Job) error {
 		return err
 	}
 	s.serial++
+	s.outage = false
 	jobs := maps.Clone(*s.jobs.Load())
 	live := w.serial
 	for serial, old := range jobs {
-		if old.job.Session == j.Session && (j.Clean || old.stale(now, s.set.JobLifetime)) {
+		if old.lost.Load() || old.job.Session == j.Session && (j.Clean || old.stale(now, s.set.JobLifetime)) {
 			old.void(now)
 		}
 		if old.forgotten(now, s.set.JobLifetime) {
@@ -85,7 +85,7 @@ func (s *Server) SetJob(j *upstream.Job) error {
 	s.sessions[j.Session] = sp
 	sp.newest, sp.live = w, live
 	conns := slices.Collect(maps.Keys(sp.conns))
-	lost := slices.Collect(maps.Keys(s.homeless))
+	lost := s.queue()
 	if before != nil && before != sp {
 		before.closed.Store(true)
 		lost = slices.AppendSeq(lost, maps.Keys(before.conns))
@@ -124,32 +124,48 @@ func (s *Server) fanOut(conns []*conn, w *work) {
 	wg.Wait()
 }
 
-// CloseSession voids the work of a session. Its connections that asked to hear
-// of changes of their extranonce go to another session, or wait for one;
-// others are closed, with the advice to come back. Blocks found in its work are
-// handed to the sink for some time yet. A session that is unknown is no error.
+// CloseSession ends a session. Where another one has work, its own is void at
+// once: connections that asked to hear of changes of their extranonce move
+// there, others are closed with the advice to come back. Where none has, they
+// all keep their work until one does, or [Config.Outage] is over, and their
+// shares go to the sink. Blocks found in the session's work are handed to the
+// sink for some time yet. A session that is unknown is no error.
 func (s *Server) CloseSession(session string) {
 	s.control.Lock()
 	defer s.control.Unlock()
 	now := s.set.Now()
-	for _, w := range *s.jobs.Load() {
-		if w.job.Session == session {
-			w.void(now)
-		}
-	}
 	s.mu.Lock()
 	delete(s.slices, session)
 	sp := s.sessions[session]
 	delete(s.sessions, session)
-	var conns []*conn
-	if sp != nil {
-		sp.closed.Store(true)
-		conns = slices.Collect(maps.Keys(sp.conns))
+	last := len(s.sessions) == 0
+	if sp == nil {
+		s.mu.Unlock()
+		return
 	}
+	sp.closed.Store(true)
+	conns := slices.Collect(maps.Keys(sp.conns))
 	s.mu.Unlock()
-	for _, c := range conns {
-		c.rehome()
+	for _, w := range *s.jobs.Load() {
+		switch {
+		case w.job.Session != session:
+		case last:
+			w.lose()
+		default:
+			w.void(now)
+		}
 	}
+	if !last {
+		for _, c := range conns {
+			c.rehome()
+		}
+		return
+	}
+	for _, c := range conns {
+		c.strand()
+	}
+	s.outage = true
+	poke(s.lost)
 }
 
 // place finds a slot for a connection in the session that has most left; nil
@@ -209,40 +225,4 @@ func (s *Server) newestMask() (uint32, bool) {
 		return 0, false
 	}
 	return newest.mask, true
-}
-
-// rehome moves a connection whose session has ended to another.
-func (c *conn) rehome() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.server
-	if c.gone || c.slot != nil && !c.slot.space.closed.Load() {
-		return
-	}
-	if !c.movable {
-		c.leave(causeMoved, stratum.Reconnect{}.Append(nil))
-		return
-	}
-	if c.slot != nil {
-		s.vacate(c, c.previous)
-		s.mu.Lock()
-		delete(c.slot.space.conns, c)
-		s.mu.Unlock()
-		c.previous, c.slot = c.slot, nil
-	}
-	s.mu.Lock()
-	c.slot = s.place(c)
-	var newest *work
-	if c.slot == nil {
-		s.homeless[c] = struct{}{}
-	} else {
-		delete(s.homeless, c)
-		newest = c.slot.space.newest
-	}
-	s.mu.Unlock()
-	if newest == nil {
-		return
-	}
-	c.out.send(c.slot.extranonce().Append(nil))
-	c.issue(newest, true)
 }

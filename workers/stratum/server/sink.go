@@ -15,6 +15,11 @@ import (
 // so, and nothing has gone wrong.
 var ErrDuplicate = errors.New("stratum server: the share is known")
 
+// ErrStale is wrapped by a sink's answer to a share whose upstream session was
+// lost: it cannot be sent any more. The miner is told so, and nothing has gone
+// wrong.
+var ErrStale = errors.New("stratum server: the session of the share's job is over")
+
 // Share is a valid share of a miner: its hash meets the difficulty that the
 // connection was given for the job, or the network's.
 type Share struct {
@@ -22,8 +27,8 @@ type Share struct {
 	Connection uint64
 	// Worker is the unit token of the name that submitted it.
 	Worker string
-	// Job as it was handed to [Server.SetJob]. When Block is set it may be
-	// void, or of a session that has closed.
+	// Job as it was handed to [Server.SetJob]. It may be of a session that has
+	// closed, see [Config.Outage], and when Block is set it may be void.
 	Job *upstream.Job
 	// Extranonce2 whole, as the upstream wants it. The receiver may keep it.
 	Extranonce2 []byte

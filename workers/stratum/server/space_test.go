@@ -5,8 +5,6 @@ package server
 import (
 	"errors"
 	"testing"
-
-	"github.com/ballast-energy/ballast/workers/stratum"
 )
 
 func TestDivisionOfExtranonce(t *testing.T) {
@@ -104,19 +102,19 @@ func TestFullSessionIsReportedAndAnotherTaken(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	second := s.dial(t)
-	if a := second.ask(stratum.MethodSubscribe, "[]"); a.code() != stratum.CodeOther {
+	second.say(`{"id":1,"method":"mining.subscribe"}`)
+	eventually(t, "it waits", func() bool { return s.Room() == Room{Full: true, Sessions: 1, Slots: 1, Used: 1, Waiting: 1} })
+	s.setJob(t, sheetJob(t, "two", "1"))
+	if a := second.hear(); string(a.ID) != "1" || a.code() != 0 {
 		t.Fatalf("%s %s", a.Result, a.Error)
 	}
-	second.ended()
-	s.setJob(t, sheetJob(t, "two", "1"))
-	if r := <-s.full; r.Full || r.Sessions != 2 || r.Slots != 1+1<<32 || r.Used != 1 {
+	if r := <-s.full; r.Full || r.Sessions != 2 || r.Slots != 1+1<<32 || r.Used != 2 {
 		t.Fatalf("%+v", r)
 	}
 	if third := s.start(t, "a.three"); third.size != 4 {
 		t.Fatalf("extranonce2 of %d", third.size)
 	}
-	eventually(t, "the second is gone", func() bool { return s.Stats().Ended["no-work"] == 1 })
-	if st := s.Stats(); st.Full != 1 || st.Sessions["one"].Slots != 1 || st.Sessions["two"].Slots != 1 {
+	if st := s.Stats(); st.Full != 1 || st.Sessions["one"].Slots != 1 || st.Sessions["two"].Slots != 2 {
 		t.Fatalf("%+v", st)
 	}
 }

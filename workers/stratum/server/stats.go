@@ -110,8 +110,8 @@ type SessionStats struct {
 	Slots, Capacity uint64
 }
 
-// Stats of a server since its start. Gauges are Connections, TLS, Ready and
-// Sessions; the rest only grow.
+// Stats of a server since its start. Gauges are Connections, TLS, Ready,
+// Sessions, Waiting and Stranded; the rest only grow.
 type Stats struct {
 	// Connections open, TLS among them, and Ready: subscribed, authorised and
 	// at work.
@@ -138,8 +138,13 @@ type Stats struct {
 	LastFanOut   time.Duration
 	// Difficulties changed, and jobs Renewed for single connections.
 	Difficulties, Renewed uint64
-	// Full: connections for which no session had a slot.
+	// Full counts how often no session had a slot for a connection, or there
+	// was no session.
 	Full uint64
+	// Waiting connections whose subscription is not answered yet for that
+	// reason, and Stranded ones that have lost their session and wait for
+	// another; gauges.
+	Waiting, Stranded int64
 }
 
 // Stats may be called at any time.
@@ -163,6 +168,8 @@ func (s *Server) Stats() Stats {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	st.Waiting = int64(s.waiting)
+	st.Stranded = int64(len(s.homeless)) - st.Waiting
 	for id, sp := range s.sessions {
 		st.Sessions[id] = SessionStats{Slots: sp.used, Capacity: sp.capacity}
 	}

@@ -222,6 +222,11 @@ func (a *answer) done(err error) {
 		c.replyError(a.id, refusalTable[refusedDuplicate].code, refusalTable[refusedDuplicate].text)
 		return
 	}
+	if errors.Is(err, ErrStale) {
+		c.server.count.refused[refusedStale].Add(1)
+		c.replyError(a.id, refusalTable[refusedStale].code, refusalTable[refusedStale].text)
+		return
+	}
 	// It may be sent again.
 	a.work.seen.forget(a.seen)
 	c.server.count.refused[refusedNotStored].Add(1)

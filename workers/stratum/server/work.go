@@ -45,6 +45,8 @@ type work struct {
 	issued time.Time
 	// voided is when it became void, Unix nanoseconds, 0 before.
 	voided atomic.Int64
+	// lost: its session is over, and it is valid only until there is another.
+	lost atomic.Bool
 }
 
 // newWork decodes a job for the connections of a space.
