@@ -15,6 +15,7 @@ import (
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/workers/upstream"
+	"github.com/ballast-energy/ballast/workers/upstream/confirm"
 )
 
 // Defaults of Config.
@@ -71,6 +72,9 @@ type Config struct {
 	DrainTime time.Duration
 	// ConfirmPeriod between two looks at what became of blocks.
 	ConfirmPeriod time.Duration
+	// OrphanDepth at which another block at a block's height makes it an
+	// orphan, blocks; default confirm.DefaultOrphan, 6. Depth 1 is the tip.
+	OrphanDepth int64
 	// RejectAlarmPPM of submitted shares rejected over ten minutes raises an
 	// alert.
 	RejectAlarmPPM int64
@@ -98,6 +102,9 @@ func (c Config) withDefaults() Config {
 	def(&c.RefreshPeriod, DefaultRefreshPeriod)
 	def(&c.DrainTime, DefaultDrainTime)
 	def(&c.ConfirmPeriod, DefaultConfirmPeriod)
+	if c.OrphanDepth == 0 {
+		c.OrphanDepth = confirm.DefaultOrphan
+	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = DefaultConnectedSessions
 	}
@@ -145,6 +152,9 @@ func (c Config) validate() error {
 	}
 	if c.MaxConnections < 1 || c.MaxConnections > 64 {
 		errs = append(errs, fmt.Errorf("%d connections: 1 to 64", c.MaxConnections))
+	}
+	if c.OrphanDepth < 1 || c.OrphanDepth > confirm.DefaultMature {
+		errs = append(errs, fmt.Errorf("orphan depth of %d blocks: 1 to %d", c.OrphanDepth, confirm.DefaultMature))
 	}
 	if c.RejectAlarmPPM < 1 || c.RejectAlarmPPM > 1_000_000 {
 		errs = append(errs, fmt.Errorf("reject alarm at %d ppm: 1 to 1000000", c.RejectAlarmPPM))

@@ -61,7 +61,7 @@ type seat struct {
 	task       *task
 	space      *space
 	slice      []byte
-	worked     worked
+	ntime      uint32
 	difficulty string
 	sent       time.Time
 }
@@ -296,7 +296,10 @@ func (d *dispatcher) job(l *link, j *upstream.Job, clean bool) bool {
 	}
 	t := newTask(s, j)
 	d.serial++
-	t.serial = d.serial
+	t.serial, t.alike = d.serial, d.serial
+	if was := s.current; was != nil && sameWork(was.Job, j) {
+		t.alike = was.alike
+	}
 	if t.refused != nil {
 		g.mu.Unlock()
 		g.alarms.raise(alarmJob, "", events.SeverityWarning, fmt.Sprintf("the upstream's job cannot be worked on: %v", t.refused),

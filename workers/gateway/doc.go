@@ -56,10 +56,15 @@
 // it on the wire before it is stored, submits it at once, whatever speaks
 // against it as a share, and stores share.submitted and block.found meanwhile.
 // An upstream that takes others' blocks (upstream.BlockSubmitter) is given
-// those of the other gateways, too. One that can tell what became of a block
-// (upstream.Confirmer) is asked until it has 100 confirmations (block.matured)
-// or is off the best chain (block.orphaned); blocks found before a restart are
-// followed on.
+// those of the other gateways, too.
+//
+// One that can tell what became of a block (upstream.Chain) is asked for every
+// block of the site that was found for the same pool, by whichever gateway and
+// however long ago, by the rules of package confirm: until it has 100
+// confirmations (block.matured), or the best chain has another block at its
+// height, Config.OrphanDepth deep (block.orphaned). One that no node knows is
+// called orphaned at the same depth, with the alert block-unknown. Of several
+// gateways one says so.
 //
 // # What is left out
 //

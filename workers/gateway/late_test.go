@@ -17,14 +17,6 @@ import (
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
 
-const easyBits = 0x1f0fffff // a block in some thousand hashes
-
-func newNodeUpstream() *node {
-	n := &node{pool: newPool("0.0000005"), depth: map[string]int64{}}
-	n.id, n.bits = "node-a", easyBits
-	return n
-}
-
 // solveBlock finds a share of a job that is a block.
 func solveBlock(t testing.TB, w *events.WorkAssigned) *events.ShareFound {
 	t.Helper()
