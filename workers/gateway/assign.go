@@ -99,8 +99,13 @@ func (d *dispatcher) sweep(ctx context.Context) {
 			seatless = append(seatless, m)
 			continue
 		}
-		if ntime, due := d.due(m, st, tasks[i], now); due {
+		switch ntime, e := d.due(m, st, tasks[i], now); e {
+		case handOut:
 			deals = append(deals, deal{m, st, tasks[i], ntime})
+		case elsewhere:
+			// Its seat stays, should there be no other.
+			seatless = append(seatless, m)
+		case leave:
 		}
 	}
 	deals = append(deals, d.seat(ctx, seatless, sessions, tasks, now)...)
@@ -123,23 +128,6 @@ func (d *dispatcher) sweep(ctx context.Context) {
 	if changed {
 		g.changed()
 	}
-}
-
-// due reports whether an agent needs work of a task, and the time that its
-// header begins with. Work that differs in nothing from what the agent has
-// already begins at a later time, or it would find the same shares again.
-func (d *dispatcher) due(m *roster.Miner, st *seat, t *task, now time.Time) (ntime uint32, due bool) {
-	ntime = t.moved(now)
-	if st.task == nil || st.task.alike != t.alike {
-		return ntime, true
-	}
-	ntime = max(ntime, st.ntime+1)
-	if ntime > t.maxTime() || ntime > t.moved(now)+60 {
-		return 0, false
-	}
-	since := now.Sub(st.sent)
-	return ntime, st.task != t || since >= d.g.cfg.RefreshPeriod || !m.Healthy && since >= nudge ||
-		since >= beat && d.farOff(st.difficulty, d.shareDifficulty(m, t))
 }
 
 // farOff reports whether two difficulties differ by a factor of two or more:
@@ -287,17 +275,22 @@ func (d *dispatcher) stand(ready bool) {
 // hand publishes work for all agents in one go.
 func (d *dispatcher) hand(ctx context.Context, deals []deal, payouts map[*task]events.Payout, now time.Time) {
 	g := d.g
-	texts := make(map[*task]*workText)
+	type version struct {
+		task  *task
+		clean bool
+	}
+	texts := make(map[version]*workText)
 	msgs := make([]*nats.Msg, 0, len(deals))
 	given := make([]*issue, 0, len(deals))
 	dated := []string{now.UTC().Format(time.RFC3339Nano)}
 	difficulties := make(map[[2]string]string) // by the miner's and the task's
 	for i := range deals {
 		o := &deals[i]
-		text := texts[o.task]
+		v := version{o.task, o.seat.task == nil || o.seat.task.serial < o.task.session.clean}
+		text := texts[v]
 		if text == nil {
-			text = newWorkText(g.cfg.Gateway, o.task, o.seat.space, payouts[o.task], o.seat.task == nil || o.seat.task.serial < o.task.session.clean)
-			texts[o.task] = text
+			text = newWorkText(g.cfg.Gateway, o.task, o.seat.space, payouts[o.task], v.clean)
+			texts[v] = text
 		}
 		if text.err != nil {
 			continue
@@ -322,11 +315,12 @@ func (d *dispatcher) hand(ctx context.Context, deals []deal, payouts map[*task]e
 			},
 			Data: text.write(&w),
 		})
-		o.seat.task, o.seat.ntime, o.seat.difficulty, o.seat.sent = o.task, o.ntime, difficulty, now
+		o.seat.task, o.seat.difficulty, o.seat.sent = o.task, difficulty, now
+		o.seat.worked.use(o.task.ground, o.ntime)
 	}
-	for t, text := range texts {
+	for v, text := range texts {
 		if text.err != nil {
-			g.alarms.raise(alarmJob, "", events.SeverityCritical, events.ClipText(fmt.Sprintf("job %.80q of the upstream does not fit the bus: %v", t.ID, text.err)),
+			g.alarms.raise(alarmJob, "", events.SeverityCritical, events.ClipText(fmt.Sprintf("job %.80q of the upstream does not fit the bus: %v", v.task.ID, text.err)),
 				"Use another upstream: this one's jobs are larger than any block needs.")
 		}
 	}
@@ -339,10 +333,11 @@ func (d *dispatcher) hand(ctx context.Context, deals []deal, payouts map[*task]e
 		return
 	}
 	if err := d.publish(ctx, msgs); err != nil && ctx.Err() == nil {
-		// Who did not get it gets it again a moment later, with a later time.
+		// Who did not get it gets it again a moment later, with a later time,
+		// and told to drop what it has: it may not have heard that either.
 		d.log.Warn("work may not have reached all agents", "agents", len(msgs), "error", err)
 		for i := range deals {
-			deals[i].seat.sent = time.Time{}
+			deals[i].seat.task = nil
 		}
 	}
 }

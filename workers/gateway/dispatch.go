@@ -61,7 +61,7 @@ type seat struct {
 	task       *task
 	space      *space
 	slice      []byte
-	ntime      uint32
+	worked     worked
 	difficulty string
 	sent       time.Time
 }
@@ -296,10 +296,7 @@ func (d *dispatcher) job(l *link, j *upstream.Job, clean bool) bool {
 	}
 	t := newTask(s, j)
 	d.serial++
-	t.serial, t.alike = d.serial, d.serial
-	if was := s.current; was != nil && sameWork(was.Job, j) {
-		t.alike = was.alike
-	}
+	t.serial = d.serial
 	if t.refused != nil {
 		g.mu.Unlock()
 		g.alarms.raise(alarmJob, "", events.SeverityWarning, fmt.Sprintf("the upstream's job cannot be worked on: %v", t.refused),

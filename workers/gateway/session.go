@@ -3,11 +3,9 @@
 package gateway
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"math/big"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +20,7 @@ import (
 const staleGrace = 5 * time.Second
 
 // session of an upstream as the gateway knows it. Guarded by Gateway.mu, but
-// for space and alike, which are the dispatcher's.
+// for space, which is the dispatcher's.
 type session struct {
 	upstream.Session
 	up   upstream.Upstream
@@ -41,10 +39,11 @@ type session struct {
 type task struct {
 	*upstream.Job
 	session *session
-	// serial rises by one per job of the gateway; alike is the serial of the
-	// first job in a row with the same content, so that agents who work on
-	// one are not given the same search twice.
-	serial, alike uint64
+	// serial rises by one per job of the gateway.
+	serial uint64
+	// ground that it searches, so that agents are not given the same search
+	// twice.
+	ground ground
 	// difficulty of the upstream as the bus writes it, exact, and its target.
 	difficulty string
 	exact      *big.Rat
@@ -66,7 +65,7 @@ func (t *task) wants(h *hashengine.Hash) bool { return t.target.Met(h) || t.netw
 
 // newTask checks a job.
 func newTask(s *session, j *upstream.Job) *task {
-	t := &task{Job: j, session: s}
+	t := &task{Job: j, session: s, ground: groundOf(j)}
 	var err error
 	if t.exact, err = hashengine.ParseDifficulty(j.Difficulty); err != nil {
 		t.refused = fmt.Errorf("difficulty %.80q: %w", j.Difficulty, err)
@@ -91,14 +90,6 @@ func decimal(text string, d *big.Rat) string {
 	}
 	text = strings.TrimRight(d.FloatString(30), "0")
 	return strings.TrimSuffix(text, ".")
-}
-
-// sameWork reports whether two jobs differ in nothing that is hashed.
-func sameWork(a, b *upstream.Job) bool {
-	return a.Version == b.Version && a.PrevHash == b.PrevHash && a.Bits == b.Bits && a.NTime == b.NTime &&
-		bytes.Equal(a.Coinbase1, b.Coinbase1) && bytes.Equal(a.Coinbase2, b.Coinbase2) &&
-		bytes.Equal(a.Extranonce1, b.Extranonce1) && a.Extranonce2Bytes == b.Extranonce2Bytes &&
-		slices.Equal(a.Branches, b.Branches)
 }
 
 // maxTime of a header of the task.
@@ -147,9 +138,11 @@ func (t *issues) forget(t0 time.Time) {
 	n := 0
 	for n < len(t.order) && (t.order[n].At.Before(t0) || len(t.order)-n > mostIssues) {
 		delete(t.byID, t.order[n].Work.JobID)
+		t.order[n] = nil
 		n++
 	}
-	t.order = slices.Clone(t.order[n:])
+	// The room in front goes when the list next grows.
+	t.order = t.order[n:]
 }
 
 // link is the sink of one connection. What an upstream says waits in it for

@@ -87,7 +87,9 @@ func (t *Table) Forget(t0 time.Time) {
 	n := 0
 	for n < len(t.order) && t.byID[t.order[n]].At.Before(t0) {
 		delete(t.byID, t.order[n])
+		t.order[n] = ""
 		n++
 	}
-	t.order = append([]string(nil), t.order[n:]...)
+	// The room in front goes when the list next grows.
+	t.order = t.order[n:]
 }
