@@ -31,12 +31,17 @@ func (a *app) configCommand() *cobra.Command {
 				}
 				p := a.printer()
 				if p.json {
-					return p.value(map[string]any{"file": args[0], "valid": true, "sites": len(c.Sites)})
+					v := map[string]any{"file": args[0], "valid": true, "sites": len(c.Sites)}
+					if c.Gateway.Given() {
+						v["gateway"] = explainGateway(&c.Gateway)
+					}
+					return p.value(v)
 				}
 				p.linef("%s %s: %d site(s)", p.paint(codeGood, "valid"), args[0], len(c.Sites))
 				for _, s := range c.Sites {
 					p.linef("  %s: limit %s, reserve %s + %s, %d meters", s.ID, s.Limit, s.Reserve.Floor, s.Reserve.Margin, len(s.Meters))
 				}
+				p.gateway(&c.Gateway)
 				return nil
 			}},
 	)

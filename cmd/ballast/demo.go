@@ -31,6 +31,7 @@ type demoFlags struct {
 	boot          time.Duration
 	hash          hashFlags
 	worker        roles.WorkerOptions // what hash and the configuration say
+	plan          *gatewayPlan        // what the configuration says; nil: practice
 	durationLimit time.Duration
 	seed          uint64
 	btcPrice      config.Money

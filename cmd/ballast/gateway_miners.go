@@ -7,73 +7,31 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 
-	"github.com/spf13/cobra"
-
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/workers/stratum/server"
 )
 
-// minerFlags say where miners connect to a gateway, and which may.
-type minerFlags struct {
-	listen, listenTLS []string
-	cert, key         string
-	file              string
-	any               bool
-	lowest, start     string
-}
-
-func (f *minerFlags) add(c *cobra.Command) {
-	fl := c.Flags()
-	fl.StringArrayVar(&f.listen, "listen", nil, "miners (ASICs and others, Stratum V1) connect to this `host:port`; may be repeated")
-	fl.StringArrayVar(&f.listenTLS, "listen-tls", nil, "likewise with TLS, on this `host:port`")
-	fl.StringVar(&f.cert, "tls-cert", "", "PEM `file` of the certificate of --listen-tls")
-	fl.StringVar(&f.key, "tls-key", "", "PEM `file` of its key")
-	fl.StringVar(&f.file, "miners", "", "`file` of the miners that may connect: a line each, name and password (- for any)")
-	fl.BoolVar(&f.any, "any-miner", false, "whoever can connect may mine: for networks of the owner's machines only")
-	fl.StringVar(&f.lowest, "miner-min-difficulty", "1", "lowest share `difficulty` of a miner; ASICs need 1 at least")
-	fl.StringVar(&f.start, "miner-start-difficulty", "1024", "share `difficulty` of a miner that suggests none")
-}
-
-// config of the server, nil when nobody is to connect.
-func (f *minerFlags) config() (*server.Config, error) {
-	if len(f.listen)+len(f.listenTLS) == 0 {
-		if f.file != "" || f.any {
-			return nil, errors.New("--miners and --any-miner need --listen or --listen-tls")
-		}
+// minerServer is the server that miners connect to, nil when nobody is to
+// connect.
+func minerServer(m *config.Miners) (*server.Config, error) {
+	if len(m.Listen) == 0 {
 		return nil, nil
 	}
-	c := &server.Config{MinDifficulty: f.lowest, StartDifficulty: f.start}
-	for _, addr := range f.listen {
-		c.Endpoints = append(c.Endpoints, server.Endpoint{Address: addr})
-	}
-	for _, addr := range f.listenTLS {
-		if f.cert == "" || f.key == "" {
-			return nil, errors.New("--listen-tls needs --tls-cert and --tls-key")
-		}
-		c.Endpoints = append(c.Endpoints, server.Endpoint{Address: addr, CertFile: f.cert, KeyFile: f.key})
-	}
-	switch {
-	case f.any == (f.file != ""):
-		return nil, errors.New("say which miners may connect: --miners FILE, or --any-miner on a network of your own machines")
-	case f.any:
+	c := m.Server()
+	if m.Any {
 		c.Authoriser = server.AuthoriserFunc(server.AnyName)
-	default:
-		known, err := readMiners(f.file)
-		if err != nil {
-			return nil, err
-		}
-		c.Authoriser = known
+		return &c, nil
 	}
-	for _, e := range c.Endpoints {
-		if _, _, err := net.SplitHostPort(e.Address); err != nil {
-			return nil, fmt.Errorf("--listen %q: want host:port", e.Address)
-		}
+	known, err := readMiners(m.File)
+	if err != nil {
+		return nil, err
 	}
-	return c, nil
+	c.Authoriser = known
+	return &c, nil
 }
 
 // minerList is who may connect: passwords by unit.

@@ -130,6 +130,11 @@ func TestGatewayRefuses(t *testing.T) {
 		"listen, for whom":    {"--upstream", "stratum+tcp://a:b@127.0.0.1:1", "--listen", "127.0.0.1:0"},
 		"TLS, no certificate": {"--upstream", "stratum+tcp://a:b@127.0.0.1:1", "--listen-tls", "127.0.0.1:0", "--any-miner"},
 		"miners, no listener": {"--upstream", "stratum+tcp://a:b@127.0.0.1:1", "--any-miner"},
+		"a node with a fee":   {"--upstream", "http://a:b@127.0.0.1:1", "--network", "simnet", "--address", nodetest.Address, "--fee-ppm", "1"},
+		"a pool's address":    {"--upstream", "stratum+tcp://a:b@127.0.0.1:1", "--address", nodetest.Address},
+		"nobody connects":     {"--upstream", "stratum+tcp://a:b@127.0.0.1:1", "--listen", "127.0.0.1:0", "--any-miner", "--miner-connections", "0"},
+		"no time":             {"--upstream", "stratum+tcp://a:b@127.0.0.1:1", "--listen", "127.0.0.1:0", "--any-miner", "--miner-idle", "-1s"},
+		"port of a word":      {"--upstream", "stratum+tcp://a:b@127.0.0.1:1", "--listen", "127.0.0.1:stratum", "--any-miner"},
 	} {
 		if out, code := ballast(t, dir, append([]string{"gateway", "--site", "tx1", "--id", "gw-1", "--server", "nats://127.0.0.1:1"}, args...)...); code != exitUsage {
 			t.Errorf("%s: exit code %d, want %d: %s", name, code, exitUsage, out)

@@ -4,127 +4,130 @@ package main
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
 	"strings"
 
-	"github.com/spf13/cobra"
-
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/workers/node"
-	"github.com/ballast-energy/ballast/workers/node/coinbase"
 	"github.com/ballast-energy/ballast/workers/node/rpc"
 	"github.com/ballast-energy/ballast/workers/stratum/client"
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
 
-// upstreamFlags say where a gateway's shares go.
-type upstreamFlags struct {
-	urls []string
-	pool string
-
-	scheme     string
-	feePPM     int64
-	difficulty string
-	reconnect  []string
-	caFile     string
-	insecure   bool
-	noRolling  bool
-
-	network, address, tag string
-}
-
-func (f *upstreamFlags) add(c *cobra.Command) {
-	fl := c.Flags()
-	fl.StringArrayVar(&f.urls, "upstream", nil, "`URL` of a pool or node, or @FILE that holds one a line; repeat it for failover, the first is preferred")
-	fl.StringVar(&f.pool, "pool", "", "`id` of the pool in events and bookings (default: from the host of the first --upstream)")
-	fl.StringVar(&f.scheme, "scheme", string(events.SchemeFPPS), "pool: how it pays: fpps, pps, pplns")
-	fl.Int64Var(&f.feePPM, "fee-ppm", 0, "pool: its fee in `ppm` (20000 is 2 %)")
-	fl.StringVar(&f.difficulty, "suggest-difficulty", "", "pool: share `difficulty` to ask for")
-	fl.StringArrayVar(&f.reconnect, "reconnect-host", nil, "pool: `host` that it may send us to besides its own; .example.com for all below")
-	fl.StringVar(&f.caFile, "upstream-ca", "", "pool: PEM `file` of certificates to trust instead of the system's")
-	fl.BoolVar(&f.insecure, "upstream-insecure", false, "pool: take any certificate; whoever is on the way can take the work")
-	fl.BoolVar(&f.noRolling, "no-version-rolling", false, "pool: do not ask for version rolling")
-	fl.StringVar(&f.network, "network", "main", "node: `network` it must be on: "+strings.Join(coinbase.NetworkNames(), ", "))
-	fl.StringVar(&f.address, "address", "", "node: `address` that blocks pay")
-	fl.StringVar(&f.tag, "tag", "/ballast/", "node: text in the coinbase")
-	_ = c.MarkFlagRequired("upstream")
-}
-
-// open makes the upstream, and how more connections to the same account are
+// connections are an upstream, and how more connections to the same account are
 // made where a pool gives each a search space of its own.
-func (f *upstreamFlags) open(site, gateway string, log *slog.Logger) (upstream.Upstream, func(int) (upstream.Upstream, error), error) {
-	urls, err := f.list()
-	if err != nil {
-		return nil, nil, err
-	}
-	nodes := 0
-	for _, u := range urls {
-		if strings.HasPrefix(u, "http://") || strings.HasPrefix(u, "https://") {
-			nodes++
-		}
-	}
-	pool := f.pool
-	if pool == "" {
-		pool = poolID(urls[0])
-	}
-	switch nodes {
-	case 0:
-		made := func(int) (upstream.Upstream, error) {
-			return client.New(client.Config{
-				Pool: pool, URLs: urls, Scheme: events.Scheme(f.scheme), FeePPM: f.feePPM, SuggestedDifficulty: f.difficulty,
-				ReconnectHosts: f.reconnect, CAFile: f.caFile, InsecureTLS: f.insecure, NoVersionRolling: f.noRolling, Logger: log,
-			})
-		}
-		up, err := made(1)
-		return up, made, err
-	case len(urls):
-		up, err := f.node(pool, urls, site, gateway, log)
-		return up, nil, err
-	}
-	return nil, nil, errors.New("--upstream names both pools and nodes: run a gateway for each")
+type connections struct {
+	upstream.Upstream
+	another func(int) (upstream.Upstream, error)
 }
 
-// list is what --upstream names, files read.
-func (f *upstreamFlags) list() ([]string, error) {
-	var urls []string
-	for _, u := range f.urls {
-		name, isFile := strings.CutPrefix(u, "@")
-		if !isFile {
-			urls = append(urls, u)
-			continue
+// upstreamPlan is all that is needed of a configuration to connect, passwords
+// included, but for who we are.
+type upstreamPlan struct {
+	pool client.Config
+	node *node.Config // nil: a pool
+}
+
+// planUpstream reads the passwords of a section that is valid.
+func (a *app) planUpstream(g *config.Gateway, log *slog.Logger) (*upstreamPlan, error) {
+	id := g.Pool
+	if id == "" {
+		id = poolID(g.Upstreams[0].URL)
+	}
+	if g.OnNodes() {
+		p := &upstreamPlan{node: &node.Config{ID: id, Network: g.Solo.NetworkName(), Address: g.Solo.Address, Tag: g.Solo.Tag, Log: log}}
+		for i := range g.Upstreams {
+			u := &g.Upstreams[i]
+			e, err := rpc.ParseEndpoint(u.URL)
+			if err != nil {
+				return nil, err
+			}
+			if e.CAFile == "" {
+				e.CAFile = g.TLS.CAFile
+			}
+			if !u.FromFlag {
+				e.User, e.CookieFile = u.User, u.CookieFile
+				if e.Password, err = a.password(u); err != nil {
+					return nil, fmt.Errorf("upstreams[%d]: %w", i, err)
+				}
+			}
+			p.node.Nodes = append(p.node.Nodes, e)
 		}
-		b, err := os.ReadFile(name)
+		return p, nil
+	}
+	p := &upstreamPlan{pool: client.Config{
+		Pool: id, Scheme: events.Scheme(g.Scheme), FeePPM: int64(g.Fee), SuggestedDifficulty: g.SuggestDifficulty,
+		ReconnectHosts: g.ReconnectHosts, CAFile: g.TLS.CAFile, ServerName: g.TLS.ServerName, InsecureTLS: g.TLS.Insecure,
+		NoVersionRolling: g.NoVersionRolling, Logger: log,
+	}}
+	for i := range g.Upstreams {
+		u := &g.Upstreams[i]
+		text := u.URL
+		if !u.FromFlag {
+			password, err := a.password(u)
+			if err != nil {
+				return nil, fmt.Errorf("upstreams[%d]: %w", i, err)
+			}
+			at, err := url.Parse(u.URL)
+			if err != nil {
+				return nil, fmt.Errorf("upstreams[%d]: the url cannot be read", i)
+			}
+			at.User = url.User(u.User)
+			if password != "" {
+				at.User = url.UserPassword(u.User, password)
+			}
+			text = at.String()
+		}
+		p.pool.URLs = append(p.pool.URLs, text)
+	}
+	return p, nil
+}
+
+// password that a section names the place of, or empty where it names none.
+func (a *app) password(u *config.Upstream) (string, error) {
+	switch {
+	case u.PasswordEnv != "":
+		password := a.env(u.PasswordEnv)
+		if password == "" {
+			return "", fmt.Errorf("password_env: the variable %s is not set, or empty", u.PasswordEnv)
+		}
+		return password, nil
+	case u.PasswordFile != "":
+		b, err := os.ReadFile(u.PasswordFile)
 		if err != nil {
-			return nil, fmt.Errorf("upstream: %w", err)
+			return "", fmt.Errorf("password_file: %w", err)
 		}
-		urls = append(urls, strings.Fields(string(b))...)
+		password := strings.TrimRight(string(b), "\r\n")
+		if password == "" || strings.ContainsAny(password, "\r\n") {
+			return "", fmt.Errorf("password_file: %s has to hold one line, the password", u.PasswordFile)
+		}
+		return password, nil
 	}
-	if len(urls) == 0 {
-		return nil, errors.New("--upstream names no pool and no node")
-	}
-	return urls, nil
+	return "", nil
 }
 
-func (f *upstreamFlags) node(pool string, urls []string, site, gateway string, log *slog.Logger) (upstream.Upstream, error) {
-	if f.address == "" {
-		return nil, errors.New("mining on a node needs the --address that blocks pay")
-	}
-	c := node.Config{ID: pool, Network: f.network, Address: f.address, Tag: f.tag, Log: log}
-	for _, u := range urls {
-		e, err := rpc.ParseEndpoint(u)
+// open makes the upstream; it does not connect yet.
+func (p *upstreamPlan) open(site, gateway string) (*connections, error) {
+	if p.node == nil {
+		made := func(int) (upstream.Upstream, error) { return client.New(p.pool) }
+		up, err := made(1)
 		if err != nil {
 			return nil, err
 		}
-		c.Nodes = append(c.Nodes, e)
+		return &connections{up, made}, nil
 	}
 	// Gateways of a site have different ids, so their search spaces differ.
 	sum := sha256.Sum256([]byte(site + "/" + gateway))
-	c.ExtranoncePrefix = sum[:4]
-	return node.New(c)
+	p.node.ExtranoncePrefix = sum[:4]
+	up, err := node.New(*p.node)
+	if err != nil {
+		return nil, err
+	}
+	return &connections{up, nil}, nil
 }
 
 // poolID makes an id of a URL's host: letters, digits and dashes.

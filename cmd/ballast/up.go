@@ -44,12 +44,18 @@ modelled fleet and one CPU worker that really hashes, a practice pool, and an AI
 load that is generated or recorded. Modelled watts and shares and practice
 revenue are labelled as such everywhere.
 
+With a configuration that has a section gateway, that gateway takes the place of
+the practice pool: the CPU worker and miners that connect mine for the pool or
+node named there, and modelled machines get no work. Fees and price of a
+bitcoin stay those of the demo (--btc-price).
+
 On a terminal it shows the site live; piped, a line every five seconds. Ctrl-C
 takes power down first and ends with a summary.`,
 		Example: `  ballast up
   ballast up --load gpt3_2s.csv.gz --price rt15_2024.csv.gz
   ballast up --load gpt3_2s.csv.gz --price rt15_2024.csv.gz --speed 60 --compare-unsafe
   ballast up --no-fleet                 only workers that join
+  ballast up --config real.yaml         for the pool or node of its section gateway
   ballast up --threads 4 --pin          the CPU worker on four cores, each thread on its own`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -77,6 +83,9 @@ func (a *app) up(ctx context.Context, f *demoFlags) error {
 	}
 	if err := f.hashing(conf.Worker); err != nil {
 		return err
+	}
+	if f.plan, err = a.planDemoGateway(f, &conf.Gateway); err != nil {
+		return withCode(exitUsage, err)
 	}
 	log := a.logger()
 	conf.Bus.Name = "up"
@@ -108,8 +117,11 @@ func (a *app) up(ctx context.Context, f *demoFlags) error {
 			return errors.Join(err, b.Close(context.WithoutCancel(ctx)))
 		}
 		views[i] = siteview.New(d.site, b)
+		if f.plan != nil {
+			views[i].PaidAs(f.plan.section.Basis())
+		}
 		options = append(options, roles.View(d.site, views[i]))
-		m, err := f.modules(&d, i, &playing)
+		m, err := a.modules(f, &d, i, &playing)
 		if err != nil {
 			return errors.Join(err, b.Close(context.WithoutCancel(ctx)))
 		}
@@ -139,12 +151,22 @@ func (a *app) up(ctx context.Context, f *demoFlags) error {
 }
 
 // modules are the roles of one demo site, workers last.
-func (f *demoFlags) modules(d *demo, i int, playing *sync.WaitGroup) ([]fx.Option, error) {
-	gateway := "practice-1"
+func (a *app) modules(f *demoFlags, d *demo, i int, playing *sync.WaitGroup) ([]fx.Option, error) {
 	m := []fx.Option{
 		roles.Dispatcher(roles.DispatcherOptions{Site: d.site, Name: "up", NoReductions: d.unsafe, ActivateIfNone: true, Activate: true}),
 		roles.Market(d.site, "market-desk", f.quote()),
-		roles.Pool(roles.PoolOptions{Site: d.site, Gateway: gateway, FeePPM: d.config.Tariff.PoolFeePPM, Scheme: d.config.Tariff.Scheme}),
+	}
+	if f.plan == nil {
+		m = append(m, roles.Pool(roles.PoolOptions{Site: d.site, Gateway: "practice-1", FeePPM: d.config.Tariff.PoolFeePPM, Scheme: d.config.Tariff.Scheme}))
+	} else {
+		o, err := f.plan.options(d.site, firstOf(f.plan.section.ID, "gw-1"))
+		if err != nil {
+			return nil, withCode(exitUsage, err)
+		}
+		if !a.json { // the summary is the one JSON value
+			o.Ready = a.gatewayReady(o)
+		}
+		m = append(m, roles.Gateway(*o))
 	}
 	if d.price != nil {
 		m = append(m, roles.Trace(d.price, trace.PlayerConfig{Site: d.site, Source: "price-feed", Speed: f.speed, Loop: true}, func() {}))
@@ -167,6 +189,21 @@ func (f *demoFlags) modules(d *demo, i int, playing *sync.WaitGroup) ([]fx.Optio
 		m = append(m, roles.Worker(f.worker))
 	}
 	return m, nil
+}
+
+// planDemoGateway is what a demo mines for, nil for practice.
+func (a *app) planDemoGateway(f *demoFlags, g *config.Gateway) (*gatewayPlan, error) {
+	switch {
+	case !g.Given():
+		return nil, nil
+	case len(g.Upstreams) == 0:
+		return nil, errors.New("gateway in the configuration names no upstreams: name a pool or a node, or leave the section out to mine for practice")
+	case f.compare:
+		return nil, errors.New("--compare-unsafe plays two sites for practice: use a configuration without gateway")
+	case g.Site != "" && g.Site != f.site:
+		return nil, fmt.Errorf("gateway.site is %s, and this plays %s: --site %s, or leave gateway.site out", g.Site, f.site, g.Site)
+	}
+	return a.planGateway(g)
 }
 
 // hashing settles how the CPU worker hashes. Its number of threads is that of

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ type Config struct {
 	Bus bus.Config `yaml:"bus"`
 	// Worker is how this machine hashes.
 	Worker Worker `yaml:"worker"`
+	// Gateway is what this process mines for.
+	Gateway Gateway `yaml:"gateway"`
 	// Sites that this process knows.
 	Sites []Site `yaml:"sites"`
 }
@@ -92,8 +95,9 @@ type Tariff struct {
 // Default is what holds for keys that are not written.
 func Default() Config {
 	return Config{
-		Bus:    bus.Config{DataDir: "data", Listen: "127.0.0.1:4222"},
-		Worker: Worker{Kernel: hashengine.AutoKernel, Nice: hashengine.DefaultNice, WattsPerThread: software.DefaultWattsPerThread},
+		Bus:     bus.Config{DataDir: "data", Listen: "127.0.0.1:4222"},
+		Worker:  Worker{Kernel: hashengine.AutoKernel, Nice: hashengine.DefaultNice, WattsPerThread: software.DefaultWattsPerThread},
+		Gateway: defaultGateway(),
 	}
 }
 
@@ -170,9 +174,12 @@ func Parse(b []byte, c *Config) error {
 // envPrefix of variables that override a key.
 const envPrefix = "BALLAST_"
 
-// applyEnv overrides scalars outside lists: BALLAST_<PATH IN UPPER CASE>. A
-// variable below BALLAST_BUS_ or BALLAST_WORKER_ that matches no key is an
-// error, because a misspelt override that does nothing is worse than none.
+// envSections are those whose variables are all ours: one that matches no key
+// is an error, because a misspelt override that does nothing is worse than
+// none.
+var envSections = []string{"BUS_", "WORKER_", "GATEWAY_"}
+
+// applyEnv overrides scalars outside lists: BALLAST_<PATH IN UPPER CASE>.
 func (c *Config) applyEnv(environ []string) error {
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
@@ -182,7 +189,7 @@ func (c *Config) applyEnv(environ []string) error {
 		}
 		field := fieldByPath(reflect.ValueOf(c).Elem(), strings.ToLower(rest))
 		if !field.IsValid() {
-			if !strings.HasPrefix(rest, "BUS_") && !strings.HasPrefix(rest, "WORKER_") {
+			if !slices.ContainsFunc(envSections, func(s string) bool { return strings.HasPrefix(rest, s) }) {
 				continue // other BALLAST_ variables belong to other parts
 			}
 			return fmt.Errorf("environment %s: the configuration has no key for it", name)
@@ -222,6 +229,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Worker.Validate(); err != nil {
 		return fmt.Errorf("config: worker: %w", err)
+	}
+	if err := c.Gateway.Validate(); err != nil {
+		return fmt.Errorf("config: gateway: %w", err)
 	}
 	seen := map[string]bool{}
 	for i := range c.Sites {

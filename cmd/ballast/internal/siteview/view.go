@@ -81,6 +81,7 @@ type View struct {
 
 	mu       sync.Mutex
 	p        Picture
+	paidAs   events.Basis
 	acct     account
 	units    map[string]unit
 	meters   map[string]reading
@@ -121,12 +122,16 @@ const (
 // New returns a View that has seen nothing.
 func New(site string, log Log) *View {
 	now := time.Now()
-	v := &View{site: site, log: log, units: map[string]unit{}, meters: map[string]reading{}, role: map[string]events.MeterConfig{}, signals: map[string]*events.GridSignal{}}
+	v := &View{site: site, log: log, paidAs: events.BasisPractice, units: map[string]unit{}, meters: map[string]reading{}, role: map[string]events.MeterConfig{}, signals: map[string]*events.GridSignal{}}
 	v.p = Picture{Site: site, Since: now, Now: now,
 		Found: map[events.Basis]int64{}, Accepted: map[events.Basis]int64{}, Rejected: map[events.Basis]int64{}, Unknown: map[events.Basis]int64{},
 		Millisats: map[events.Basis]int64{}, Microusd: map[events.Basis]int64{}}
 	return v
 }
+
+// PaidAs says what stands behind shares that are found, which do not tell
+// themselves; without it that is practice. It is called before Run.
+func (v *View) PaidAs(basis events.Basis) { v.paidAs = basis }
 
 // Run follows the site until the context ends (nil), or the bus is lost.
 func (v *View) Run(ctx context.Context) error {
@@ -256,7 +261,7 @@ func (v *View) take(ev *events.Event) {
 		v.p.Alerts = slices.DeleteFunc(v.p.Alerts, func(a events.AlertRaised) bool { return a.Alert == d.Alert })
 		v.recent(ev)
 	case *events.ShareFound:
-		basis := events.BasisPractice
+		basis := v.paidAs
 		if d.Modelled {
 			basis = events.BasisModelled
 		}
