@@ -39,6 +39,16 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s (code %d)", e.Text, e.Code)
 }
 
+// Meaning is Code where that is one of the six above that concern shares. Pools
+// with codes of their own say in words what they mean: it is the code that the
+// text speaks of then, or Code when it speaks of none.
+func (e *Error) Meaning() int {
+	if e.Code >= CodeOther && e.Code <= CodeNotSubscribed {
+		return e.Code
+	}
+	return codeOfText(e.Text, e.Code)
+}
+
 // ParseError reads the error of a reply in any of the shapes seen: [code,
 // text, extra], {"code", "message"}, a bare text. It never fails: what is none
 // of them becomes the text itself with code 0. It returns nil for null.
@@ -96,6 +106,7 @@ func codeOfText(words string, otherwise int) int {
 		code int
 	}{
 		{"stale", CodeStale}, {"job not found", CodeStale}, {"unknown job", CodeStale}, {"invalid job", CodeStale},
+		{"job expired", CodeStale}, {"expired job", CodeStale}, {"no such job", CodeStale}, {"unknown-work", CodeStale},
 		{"duplicate", CodeDuplicate}, {"above target", CodeLowDifficulty}, {"high-hash", CodeLowDifficulty},
 		{"low difficulty", CodeLowDifficulty}, {"difficulty too low", CodeLowDifficulty},
 		{"unauthorized", CodeUnauthorized}, {"unauthorised", CodeUnauthorized}, {"not authorized", CodeUnauthorized},

@@ -3,6 +3,7 @@
 package stratum
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 )
@@ -70,17 +71,50 @@ func (m *Message) Kind() Kind {
 }
 
 // Number is the ID of a reply as the number that the request had; some pools
-// return it as a text.
+// return it as a text, or written in another way, such as 9.0.
 func (m *Message) Number() (id uint64, ok bool) {
 	raw := m.ID
 	if t, quoted := text(raw); quoted {
 		raw = t
 	}
-	if len(raw) == 0 || len(raw) > 20 {
+	return whole(raw)
+}
+
+// whole is a number without a sign that has no fraction, however it is written.
+func whole(raw []byte) (n uint64, ok bool) {
+	const most = 40 // characters; 64 bits have 20 digits
+	if len(raw) == 0 || len(raw) > most {
 		return 0, false
 	}
-	id, err := strconv.ParseUint(string(raw), 10, 64)
-	return id, err == nil
+	n, err := strconv.ParseUint(string(raw), 10, 64)
+	if err == nil {
+		return n, true
+	}
+	mantissa, power := raw, 0
+	if i := bytes.IndexAny(raw, "eE"); i >= 0 {
+		mantissa = raw[:i]
+		if power, err = strconv.Atoi(string(raw[i+1:])); err != nil || power < -most || power > most {
+			return 0, false
+		}
+	}
+	before, after, _ := bytes.Cut(mantissa, []byte("."))
+	digits := append(append(make([]byte, 0, 2*most), before...), after...)
+	point := len(before) + power
+	for len(digits) > max(point, 0) {
+		last := len(digits) - 1
+		if digits[last] != '0' {
+			return 0, false
+		}
+		digits = digits[:last]
+	}
+	if len(digits) == 0 {
+		return 0, len(before)+len(after) > 0
+	}
+	for len(digits) < point && len(digits) < 2*most {
+		digits = append(digits, '0')
+	}
+	n, err = strconv.ParseUint(string(digits), 10, 64)
+	return n, err == nil
 }
 
 // Succeeded reports a result that is true, or anything but null and false,

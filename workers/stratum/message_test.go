@@ -79,6 +79,7 @@ func TestErrorsInEveryShape(t *testing.T) {
 		{`{"id":1,"result":false,"error":null}`, 20, "refused without a reason"},
 		{`{"id":1,"result":null,"error":null}`, 20, "refused without a reason"},
 		{`{"id":1,"result":false}`, 20, "refused without a reason"},
+		{`{"id":1,"result":null,"error":[-1,"Stale share",null]}`, -1, "Stale share"},
 	} {
 		e := parse(t, c.line).Failure()
 		if e == nil || e.Code != c.code || e.Text != c.text {
@@ -96,14 +97,31 @@ func TestErrorsInEveryShape(t *testing.T) {
 	}
 }
 
+// TestMeaningOfOtherCodes: pools number their errors as they like.
+func TestMeaningOfOtherCodes(t *testing.T) {
+	for text, want := range map[string]int{
+		`[21,"Duplicate share",null]`: 21, `[20,"Stale share",null]`: 20, `[25,"unauthorized"]`: 25, // the protocol's codes are what they are
+		`[-1,"Stale share",null]`: 21, `[1,"stale-prevblk"]`: 21, `[26,"Job not found (=stale)",null]`: 21, `[404,"Unknown job"]`: 21,
+		`{"code":-32000,"message":"job expired"}`: 21, `{"code":2,"message":"duplicate"}`: 22, `[-2,"low difficulty share of 0.5"]`: 23,
+		`[401,"Unauthorized worker"]`: 24, `["19","not subscribed"]`: 25, `[-32601,"Method not found",null]`: -32601, `[99,"?"]`: 99, `"stale"`: 21, `"?"`: 0,
+	} {
+		if e := ParseError([]byte(text)); e.Meaning() != want {
+			t.Errorf("%s means %d; want %d", text, e.Meaning(), want)
+		}
+	}
+}
+
 func TestNumber(t *testing.T) {
-	for id, want := range map[string]uint64{`7`: 7, `"8"`: 8, `18446744073709551615`: 18446744073709551615} {
+	for id, want := range map[string]uint64{`7`: 7, `"8"`: 8, `18446744073709551615`: 18446744073709551615,
+		`1.0`: 1, `9.00`: 9, `"9.0"`: 9, `9e0`: 9, `1.2E+1`: 12, `120e-1`: 12, `0.12e2`: 12, `0e9`: 0, `0.0`: 0, `18446744073709551615.0`: 18446744073709551615,
+	} {
 		m := parse(t, `{"result":true,"id":`+id+`}`)
 		if n, ok := m.Number(); !ok || n != want {
 			t.Errorf("%s: %d %v", id, n, ok)
 		}
 	}
-	for _, id := range []string{`null`, `-1`, `1.0`, `"x"`, `""`, `true`, `[1]`, `99999999999999999999999`} {
+	for _, id := range []string{`null`, `-1`, `-9.0`, `9.5`, `0.5e0`, `12e-2`, `1e400`, `1e-400`, `1e40`, `1E+999999999`,
+		`18446744073709551616.0`, `"."`, `"e1"`, `"9.0.0"`, `1.` + strings.Repeat("0", 100), `"x"`, `""`, `true`, `[1]`, `99999999999999999999999`} {
 		m := parse(t, `{"result":true,"id":`+id+`}`)
 		if n, ok := m.Number(); ok {
 			t.Errorf("%s: %d", id, n)

@@ -233,7 +233,7 @@ func (s *session) judged(p *pending, m *stratum.Message, now time.Time) {
 	v := upstream.Verdict{State: upstream.Accepted, Written: p.written, Answered: now}
 	refusal := m.Failure()
 	if refusal != nil {
-		v.State, v.Reason, v.Detail = upstream.Rejected, reasonOf(refusal.Code), refusal.Error()
+		v.State, v.Reason, v.Detail = upstream.Rejected, reasonOf(refusal.Meaning()), refusal.Error()
 		if v.Detail == "" {
 			v.Detail = "refused without a reason"
 		}
@@ -242,7 +242,7 @@ func (s *session) judged(p *pending, m *stratum.Message, now time.Time) {
 	if refusal == nil {
 		return
 	}
-	switch refusal.Code {
+	switch refusal.Meaning() {
 	case stratum.CodeUnauthorized:
 		s.unauthorised(p.written, v)
 	case stratum.CodeNotSubscribed:

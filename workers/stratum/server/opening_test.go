@@ -5,6 +5,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/ballast-energy/ballast/workers/stratum"
@@ -92,6 +93,24 @@ func TestOpenings(t *testing.T) {
 				t.Fatalf("job %+v", m.job)
 			}
 		})
+	}
+}
+
+// TestIDsComeBackAsTheyWere whatever they are.
+func TestIDsComeBackAsTheyWere(t *testing.T) {
+	s := open(t, nil)
+	s.setJob(t, sheetJob(t, "up", "1"))
+	m := s.dial(t)
+	for _, id := range []string{
+		`9.0`, `9`, `-0`, `1e400`, `-1.5E+999999999`, `0e0`, `18446744073709551616`, `1` + strings.Repeat("0", 100), `"9"`, `""`, `"é\u00e9\\"`,
+		`true`, `[1, 2]`, `{"a": 9.0}`,
+	} {
+		for _, request := range []string{`"method":"mining.ping","params":[]`, `"method":"mining.nothing","params":[]`, `"method":"mining.submit","params":["a.r","1","00","00","00"]`} {
+			m.say(`{"id":` + id + `,` + request + `}`)
+			if a := m.hear(); string(a.ID) != id {
+				t.Errorf("%s came back as %s", id, a.ID)
+			}
+		}
 	}
 }
 
