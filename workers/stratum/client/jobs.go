@@ -4,8 +4,10 @@ package client
 
 import (
 	"fmt"
+	"hash/maphash"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ballast-energy/ballast/hashengine"
@@ -26,6 +28,9 @@ const (
 	maxJobs = 512
 	// longestJobID that is used downstream as it is.
 	longestJobID = 64
+	// maxPoolIDs of a session are used as they are: at a job every half minute,
+	// those of eleven days.
+	maxPoolIDs = 1 << 15
 	// plausibleHeight: a number above it in a coinbase is no height. The chain
 	// gets there in the year 2199.
 	plausibleHeight = 10_000_000
@@ -44,26 +49,65 @@ type book struct {
 	byID  map[string]*work
 	order []string
 	made  uint64 // ids of our own
+	// given are the ids of all jobs of the session that are the pool's own
+	// texts, however old, by a hash under seed: one that is taken for another
+	// only gets an id of ours.
+	given map[uint64]struct{}
+	seed  maphash.Seed
 }
 
-// add files w under an id that no other job of the session has, and forgets
-// those that are too old.
+// add files w under an id that no other job of the session has or had, and
+// forgets those that are too old. A share of a job forgotten is then never
+// taken for one of another job, whatever ids the pool uses again.
 func (b *book) add(w *work) {
 	for len(b.order) > 0 && (len(b.order) >= maxJobs || w.received.Sub(b.byID[b.order[0]].received) > jobLife) {
 		delete(b.byID, b.order[0])
 		b.order = b.order[1:]
 	}
+	if b.byID == nil {
+		b.byID, b.given, b.seed = map[string]*work{}, map[uint64]struct{}{}, maphash.MakeSeed()
+	}
 	id := w.poolID
-	for b.byID[id] != nil || !usableID(id) {
-		b.made++
-		id = "job-" + strconv.FormatUint(b.made, 10)
+	if len(b.given) >= maxPoolIDs || !usableID(id) || !b.give(id) {
+		id = b.ownID()
 	}
 	w.job.ID = id
-	if b.byID == nil {
-		b.byID = map[string]*work{}
-	}
 	b.byID[id] = w
 	b.order = append(b.order, id)
+}
+
+// give notes that a text of the pool's becomes an id, and reports whether it
+// is none yet.
+func (b *book) give(id string) bool {
+	h := maphash.String(b.seed, id)
+	if _, known := b.given[h]; known || b.isOwn(id) {
+		return false
+	}
+	b.given[h] = struct{}{}
+	return true
+}
+
+const ownIDs = "job-"
+
+// ownID makes the next id of ours that the pool has not used before us.
+func (b *book) ownID() string {
+	for {
+		b.made++
+		id := ownIDs + strconv.FormatUint(b.made, 10)
+		if _, known := b.given[maphash.String(b.seed, id)]; !known {
+			return id
+		}
+	}
+}
+
+// isOwn reports whether a text of the pool's is an id that we have made.
+func (b *book) isOwn(id string) bool {
+	digits, ok := strings.CutPrefix(id, ownIDs)
+	if !ok {
+		return false
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	return err == nil && n <= b.made
 }
 
 // usableID reports a text that may go over the bus as a name.

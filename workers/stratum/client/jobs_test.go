@@ -55,6 +55,49 @@ func TestTheBookIsBounded(t *testing.T) {
 	}
 }
 
+// TestIDsNeverComeAgain: whatever the pool calls its jobs, however long ago the
+// others were forgotten.
+func TestIDsNeverComeAgain(t *testing.T) {
+	var b book
+	now := time.Now()
+	seen := map[string]bool{}
+	add := func(poolID string) string {
+		w := &work{job: &upstream.Job{}, poolID: poolID, received: now}
+		b.add(w)
+		if id := w.job.ID; seen[id] || !usableID(id) || b.byID[id] != w {
+			t.Fatalf("job %q of the pool has the id %q", poolID, id)
+		}
+		seen[w.job.ID] = true
+		return w.job.ID
+	}
+	if add("bf") != "bf" || add("bf") == "bf" {
+		t.Error("the first is called as the pool does, and no other")
+	}
+	for n := range 4 * maxJobs {
+		add("same")
+		add(fmt.Sprint(n % 7))
+		add(fmt.Sprintf("job-%d", n))         // as ours are called, before us and behind
+		add(fmt.Sprintf("job-%d", 8*maxJobs)) // and far ahead
+		add("")
+	}
+	now = now.Add(2 * jobLife) // all of them are forgotten
+	for range 3 {
+		add("bf")
+		add("same")
+		add("job-1")
+	}
+	for n := range maxPoolIDs + 10 {
+		add(fmt.Sprint("x", n))
+	}
+	if len(b.given) > maxPoolIDs || len(b.byID) > maxJobs {
+		t.Errorf("%d ids, %d jobs", len(b.given), len(b.byID))
+	}
+	if id := add("never seen"); id == "never seen" {
+		t.Error("ids of the pool are noted without end")
+	}
+	add("x1")
+}
+
 func TestTimesOfAJob(t *testing.T) {
 	for _, ntime := range []uint32{0, 1, 1 << 31, math.MaxUint32 - 1, math.MaxUint32} {
 		w, err := newWork(offer{notify: &stratum.Notify{Coinbase1: []byte{1}, Bits: 0x1d00ffff, NTime: ntime}, difficulty: "1", extranonce: stratum.Extranonce{Extranonce2Bytes: 4}}, "s", upstream.Terms{})
