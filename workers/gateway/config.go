@@ -83,7 +83,9 @@ type Config struct {
 	Connections func() int64
 	// OnJob hears every job that downstream miners may work on, with a slice
 	// of the session's extranonce2 for all of them together, and OnClosed the
-	// end of a session. They are called one at a time and must not block.
+	// end of a session. They are called one at a time and must not block. Who
+	// holds the job can bring shares of it, blocks above all, however long ago
+	// it was voided.
 	OnJob    func(j *upstream.Job, slice []byte)
 	OnClosed func(session string)
 	// Logger; nil discards.

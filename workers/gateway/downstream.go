@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"time"
 
@@ -76,13 +75,12 @@ func (g *Gateway) downstream(s DownstreamShare, done func(error)) error {
 	now := g.cfg.Now().UTC()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	below, ok := g.below[s.Job]
+	id, t, payout, ok := g.below.find(s.Job)
 	if !ok {
 		return ErrUnknownJob
 	}
-	t, payout := below.task, below.payout
 	found := &events.ShareFound{
-		ShareID: s.Hash.String(), JobID: below.id, Gateway: g.cfg.Gateway, Unit: s.Unit,
+		ShareID: s.Hash.String(), JobID: id, Gateway: g.cfg.Gateway, Unit: s.Unit,
 		Version: job.WordText(s.Header.Version()), NTime: int64(s.Header.Time()), Nonce: job.WordText(s.Header.Nonce()),
 		Extranonce: hex.EncodeToString(s.Extranonce2), Difficulty: s.Difficulty, FoundAt: now,
 	}
@@ -137,14 +135,6 @@ func (g *Gateway) end(f *flight, verdict events.Payload, now time.Time, done fun
 	}, f.cause, e)
 }
 
-// belowJob is a job that downstream miners work on.
-type belowJob struct {
-	id     string // in events
-	task   *task
-	payout events.Payout
-	at     time.Time
-}
-
 // lower hands a job to the gateway's own server, if it has one, with the slice
 // for all of its miners.
 func (d *dispatcher) lower(ctx context.Context, t *task, payout events.Payout) {
@@ -169,14 +159,7 @@ func (d *dispatcher) lower(ctx context.Context, t *task, payout events.Payout) {
 	}
 	t.lowered = true
 	g.mu.Lock()
-	g.below[t.Job] = belowJob{
-		id: g.instance + "-d-" + strconv.FormatUint(t.serial, 10), task: t, payout: payout, at: g.cfg.Now(),
-	}
+	g.below.keep(t, g.instance+"-d-"+strconv.FormatUint(t.serial, 10), payout)
 	g.mu.Unlock()
 	g.cfg.OnJob(t.Job, s.downstream)
-}
-
-// forgetBelow drops downstream jobs handed out before t0. The caller holds mu.
-func (g *Gateway) forgetBelow(t0 time.Time) {
-	maps.DeleteFunc(g.below, func(_ *upstream.Job, j belowJob) bool { return j.at.Before(t0) })
 }

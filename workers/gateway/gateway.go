@@ -52,7 +52,7 @@ type Gateway struct {
 	account account
 	state   state
 	foreign *foreignWork
-	below   map[*upstream.Job]belowJob
+	below   belowJobs
 
 	// flown is poked whenever a flight ends.
 	flown chan struct{}
@@ -88,7 +88,7 @@ func New(cfg Config, b Bus) (*Gateway, error) {
 		ending: make(chan struct{}), lookups: make(chan struct{}, 16),
 		sessions: make(map[*link]map[string]*session), issued: newIssues(), seen: judge.NewSeen(),
 		flights: make(map[string]*flight), past: make(map[string]struct{}), pastWork: make(map[string]*judge.Job),
-		blocks: make(map[string]*pendingBlock), foreign: newForeignWork(), below: make(map[*upstream.Job]belowJob),
+		blocks: make(map[string]*pendingBlock), foreign: newForeignWork(), below: make(belowJobs),
 	}
 	g.state.upstream = events.UpstreamConnecting
 	g.commits, g.alarms = newCommitter(g), newAlarms(g)
