@@ -37,8 +37,9 @@
 //	configure KEY VALUE …
 //	meter M reads POWER|workers|site [quality Q] [sampled D ago|ahead] [counter N mWh]
 //	worker A announces [N units of] POWER [at E J/TH] [class C] [min POWER] [levels P P P]
-//	       [failsafe POWER] [falls D] [meter M] [follows] [unhealthy]
+//	       [failsafe POWER] [falls D] [meter M] [follows] [unhealthy] [real]
 //	worker A reports [power P] [setpoint P] [state S] [applied] [healthy|unhealthy] [local P|unlocked]
+//	       [because REASON [signal ID]|because nothing]
 //	worker A leaves | restarts | falls silent | returns | disobeys | obeys
 //	signal KIND [to POWER|PRICE] [for D] [starting in D] [from ISSUER] [id ID] [programme P]
 //	       [precedence P] [priority N] [test] [supersedes ID] [cancels ID] [because "TEXT"]

@@ -334,7 +334,10 @@ func has(v any, path []string, want string) bool {
 			}
 			return n > 0
 		}
-		if i, err := strconv.Atoi(path[0]); err == nil && i >= 0 && i < len(x) {
+		if i, err := strconv.Atoi(path[0]); err == nil && i >= 0 {
+			if i >= len(x) {
+				return want == "none" && len(path) == 1
+			}
 			return has(x[i], path[1:], want)
 		}
 	}

@@ -253,7 +253,7 @@ func readAnnounce(w *words, id string) (action, error) {
 	if c.NameplateWatts, err = w.power(); err != nil {
 		return nil, err
 	}
-	follows, healthy := false, true
+	follows, healthy, modelled := false, true, true
 	fixed := true
 	for w.more() && err == nil {
 		switch {
@@ -284,14 +284,16 @@ func readAnnounce(w *words, id string) (action, error) {
 			follows = true
 		case w.take("unhealthy"):
 			healthy = false
+		case w.take("real"):
+			modelled = false
 		default:
-			err = w.errorf("an announcement has at, class, min, levels, failsafe, falls, meter, follows and unhealthy, not %q", w.peek())
+			err = w.errorf("an announcement has at, class, min, levels, failsafe, falls, meter, follows, unhealthy and real, not %q", w.peek())
 		}
 	}
 	if fixed {
 		c.LevelsWatts = []int64{c.NameplateWatts}
 	}
-	return func(p *player) error { return p.announce(id, int(n), c, follows, healthy) }, err
+	return func(p *player) error { return p.announce(id, int(n), c, follows, healthy, modelled) }, err
 }
 
 func readReport(w *words, id string) (action, error) {
@@ -330,8 +332,23 @@ func readReport(w *words, id string) (action, error) {
 			changes = append(changes, func(_ *rig, u *rigUnit) { u.healthy = true })
 		case w.take("unhealthy"):
 			changes = append(changes, func(_ *rig, u *rigUnit) { u.healthy = false })
+		case w.take("because"):
+			why, err := w.word("a reason, or nothing")
+			if err != nil {
+				return nil, err
+			}
+			if why == "nothing" {
+				why = ""
+			}
+			signal := ""
+			if w.take("signal") {
+				if signal, err = w.word("the id of a signal"); err != nil {
+					return nil, err
+				}
+			}
+			changes = append(changes, func(_ *rig, u *rigUnit) { u.reason, u.signal = events.Reason(why), signal })
 		default:
-			return nil, w.errorf("a report has power, setpoint, local, unlocked, state, applied, healthy and unhealthy, not %q", w.peek())
+			return nil, w.errorf("a report has power, setpoint, local, unlocked, state, applied, healthy, unhealthy and because, not %q", w.peek())
 		}
 	}
 	return onRig(w, id, func(r *rig, p *player) error {

@@ -38,13 +38,17 @@ type rigUnit struct {
 	hasApplied bool
 	local      *int64
 	healthy    bool
-	leaseEnd   time.Duration
-	leased     bool
+	modelled   bool
+	// reason and signal that it names for drawing less than it could.
+	reason   events.Reason
+	signal   string
+	leaseEnd time.Duration
+	leased   bool
 	// fell is the counter of the first status that told of the failsafe.
 	fell uint64
 }
 
-func (p *player) announce(id string, n int, c events.Capabilities, follows, healthy bool) error {
+func (p *player) announce(id string, n int, c events.Capabilities, follows, healthy, modelled bool) error {
 	r := p.rigs[id]
 	if r == nil {
 		r = &rig{id: id, sent: make(map[uint64]time.Duration), boots: 1}
@@ -55,7 +59,7 @@ func (p *player) announce(id string, n int, c events.Capabilities, follows, heal
 	r.follows, r.gone = follows, false
 	r.units, r.byID = r.units[:0], make(map[string]*rigUnit, n)
 	for i := range n {
-		u := &rigUnit{id: id, caps: c, state: events.PermitBoot, set: c.FailsafeWatts, power: c.FailsafeWatts, healthy: healthy}
+		u := &rigUnit{id: id, caps: c, state: events.PermitBoot, set: c.FailsafeWatts, power: c.FailsafeWatts, healthy: healthy, modelled: modelled}
 		if n > 1 {
 			u.id = fmt.Sprintf("%s-%d", id, i+1)
 		}
@@ -109,7 +113,7 @@ func (r *rig) say(p *player, announce bool) error {
 				u.fell = r.counter
 			}
 			us := events.UnitStatus{Unit: u.id, State: u.state, SetpointWatts: u.setpoint(), PowerWatts: u.power,
-				Healthy: u.healthy, Modelled: true, LocalLimitWatts: u.local}
+				Healthy: u.healthy, Modelled: u.modelled, LocalLimitWatts: u.local, Reason: u.reason, SignalID: u.signal}
 			if u.hasApplied {
 				k := u.applied
 				us.Applied = &k
@@ -162,7 +166,7 @@ func (r *rig) restart(p *player) error {
 	r.counter, r.gone = 0, false
 	clear(r.sent)
 	for _, u := range r.units {
-		*u = rigUnit{id: u.id, caps: u.caps, state: events.PermitBoot, set: u.caps.FailsafeWatts, power: u.caps.FailsafeWatts, healthy: u.healthy, local: u.local}
+		*u = rigUnit{id: u.id, caps: u.caps, state: events.PermitBoot, set: u.caps.FailsafeWatts, power: u.caps.FailsafeWatts, healthy: u.healthy, modelled: u.modelled, local: u.local}
 	}
 	return r.say(p, true)
 }

@@ -86,6 +86,7 @@ func (d *Decider) skip(t int64) {
 		d.Flows[i].Since = d.Now
 	}
 	d.Use.Since = d.Now
+	d.resume()
 	for i := range d.Meters {
 		d.Meters[i].HasCounter = false
 		d.Meters[i].Segments = d.Meters[i].Segments[:0]
@@ -120,6 +121,7 @@ func (d *Decider) stepBack(t int64) {
 		d.Flows[i].Since = t
 	}
 	d.Use.Since = t
+	d.resume()
 	for i := range d.Meters {
 		m := &d.Meters[i]
 		m.Fresh = false
@@ -146,6 +148,7 @@ func (d *Decider) openInterval(start int64) {
 	var id uint64
 	if n := len(d.Intervals); n > 0 {
 		last := d.Intervals[n-1]
+		d.seal(last)
 		id = last.ID + 1
 		if last.Start < start && start < last.End {
 			last.End = start // cut short by a new interval length
@@ -202,6 +205,7 @@ func (d *Decider) setPrice(v int64) {
 	if v == d.PriceNow {
 		return
 	}
+	d.flushIdle() // at the price until now
 	d.PriceNow = v
 	d.mix(uint64(v))
 	if d.cur == nil {

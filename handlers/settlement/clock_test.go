@@ -117,6 +117,12 @@ func TestHashSeesEverything(t *testing.T) {
 		"modelled":    func(s *story) { s.reading.Modelled = true },
 		"unit":        func(s *story) { s.status.Units[0].PowerWatts++ },
 		"unit kind":   func(s *story) { s.status.Units[0].Modelled = true },
+		"unit power":  func(s *story) { s.status.Units[0].PowerModelled = true },
+		"unit reason": func(s *story) { s.status.Units[0].Reason = events.ReasonHeadroom },
+		"unit signal": func(s *story) {
+			s.status.Units[0].Reason, s.status.Units[0].SignalID = events.ReasonHeadroom, "sig"
+		},
+		"full power":  func(s *story) { s.status.Units[0].Capabilities.NameplateWatts++ },
 		"failsafe":    func(s *story) { s.status.Units[0].Capabilities.FailsafeWatts++ },
 		"efficiency":  func(s *story) { s.status.Units[0].Capabilities.MillijoulesPerTerahash++ },
 		"unit meter":  func(s *story) { s.status.Units[0].Capabilities.Meter = "m" },
@@ -134,9 +140,5 @@ func TestHashSeesEverything(t *testing.T) {
 			t.Errorf("%q and %q give the same hash", name, other)
 		}
 		seen[h] = name
-	}
-	// Modelled power is settled alike whether the hashing is real or not.
-	if h := tell(func(s *story) { s.status.Units[0].PowerModelled = true }); seen[h] != "unit kind" {
-		t.Errorf("the hash of modelled power is that of %q, not that of a modelled unit", seen[h])
 	}
 }

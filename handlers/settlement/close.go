@@ -230,6 +230,7 @@ func (d *Decider) close(iv *interval) {
 	iv.Closed, iv.Dirty = true, false
 	d.figure(iv)
 	d.publish(iv)
+	d.curtailed(iv)
 	d.clearAlerts(iv)
 }
 

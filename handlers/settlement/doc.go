@@ -73,6 +73,37 @@
 // they are 0. A price signal counts from the moment it is known, never
 // backwards.
 //
+// # Forgone
+//
+// curtailment.settled says of every interval what units could have hashed and
+// did not: nameplate power less drawn power over time, both by the units' own
+// word, on one line per basis, reason and grid signal. The reason is the one
+// that the unit gives in worker.status, so no watt-hour is on two lines:
+//
+//	grid-curtail, emergency, …  the command that set its setpoint, by name of
+//	                            the signal, until another command sets it
+//	headroom, economics, …      likewise, without a signal
+//	available                   on its way up: the ramp budget
+//	lease                       its permit ran out, or its agent is silent: for
+//	                            an hour, after which it is not waited for
+//	local, worker, boot         a person on site; ill; no permit yet
+//	machine                     permitted full power, it draws less: starting,
+//	                            without work, better than its nameplate
+//	unsaid                      its agent does not say
+//
+// Hashes are that energy at the efficiency announced; of each unit the fraction
+// of a hash is carried. They are worth reward / W(T) less the fee, by the payout
+// of the newest accepted share of the basis when the interval ends, under any
+// scheme, rounded down; the energy would have cost the price in force, rounded
+// up. Neither is in any revenue.settled. A real unit is of the basis of its
+// shares; before the first one was accepted, of that of the site's newest.
+//
+// The event comes when its interval closes and is never corrected: nothing that
+// arrives later says what a unit drew then. When the journal has lost what it
+// rests on it is reversed and booked anew, as everything is. At most 256 lines:
+// of more signals those that came last are booked under the reason alone, with
+// an alert. Units of more than 10 GW together are not looked at.
+//
 // # Blocks
 //
 // Under solo block.matured books the coinbase with one revenue.accrued that

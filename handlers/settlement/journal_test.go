@@ -29,6 +29,7 @@ type journal struct {
 	accrued    []*events.RevenueAccrued
 	raised     []string
 	reconciled []*events.RevenueReconciled
+	curtailed  []*events.CurtailmentSettled
 	cleared    []string
 	ids        []string // of settled, in order
 	encoded    []string
@@ -88,6 +89,11 @@ func (j *journal) foldEvent(e *events.Event) {
 			j.accrued = append(j.accrued, p)
 		case *events.RevenueReconciled:
 			j.reconciled = append(j.reconciled, p)
+		case *events.CurtailmentSettled:
+			if p.EnergyEventID != j.ids[len(j.ids)-1] {
+				j.t.Errorf("curtailment rests on %s, want %s", p.EnergyEventID, j.ids[len(j.ids)-1])
+			}
+			j.curtailed = append(j.curtailed, p)
 		case *events.AlertRaised:
 			j.raised = append(j.raised, p.Alert)
 		case *events.AlertCleared:

@@ -159,6 +159,7 @@ func (d *Decider) flushAll() {
 		d.flush(i)
 	}
 	d.flushUse()
+	d.flushIdle()
 }
 
 // expireMeters stops believing meters whose last reading is too old.

@@ -39,6 +39,7 @@ func (d *Decider) finish() []events.Payload {
 	d.cutPeriod()
 	last := d.current()
 	last.End = d.Now
+	d.seal(last)
 	for _, iv := range d.Intervals {
 		if iv == last && iv.Start == iv.End && len(iv.Pending) == 0 && iv.Totals == [bases]totals{} {
 			break // nothing in it yet
@@ -53,7 +54,7 @@ func (d *Decider) finish() []events.Payload {
 	var list []events.Payload
 	for _, o := range out.Outputs() {
 		switch o.Data.(type) {
-		case *events.EnergySettled, *events.RevenueAccrued, *events.RevenueSettled:
+		case *events.EnergySettled, *events.RevenueAccrued, *events.RevenueSettled, *events.CurtailmentSettled:
 			list = append(list, o.Data)
 		}
 	}

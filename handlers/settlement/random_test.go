@@ -118,7 +118,18 @@ func script(seed uint64, steps int) []*events.Event {
 		agent := fmt.Sprintf("rig-%d", r.IntN(5))
 		switch r.IntN(12) {
 		case 0, 1, 2, 3:
-			say(agent, status(agent, r.Int64N(5000), r.IntN(2) == 0, []string{"", "mine", "none"}[r.IntN(3)], r.IntN(2) == 0))
+			s := status(agent, r.Int64N(6000), r.IntN(2) == 0, []string{"", "mine", "none"}[r.IntN(3)], r.IntN(2) == 0)
+			u := &s.Units[0]
+			u.SetpointWatts, u.PowerModelled = r.Int64N(6000), r.IntN(3) == 0
+			u.Reason = []events.Reason{"", events.ReasonHeadroom, events.ReasonGridCurtail, "made-up"}[r.IntN(4)]
+			if u.Reason != "" && r.IntN(2) == 0 {
+				u.SignalID = fmt.Sprint("s", r.IntN(4))
+			}
+			if c := u.Capabilities; c != nil {
+				c.NameplateWatts -= r.Int64N(2) * r.Int64N(4000)
+				c.MillijoulesPerTerahash += r.Int64N(2) * r.Int64N(4000)
+			}
+			say(agent, s)
 		case 4:
 			say(agent, &events.WorkerStatus{BootID: "b", Counter: 9, Leaving: true})
 		case 5:

@@ -25,6 +25,11 @@ func (d *Decider) Reverse(booked *events.Event) (events.Payload, bool) {
 			IntervalStart: p.IntervalStart, IntervalEnd: p.IntervalEnd, Reverses: booked.ID, Key: p.Key,
 			PriceMicrousdPerMWh: p.PriceMicrousdPerMWh, EnergyEventID: decider.ReversalID(p.EnergyEventID),
 		}, true
+	case *events.CurtailmentSettled:
+		return &events.CurtailmentSettled{
+			IntervalStart: p.IntervalStart, IntervalEnd: p.IntervalEnd, Reverses: booked.ID, Key: p.Key,
+			EnergyEventID: decider.ReversalID(p.EnergyEventID),
+		}, true
 	}
 	return nil, false
 }

@@ -32,10 +32,14 @@ func TestReversalsComeToNothing(t *testing.T) {
 			IntervalStart: start, IntervalEnd: end, EnergyCostMicrousd: 20, MarginMicrousd: 70, PriceMicrousdPerMWh: 40_000_000, EnergyEventID: "tx1/settlement/1/7/1", Key: key,
 			Totals: []events.BasisTotal{{Basis: events.BasisPractice, SharesAccepted: 3, RevenueMillisats: 100, RevenueMicrousd: 90}},
 		},
+		&events.CurtailmentSettled{
+			IntervalStart: start, IntervalEnd: end, NameplateMilliwattHours: 9, EnergyEventID: "tx1/settlement/1/7/1", Key: key,
+			Lines: []events.CurtailmentLine{{Basis: events.BasisPractice, Reason: events.ReasonHeadroom, MilliwattHours: 3, Hashes: "7", AvoidedCostMicrousd: 2, NetMicrousd: -2}},
+		},
 	}
 	var l ledger.Ledger
 	for i, p := range booked {
-		e := events.New("tx1", events.SiteSource, p).WithID([]string{"tx1/settlement/1/7/0", "tx1/settlement/1/7/1", "tx1/settlement/1/7/2"}[i])
+		e := events.New("tx1", events.SiteSource, p).WithID([]string{"tx1/settlement/1/7/0", "tx1/settlement/1/7/1", "tx1/settlement/1/7/2", "tx1/settlement/1/7/3"}[i])
 		if err := p.Validate(); err != nil {
 			t.Fatal(err)
 		}
@@ -58,6 +62,9 @@ func TestReversalsComeToNothing(t *testing.T) {
 	}
 	if m := got.Money; m.Margin != 0 || m.EnergyCost != 0 || len(m.Bases) != 0 {
 		t.Errorf("money %+v", m)
+	}
+	if f := got.Forgone; f.Nameplate != 0 || len(f.Lines) != 0 {
+		t.Errorf("forgone %+v", f)
 	}
 	if _, ok := d.Reverse(events.New("tx1", events.SiteSource, &events.AlertRaised{})); ok {
 		t.Error("an alert is taken back")

@@ -15,7 +15,7 @@ import (
 const Name = "settlement"
 
 // version changes whenever the same journal may give other outputs.
-const version = "2"
+const version = "3"
 
 // Config is what a settlement decider is built with outside the journal.
 type Config struct {

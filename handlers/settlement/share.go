@@ -158,13 +158,14 @@ func (d *Decider) accepted(e *events.Event, s *events.ShareAccepted) {
 	if i, ok := d.unitOf[s.Unit]; ok {
 		iv.Witness.Add(proven, d.Units[i].MillijoulesPerTerahash)
 	}
-	if s.Local {
-		d.mixText(s.Difficulty)
-		return
-	}
 	payout := s.Payout
 	if payout.Scheme == "" && d.Config != nil {
 		payout.Scheme, payout.FeePPM = d.Config.Scheme, d.Config.FeePPM
+	}
+	d.worth(s.Unit, &payout, at)
+	if s.Local {
+		d.mixText(s.Difficulty)
+		return
 	}
 	d.pays(e.Source, &payout)
 	d.pend(iv, &payout, at, difficulty)

@@ -86,6 +86,10 @@ func (d *Decider) rebuild() {
 	for i := range d.Gateways {
 		d.gatewayOf[d.Gateways[i].ID] = int32(i)
 	}
+	d.idleOf = make(map[idleKey]int32, len(d.Idle))
+	for i := range d.Idle {
+		d.idleOf[d.Idle[i].key()] = int32(i)
+	}
 	d.lastBound = 0
 	for i := range d.Statements {
 		d.lastBound = max(d.lastBound, d.Statements[i].Until)

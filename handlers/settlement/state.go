@@ -55,6 +55,8 @@ type state struct {
 	Seen                     seen
 	Alerts                   []alert
 
+	forgone
+
 	// Since is from when on the journal was folded: 0 is its beginning.
 	Begun      bool
 	Since      int64
@@ -173,6 +175,8 @@ type interval struct {
 	WitnessBooked big.Int // numerator counted into Booked
 	EnergyID      string
 	RevenueID     string
+	// Forgone is what its units did not use, from its end until it closes.
+	Forgone *events.CurtailmentSettled `json:",omitempty"`
 }
 
 // totals of one basis.
@@ -252,6 +256,7 @@ type index struct {
 	agentOf   map[string]int32
 	purseOf   map[purseKey]int32
 	gatewayOf map[string]int32
+	idleOf    map[idleKey]int32 // of the lines of the present interval
 	// lastBound is the latest end of a span that was stated.
 	lastBound int64
 	cur       *period

@@ -14,6 +14,7 @@ type agent struct {
 	ID     string
 	Heard  int64 // arrival of its newest status
 	Silent bool  // its permits have run out
+	Lost   bool  // for so long that its units are not waited for
 }
 
 // unit is what its agent says of it.
@@ -29,6 +30,22 @@ type unit struct {
 	// Account its power counts in, and how much of it is in the sum.
 	Account int32
 	Counted int64
+
+	// Nameplate power, and why the unit uses less of it, by its own word.
+	Nameplate int64
+	Basis     int
+	Why       events.Reason
+	Signal    string
+	// InView: it counts among the units that could hash. Waits is the power
+	// that it does not use, W, booked on Line of the interval up to Since; Rest
+	// of the hashes, over its efficiency, is carried. Alone: its agent is
+	// silent.
+	InView bool
+	Alone  bool
+	Waits  int64
+	Line   int32
+	Since  int64
+	Rest   uint64
 }
 
 // status folds what an agent says of its units.
@@ -49,7 +66,7 @@ func (d *Decider) status(source string, s *events.WorkerStatus) {
 	a := &d.Agents[ai]
 	a.Heard = d.Now
 	back := a.Silent
-	a.Silent = false
+	a.Silent, a.Lost = false, false
 	for i := range s.Units {
 		d.unitSays(ai, &s.Units[i])
 	}
@@ -76,21 +93,23 @@ func (d *Decider) unitSays(ai int32, s *events.UnitStatus) {
 			return
 		}
 		i = int32(len(d.Units))
-		d.Units = append(d.Units, unit{ID: s.Unit, Account: -1})
+		d.Units = append(d.Units, unit{ID: s.Unit, Account: -1, Line: -1, Basis: basisUnproven})
 		d.unitOf[s.Unit] = i
 	}
 	u := &d.Units[i]
 	modelled := s.Modelled || s.PowerModelled
 	moved := u.Account < 0 || u.Modelled != modelled
+	d.flushUnit(u)
 	u.Agent, u.Watts, u.Modelled = ai, bound(s.PowerWatts, 0, maxWatts), modelled
 	if c := s.Capabilities; c != nil {
 		moved = moved || u.Meter != c.Meter
 		u.Failsafe, u.Meter = bound(c.FailsafeWatts, 0, maxWatts), c.Meter
-		u.MillijoulesPerTerahash = max(c.MillijoulesPerTerahash, 0)
+		d.resize(u, bound(c.NameplateWatts, 0, maxWatts), max(c.MillijoulesPerTerahash, 0))
 		d.mix(uint64(u.MillijoulesPerTerahash))
 		d.mix(uint64(u.Failsafe))
 		d.mixText(u.Meter)
 	}
+	d.excuse(u, s)
 	d.mix(uint64(u.Watts)<<1 | flag(u.Modelled))
 	d.mix(uint64(i)<<32 | uint64(ai))
 	if d.Config == nil {
@@ -127,6 +146,7 @@ func (d *Decider) weigh(u *unit) {
 	}
 	d.UnitWatts[u.Account] += watts - u.Counted
 	u.Counted = watts
+	d.spareOf(u, watts)
 }
 
 // recount weighs every unit of an agent.
@@ -166,13 +186,24 @@ func (d *Decider) unitsOf(group int) (watts int64, known bool) {
 	return 0, false
 }
 
-// expireAgents takes the units of silent agents to be at their failsafe power.
+// expireAgents takes the units of silent agents to be at their failsafe power,
+// and those that stay silent to be gone.
 func (d *Decider) expireAgents() {
 	d.nextSilent = never
 	changed := false
 	for i := range d.Agents {
 		a := &d.Agents[i]
+		if a.Lost {
+			continue
+		}
 		if a.Silent {
+			if due := a.Heard + d.Config.AgentHold + keepView; due > d.Now {
+				d.nextSilent = min(d.nextSilent, due)
+				continue
+			}
+			a.Lost = true
+			d.mix(uint64(i))
+			d.recount(int32(i))
 			continue
 		}
 		if due := a.Heard + d.Config.AgentHold; due > d.Now {
@@ -180,6 +211,7 @@ func (d *Decider) expireAgents() {
 			continue
 		}
 		a.Silent = true
+		d.nextSilent = min(d.nextSilent, a.Heard+d.Config.AgentHold+keepView)
 		d.mix(uint64(i))
 		d.recount(int32(i))
 		changed = true
@@ -200,6 +232,7 @@ func (d *Decider) forget(ai int32) {
 		if d.Config != nil && u.Account >= 0 {
 			d.UnitWatts[u.Account] -= u.Counted
 		}
+		d.leave(u)
 		delete(d.unitOf, u.ID)
 		last := len(d.Units) - 1
 		if i != last {

@@ -45,13 +45,26 @@ type Money struct {
 	Intervals, Corrections int64
 }
 
+// Forgone is what units could have hashed in all settled intervals and did not.
+type Forgone struct {
+	// Nameplate is the energy that they could have used, mWh.
+	Nameplate int64
+	// Lines of all intervals added up, in the order of basis, reason and
+	// signal. Bases never mix.
+	Lines []events.CurtailmentLine
+	// Intervals settled.
+	Intervals int64
+}
+
 // Totals is what a ledger came to.
 type Totals struct {
 	// Accrued per basis, settled or not. Bases never mix.
 	Accrued map[events.Basis]Accruals
-	// Energy and Money of the settled intervals.
-	Energy Energy
-	Money  Money
+	// Energy and Money of the settled intervals, and what was forgone in them,
+	// which is part of neither.
+	Energy  Energy
+	Money   Money
+	Forgone Forgone
 }
 
 // Ledger adds up settlement events. The zero value is empty.
@@ -60,6 +73,7 @@ type Ledger struct {
 	seen    map[string]struct{} // accruals
 	energy  book[events.EnergySettled]
 	money   book[events.RevenueSettled]
+	forgone book[events.CurtailmentSettled]
 }
 
 type accrued struct {
@@ -97,9 +111,9 @@ func (b *book[T]) add(id, reverses string, v *T) {
 	b.order = append(b.order, id)
 }
 
-// Add takes an event. Types other than energy.settled, revenue.accrued and
-// revenue.settled are ignored; so is a repeated id. The payload is copied as
-// far as it is kept.
+// Add takes an event. Types other than energy.settled, revenue.accrued,
+// revenue.settled and curtailment.settled are ignored; so is a repeated id. The
+// payload is copied as far as it is kept.
 func (l *Ledger) Add(e *events.Event) {
 	switch p := e.Data.(type) {
 	case *events.EnergySettled:
@@ -109,6 +123,10 @@ func (l *Ledger) Add(e *events.Event) {
 		own := *p
 		own.Totals = append([]events.BasisTotal(nil), p.Totals...)
 		l.money.add(e.ID, p.Reverses, &own)
+	case *events.CurtailmentSettled:
+		own := *p
+		own.Lines = append([]events.CurtailmentLine(nil), p.Lines...)
+		l.forgone.add(e.ID, p.Reverses, &own)
 	case *events.RevenueAccrued:
 		l.accrue(e.ID, p)
 	}
@@ -157,6 +175,7 @@ func (l *Ledger) Totals() Totals {
 	}
 	t.Energy = l.energyTotals()
 	t.Money = l.moneyTotals()
+	t.Forgone = l.forgoneTotals()
 	return t
 }
 

@@ -42,6 +42,18 @@ func accrual(id, reverses string, sign int64) *events.Event {
 	}).WithID(id)
 }
 
+// forgone mWh for one reason twice as much as for the other, or nothing.
+func forgone(id, reverses string, mwh int64) *events.Event {
+	c := &events.CurtailmentSettled{NameplateMilliwattHours: 4 * mwh, Reverses: reverses}
+	if mwh > 0 {
+		c.Lines = []events.CurtailmentLine{
+			{Basis: events.BasisLive, Reason: events.ReasonGridCurtail, SignalID: "s", MilliwattHours: 2 * mwh, Hashes: "18446744073709551615", ForgoneMillisats: 9, ForgoneMicrousd: 8, AvoidedCostMicrousd: 7, NetMicrousd: 1},
+			{Basis: events.BasisLive, Reason: events.ReasonHeadroom, MilliwattHours: mwh, ModelledMilliwattHours: mwh, Hashes: "5", AvoidedCostMicrousd: -3, NetMicrousd: 3},
+		}
+	}
+	return events.New("tx1", "site", c).WithID(id)
+}
+
 func TestTotals(t *testing.T) {
 	list := []*events.Event{
 		energy("e0", "", 0, 100), revenue("r0", "", 20),
@@ -50,6 +62,8 @@ func TestTotals(t *testing.T) {
 		energy("e3", "e2", 0, 160), revenue("r3", "r2", 22),
 		accrual("a0", "", 1), accrual("a1", "", 1), accrual("a2", "a0", -1),
 		energy("e1", "", 1, 200), accrual("a1", "", 1), // delivered twice
+		forgone("c0", "", 50), forgone("c1", "", 70), forgone("c1", "", 70), forgone("tx1/settlement/lost/1/2/3", "c0", 0),
+		forgone("c2", "", 30),
 		events.New("tx1", "site", &events.ClockTick{Second: 1}),
 	}
 	want := ledger.Totals{
@@ -64,6 +78,10 @@ func TestTotals(t *testing.T) {
 			Bases:      []events.BasisTotal{{Basis: events.BasisModelled, SharesAccepted: 2, RevenueMicrousd: 52}},
 			EnergyCost: 6, Margin: 46, Intervals: 2, Corrections: 2,
 		},
+		Forgone: ledger.Forgone{Nameplate: 400, Intervals: 2, Lines: []events.CurtailmentLine{
+			{Basis: events.BasisLive, Reason: events.ReasonGridCurtail, SignalID: "s", MilliwattHours: 200, Hashes: "36893488147419103230", ForgoneMillisats: 18, ForgoneMicrousd: 16, AvoidedCostMicrousd: 14, NetMicrousd: 2},
+			{Basis: events.BasisLive, Reason: events.ReasonHeadroom, MilliwattHours: 100, ModelledMilliwattHours: 100, Hashes: "10", AvoidedCostMicrousd: -6, NetMicrousd: 6},
+		}},
 	}
 	for seed := range uint64(50) {
 		shuffled := append([]*events.Event(nil), list...)
