@@ -77,8 +77,8 @@ func sliceStreamConfig(c Config) jetstream.StreamConfig {
 	}
 }
 
-// SliceStore is the bucket in which gateways claim slices of search space.
-// EnsureStreams made it.
+// SliceStore is the bucket in which gateways claim slices of search space, and
+// the lease of their id. EnsureStreams made it.
 func (b *Bus) SliceStore(ctx context.Context) (jetstream.KeyValue, error) {
 	s, err := b.js.KeyValue(ctx, events.SliceBucket)
 	if err != nil {

@@ -28,6 +28,7 @@ const (
 	DefaultConfirmPeriod     = 30 * time.Second
 	DefaultRejectAlarmPPM    = 50_000
 	DefaultConnectedSessions = 4
+	DefaultLeaseTime         = 10 * time.Second
 )
 
 // Bus is what a gateway needs of the bus; *bus.Bus is one.
@@ -46,8 +47,18 @@ type Bus interface {
 // Config of a Gateway.
 type Config struct {
 	// Site that it serves, and Gateway, its id: [a-z0-9-]{1,64}. One gateway
-	// of an id runs at a time.
+	// of an id serves at a time.
 	Site, Gateway string
+	// Standby waits as long as another gateway of the id runs, and takes over
+	// when that ends; else Run ends with ErrRunning then.
+	Standby bool
+	// LeaseTime is how long the id stays taken when its gateway falls silent
+	// without having ended; default DefaultLeaseTime. That of the one that
+	// holds it counts.
+	LeaseTime time.Duration
+	// OnServe is called once when the id is this gateway's and it begins to
+	// serve; nil: nobody asks.
+	OnServe func()
 	// Upstream that it works for.
 	Upstream upstream.Upstream
 	// Another makes one more connection to the same pool account, when the
@@ -104,6 +115,7 @@ func (c Config) withDefaults() Config {
 	def(&c.RefreshPeriod, DefaultRefreshPeriod)
 	def(&c.DrainTime, DefaultDrainTime)
 	def(&c.ConfirmPeriod, DefaultConfirmPeriod)
+	def(&c.LeaseTime, DefaultLeaseTime)
 	if c.OrphanDepth == 0 {
 		c.OrphanDepth = confirm.DefaultOrphan
 	}
@@ -118,6 +130,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RejectAlarmPPM == 0 {
 		c.RejectAlarmPPM = DefaultRejectAlarmPPM
+	}
+	if c.OnServe == nil {
+		c.OnServe = func() {}
 	}
 	if c.Connections == nil {
 		c.Connections = func() int64 { return 0 }
@@ -148,6 +163,9 @@ func (c Config) validate() error {
 		if d.is < 0 {
 			errs = append(errs, fmt.Errorf("%s %s is negative", d.name, d.is))
 		}
+	}
+	if c.LeaseTime < leastLeaseTime || c.LeaseTime > mostLeaseTime {
+		errs = append(errs, fmt.Errorf("lease time %s: %s to %s", c.LeaseTime, leastLeaseTime, mostLeaseTime))
 	}
 	if !(c.SharesPerSecond > 0) || !(c.AllShares > 0) {
 		errs = append(errs, errors.New("shares per second must be above 0"))

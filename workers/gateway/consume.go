@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -77,6 +78,7 @@ func (g *Gateway) listenForShares(ctx context.Context) error {
 	}
 	var pump sync.WaitGroup
 	failed := make(chan error, 1)
+	pumping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	pump.Go(func() {
 		for {
 			m, err := messages.Next()
@@ -91,17 +93,65 @@ func (g *Gateway) listenForShares(ctx context.Context) error {
 				_ = m.Ack() // or it comes again
 				continue
 			}
+			if err := g.certain(pumping, e); err != nil {
+				_ = m.Nak() // or it comes again by itself
+				if !errors.Is(err, ErrLeaseLost) {
+					failed <- err
+					return
+				}
+				continue // and so on with all that are under way
+			}
 			g.take(e, m)
 		}
 	})
 	defer pump.Wait()
 	defer messages.Stop()
+	defer stop()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("consume shares: %w", err)
 	case <-ctx.Done():
 	}
+	if g.lease.isLost() {
+		// What is left is the other's: it is handed back.
+		messages.Drain()
+		g.handBack()
+		pump.Wait()
+		return nil
+	}
 	return g.drain(context.WithoutCancel(ctx), consumer)
+}
+
+// certain returns nil when nobody but this start of the gateway can say what
+// becomes of a share. One of another start's job could be of a gateway of the
+// same id that has taken over, and not of one that was before.
+func (g *Gateway) certain(ctx context.Context, e *events.Event) error {
+	if g.lease.isLost() {
+		return ErrLeaseLost
+	}
+	s, ok := e.Data.(*events.ShareFound)
+	if !ok || s.Gateway != g.cfg.Gateway || judge.MadeBy(g.instance, s.JobID) {
+		return nil
+	}
+	g.mu.Lock()
+	first, known := g.seen.Get(s.ShareID)
+	g.mu.Unlock()
+	if known && first.Judged {
+		return nil
+	}
+	return g.lease.confirm(ctx)
+}
+
+// handBack lets another gateway have the shares that wait for a verdict here:
+// they would come to it anyway, but later.
+func (g *Gateway) handBack() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, f := range g.flights {
+		if f.msg != nil {
+			_ = f.msg.Nak() // or it comes again by itself
+		}
+	}
 }
 
 // drain waits until the shares that have been found are judged, within

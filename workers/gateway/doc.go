@@ -34,6 +34,16 @@
 // events.GatewaySilence. When one is lost, drains, or loses its upstream, the
 // others take its agents, and nobody else's agents move.
 //
+// One gateway of an id serves at a time: it holds the id's lease, a key of the
+// bucket SLICES that it renews by compare-and-set. A second one ends with
+// ErrRunning, which names the first; as a standby (Config.Standby) it waits. One
+// that ended gives the lease back, one whose process is seen to be gone, on the
+// same machine, has none any more, and any other loses it Config.LeaseTime after
+// its last sign of life. Whoever does not hold it for certain stores nothing of
+// shares, and so writes none to the upstream; whoever has lost it ends with
+// ErrLeaseLost. A share of a job of another start is judged only once it is
+// certain that the other start was before this one, not after.
+//
 // # Shares
 //
 // Shares come through a durable consumer and are computed again in full. One

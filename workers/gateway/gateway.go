@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/workers/judge"
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
@@ -26,6 +27,7 @@ type Gateway struct {
 	instance string
 	began    time.Time
 
+	lease   *lease
 	commits *committer
 	alarms  *alarms
 	// wake tells the dispatcher that an upstream said something.
@@ -82,7 +84,7 @@ func New(cfg Config, b Bus) (*Gateway, error) {
 	var id [4]byte
 	_, _ = rand.Read(id[:]) // never fails
 	g := &Gateway{
-		cfg: cfg, bus: b, log: cfg.Logger.With("gateway", cfg.Gateway),
+		cfg: cfg, log: cfg.Logger.With("gateway", cfg.Gateway),
 		instance: hex.EncodeToString(id[:]), began: cfg.Now(),
 		wake: make(chan struct{}, 1), news: make(chan struct{}, 1), flown: make(chan struct{}, 1),
 		ending: make(chan struct{}), lookups: make(chan struct{}, 16),
@@ -91,6 +93,8 @@ func New(cfg Config, b Bus) (*Gateway, error) {
 		blocks: make(map[string]*pendingBlock), foreign: newForeignWork(), below: make(belowJobs),
 	}
 	g.state.upstream = events.UpstreamConnecting
+	g.lease = newLease(&cfg, g.instance, b.SliceStore, g.log)
+	g.bus = leased{b, g.lease}
 	g.commits, g.alarms = newCommitter(g), newAlarms(g)
 	return g, nil
 }
@@ -103,10 +107,19 @@ func (g *Gateway) Stats() Stats {
 }
 
 // Run serves until ctx ends, and then finishes what is under way, for
-// Config.DrainTime at most. It returns nil then; an error comes only when the
-// upstream itself cannot go on for a reason that no retry mends. It may be
-// called once.
+// Config.DrainTime at most. It returns nil then. An error comes when the
+// upstream itself cannot go on for a reason that no retry mends; when another
+// gateway of the id runs (ErrRunning), with nothing done; and when one has
+// taken over (ErrLeaseLost): shares without a verdict are left to that one. It
+// may be called once.
 func (g *Gateway) Run(ctx context.Context) error {
+	if err := g.lease.acquire(ctx, g.cfg.Standby); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("gateway %s of %s: %w; give this one an id of its own (--id), or end the other first", g.cfg.Gateway, g.cfg.Site, err)
+	}
+	g.cfg.OnServe()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	context.AfterFunc(ctx, func() { close(g.ending) })
@@ -118,6 +131,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 	var stores, lines, loops sync.WaitGroup
 	stores.Go(func() { g.commits.run(life) })
+	stores.Go(func() {
+		g.lease.run(life, func(err error) {
+			g.takenOver(err)
+			cancel(err)
+			// Nothing can be stored, so there is nothing to wait for.
+			end()
+		})
+	})
 	connect := func(u upstream.Upstream) {
 		l := &link{up: u, wake: g.wake}
 		g.mu.Lock()
@@ -162,8 +183,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.alarms.close()
 	end()
 	stores.Wait()
+	g.lease.release()
 	if n := g.inFlight(); n > 0 {
 		g.log.Warn("shares wait for the next start of the gateway", "shares", n)
+	}
+	if errors.Is(cause, ErrLeaseLost) {
+		return fmt.Errorf("gateway %s of %s: %w; give each an id of its own (--id)", g.cfg.Gateway, g.cfg.Site, cause)
 	}
 	var fatal *fatalError
 	if errors.As(cause, &fatal) {
@@ -192,4 +217,24 @@ func (g *Gateway) awaitFlights(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// leased is the bus for who holds a lease: what is said of shares is stored as
+// long as that is certain, and what waits to be stored is not written to the
+// upstream. Should the lease run out while something is being stored, it counts
+// as not stored.
+type leased struct {
+	Bus
+	lease *lease
+}
+
+func (b leased) PublishBatch(ctx context.Context, stream string, evs ...*events.Event) (bus.BatchResult, error) {
+	if err := b.lease.hold(ctx); err != nil {
+		return bus.BatchResult{}, err
+	}
+	r, err := b.Bus.PublishBatch(ctx, stream, evs...)
+	if err != nil {
+		return r, err
+	}
+	return r, b.lease.hold(ctx)
 }

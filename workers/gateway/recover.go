@@ -61,6 +61,10 @@ func (g *Gateway) recover(ctx context.Context, acknowledged uint64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// What was read is of starts before this one, and of no later.
+	if err := g.lease.confirm(ctx); err != nil {
+		return err
+	}
 	g.mu.Lock()
 	g.pastWork = work
 	for id := range st.submitted {

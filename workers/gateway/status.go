@@ -31,6 +31,7 @@ const (
 	alarmSpace    = "search-space"
 	alarmClock    = "gateway-clock"
 	alarmJob      = "upstream-job"
+	alarmLease    = "gateway-twice"
 )
 
 // changed has the status told at once.
@@ -96,6 +97,13 @@ func (g *Gateway) status(counter uint64) *events.GatewayStatus {
 		s.Upstream = g.cfg.Upstream.ID()
 	}
 	return s
+}
+
+// takenOver raises the alert of a gateway that lost its id to another.
+func (g *Gateway) takenOver(err error) {
+	g.alarms.raise(alarmLease, g.instance, events.SeverityCritical,
+		events.ClipText(fmt.Sprintf("two gateways were started as %s; this one ends: %v", g.cfg.Gateway, err)),
+		"Give each gateway an id of its own (--id). Shares on their way to the pool when it ended are booked as unknown.")
 }
 
 // upstreamDown raises the alert of an upstream that is not there; cause is nil

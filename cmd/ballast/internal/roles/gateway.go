@@ -21,8 +21,9 @@ type GatewayOptions struct {
 	// Miners that connect to the gateway itself; nil: none. Sink, OnFull
 	// and Logger are the role's.
 	Miners *server.Config
-	// Ready, when not nil, is called once before it begins to serve, with the
-	// addresses that miners connect to.
+	// Ready, when not nil, is called once when it begins to serve, with the
+	// addresses that miners connect to: not while another gateway of its id
+	// runs.
 	Ready func(addresses []net.Addr)
 }
 
@@ -32,6 +33,9 @@ func Gateway(o GatewayOptions) fx.Option {
 	return fx.Module("gateway", fx.Invoke(func(bg *background, b *bus.Bus, log *slog.Logger) error {
 		o.Config.Logger = log
 		var addresses []net.Addr
+		if o.Ready != nil {
+			o.Config.OnServe = func() { o.Ready(addresses) }
+		}
 		if o.Miners == nil {
 			g, err := gateway.New(o.Config, b)
 			if err != nil {
@@ -57,9 +61,6 @@ func Gateway(o GatewayOptions) fx.Option {
 			// which then stores what is left.
 			bg.run("gateway "+o.Config.Gateway, g.Run)
 			bg.run("miners of "+o.Config.Gateway, srv.Run, joint.Run)
-		}
-		if o.Ready != nil {
-			o.Ready(addresses)
 		}
 		return nil
 	}))
