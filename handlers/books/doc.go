@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package books writes what was settled into a SQL database, where people and
-// their tools can query it: energy, revenue, accruals, reconciliations, pool
-// statements, blocks, and the verdict on every share. SQLite in a file, or
+// their tools can query it: energy, revenue, accruals, what was forgone,
+// reconciliations, pool statements, blocks, and the verdict on every share. SQLite in a file, or
 // PostgreSQL.
 //
 // # Usage

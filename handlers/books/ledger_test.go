@@ -66,6 +66,7 @@ type facts struct {
 	n     int
 	at    time.Time
 	ids   []string // of settlements that stand
+	idle  []string // of curtailments
 	share []string
 }
 
@@ -159,6 +160,22 @@ func (f *facts) next() *events.Event {
 		return f.event("gw-1", &events.ShareUnknown{ShareID: id, JobID: "j1", Agent: "a1", Unit: f.unit(), Difficulty: f.difficulty(), Detail: "the connection broke", Basis: events.BasisLive, JudgedAt: f.at})
 	case 7:
 		return f.event("gw-1", &events.ShareRejected{ShareID: f.hash(), JobID: "j1", Agent: "a1", Unit: f.unit(), Difficulty: f.difficulty(), Reason: events.RejectStale, Detail: "21: job not found", Basis: events.BasisLive, JudgedAt: f.at})
+	case 8:
+		e := &events.CurtailmentSettled{IntervalStart: start, IntervalEnd: start.Add(5 * time.Minute), NameplateMilliwattHours: 1e12, EnergyEventID: "tx1/e", Key: key,
+			Rates: []events.CurtailmentRate{{Payout: f.payout(), BTCPriceMicrousd: 86_000_000_000}}}
+		if len(f.idle) > 0 && f.r.IntN(5) == 0 { // taken back, nothing in its place
+			e.Reverses, e.Rates, e.NameplateMilliwattHours = f.idle[f.r.IntN(len(f.idle))], nil, 0
+			f.n++
+			return events.New("tx1", "site", e).WithID(fmt.Sprintf("tx1/site/lost/1/%d/0", f.n)).At(f.at)
+		}
+		for i, reason := range []events.Reason{events.ReasonGridCurtail, events.ReasonGridCurtail, events.ReasonHeadroom} {
+			mwh, usd := f.r.Int64N(1e11), f.r.Int64N(1e9)
+			e.Lines = append(e.Lines, events.CurtailmentLine{Basis: events.BasisLive, Reason: reason, SignalID: []string{"sig-1", "«sig» 2", ""}[i], MilliwattHours: mwh,
+				ModelledMilliwattHours: mwh / 3, Hashes: strings.Repeat("9", 40), ForgoneMillisats: f.r.Int64N(1e12), ForgoneMicrousd: usd, AvoidedCostMicrousd: 70, NetMicrousd: usd - 70})
+		}
+		ev := f.event("site", e)
+		f.idle = append(f.idle, ev.ID)
+		return ev
 	default:
 		id := f.hash()
 		if len(f.share) > 0 && f.r.IntN(5) == 0 {

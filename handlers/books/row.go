@@ -28,6 +28,10 @@ var (
 		"energy_cost_microusd", "resale_microusd", "margin_microusd", "price_microusd_per_mwh", "energy_event_id", "reverses", "withdrawal"}}
 	lineTable = &table{"settlement_lines", []string{"event_id", "basis", "shares_accepted", "shares_rejected", "shares_unknown",
 		"revenue_millisats", "revenue_microusd"}}
+	curtailmentTable = &table{"curtailments", []string{"event_id", "site", "sequence", "arrived_at", "interval_start", "interval_end",
+		"nameplate_milliwatt_hours", "energy_event_id", "reverses", "withdrawal"}}
+	forgoneTable = &table{"curtailment_lines", []string{"event_id", "basis", "reason", "signal_id", "milliwatt_hours", "modelled_milliwatt_hours", "hashes",
+		"forgone_millisats", "forgone_microusd", "avoided_cost_microusd", "net_microusd", "pool", "nbits", "reward_sats", "fee_ppm", "btc_price_microusd"}}
 	accrualTable = &table{"accruals", []string{"event_id", "site", "sequence", "arrived_at", "from_time", "until_time", "pool", "nbits",
 		"reward_sats", "fee_ppm", "scheme", "basis", "shares_accepted", "difficulty_sum", "value_millisats", "carry_numerator",
 		"carry_denominator", "btc_price_microusd", "value_microusd", "reverses", "block_hash", "statement_id", "variance"}}
@@ -47,7 +51,7 @@ var (
 )
 
 // tables are all of them.
-var tables = []*table{energyTable, settlementTable, lineTable, accrualTable, reconciliationTable, statementTable, statedShareTable,
+var tables = []*table{energyTable, settlementTable, lineTable, curtailmentTable, forgoneTable, accrualTable, reconciliationTable, statementTable, statedShareTable,
 	blockTable, shareTable, hourTable, positionTable}
 
 // row is one event as it will be stored, with the rows that hang on it.
@@ -65,6 +69,7 @@ type row struct {
 func wanted(t events.Type) bool {
 	switch t {
 	case events.TypeEnergySettled, events.TypeRevenueSettled, events.TypeRevenueAccrued, events.TypeRevenueReconciled, events.TypePoolStatement,
+		events.TypeCurtailmentSettled,
 		events.TypeBlockFound, events.TypeBlockMatured, events.TypeBlockOrphaned,
 		events.TypeShareAccepted, events.TypeShareRejected, events.TypeShareUnknown:
 		return true
@@ -107,6 +112,11 @@ func rowOf(e *events.Event) (row, bool) {
 			r.children = append(r.children, row{table: lineTable, values: []any{id, string(t.Basis), t.SharesAccepted, t.SharesRejected,
 				t.SharesUnknown, t.RevenueMillisats, t.RevenueMicrousd}})
 		}
+	case *events.CurtailmentSettled:
+		put(curtailmentTable, p.IntervalStart, p.IntervalEnd, p.NameplateMilliwattHours, p.EnergyEventID, orNull(p.Reverses), decider.IsReversalID(id))
+		for i := range p.Lines {
+			r.children = append(r.children, row{table: forgoneTable, values: append([]any{id}, forgoneValues(p, &p.Lines[i])...)})
+		}
 	case *events.RevenueAccrued:
 		put(accrualTable, p.From, p.Until, p.Payout.Pool, p.Payout.NBits, p.Payout.RewardSats, p.Payout.FeePPM, string(p.Payout.Scheme),
 			string(p.Payout.Basis), p.SharesAccepted, p.DifficultySum, p.ValueMillisats, p.CarryNumerator, p.CarryDenominator,
@@ -143,6 +153,18 @@ func rowOf(e *events.Event) (row, bool) {
 		put(shareTable, v.values(e)...)
 	}
 	return r, true
+}
+
+// forgoneValues are a line and the rate at which it is valued.
+func forgoneValues(c *events.CurtailmentSettled, l *events.CurtailmentLine) []any {
+	v := []any{string(l.Basis), string(l.Reason), l.SignalID, l.MilliwattHours, l.ModelledMilliwattHours, l.Hashes,
+		l.ForgoneMillisats, l.ForgoneMicrousd, l.AvoidedCostMicrousd, l.NetMicrousd}
+	for i := range c.Rates {
+		if p := &c.Rates[i].Payout; p.Basis == l.Basis {
+			return append(v, p.Pool, p.NBits, p.RewardSats, p.FeePPM, c.Rates[i].BTCPriceMicrousd)
+		}
+	}
+	return append(v, nil, nil, nil, nil, nil)
 }
 
 func blockValues(e *events.Event, state string, b *events.Block) []any {

@@ -42,7 +42,8 @@ func counter(t *testing.T, reg *prometheus.Registry, name string) float64 {
 }
 
 var views = []string{"standing_energy", "standing_settlements", "standing_blocks", "standing_shares", "energy_balance", "energy_by_hour",
-	"revenue_by_hour", "revenue_by_site", "revenue_by_unit", "shares_by_hour", "margin_by_hour"}
+	"revenue_by_hour", "revenue_by_site", "revenue_by_unit", "shares_by_hour", "margin_by_hour",
+	"standing_curtailments", "forgone_by_hour", "forgone_by_signal"}
 
 // The views say the same in both databases, and the same as the totals that
 // the command line prints.
@@ -102,6 +103,21 @@ func TestViewsAgree(t *testing.T) {
 		}
 		if got := one("SELECT sum(margin_microusd) FROM margin_by_hour"); got != want.Money.Margin {
 			t.Errorf("margin %d, wanted %d", got, want.Money.Margin)
+		}
+		if got := one("SELECT sum(nameplate_milliwatt_hours) FROM standing_curtailments"); got != want.Forgone.Nameplate {
+			t.Errorf("nameplate %d mWh, wanted %d", got, want.Forgone.Nameplate)
+		}
+		if len(want.Forgone.Lines) != 3 {
+			t.Errorf("%d lines of what was forgone", len(want.Forgone.Lines))
+		}
+		for _, l := range want.Forgone.Lines {
+			at := " WHERE reason = '" + string(l.Reason) + "' AND signal_id = '" + l.SignalID + "'"
+			if got := one("SELECT milliwatt_hours FROM forgone_by_signal" + at); got != l.MilliwattHours {
+				t.Errorf("%s %s: %d mWh, wanted %d", l.Reason, l.SignalID, got, l.MilliwattHours)
+			}
+			if got := one("SELECT net_microusd FROM forgone_by_signal" + at); got != l.NetMicrousd {
+				t.Errorf("%s %s: %d µ$, wanted %d", l.Reason, l.SignalID, got, l.NetMicrousd)
+			}
 		}
 		hoursAreExact(t, s, b)
 	})

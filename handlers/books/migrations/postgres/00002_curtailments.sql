@@ -1,0 +1,64 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- +goose Up
+
+-- curtailment.settled: what units could have hashed in an interval and did not
+CREATE TABLE curtailments (
+  event_id                  TEXT PRIMARY KEY,
+  site                      TEXT NOT NULL,
+  sequence                  BIGINT NOT NULL,
+  arrived_at                TIMESTAMPTZ NOT NULL,
+  interval_start            TIMESTAMPTZ NOT NULL,
+  interval_end              TIMESTAMPTZ NOT NULL,
+  nameplate_milliwatt_hours BIGINT NOT NULL, -- what all units in view could have used
+  energy_event_id           TEXT NOT NULL,
+  reverses                  TEXT,
+  withdrawal                BOOLEAN NOT NULL -- takes back what it reverses and puts nothing in its place
+);
+CREATE INDEX curtailments_reverses ON curtailments (reverses);
+CREATE INDEX curtailments_interval ON curtailments (site, interval_start);
+
+-- one line per basis, reason and grid signal, with the rate at which it is valued
+CREATE TABLE curtailment_lines (
+  event_id                 TEXT NOT NULL,
+  basis                    TEXT NOT NULL,
+  reason                   TEXT NOT NULL,
+  signal_id                TEXT NOT NULL, -- empty for none
+  milliwatt_hours          BIGINT NOT NULL,
+  modelled_milliwatt_hours BIGINT NOT NULL,
+  hashes                   NUMERIC NOT NULL,
+  forgone_millisats        BIGINT NOT NULL,
+  forgone_microusd         BIGINT NOT NULL,
+  avoided_cost_microusd    BIGINT NOT NULL,
+  net_microusd             BIGINT NOT NULL, -- forgone - avoided cost
+  pool                     TEXT,          -- this and the terms: NULL when no share of the basis was ever paid
+  nbits                    TEXT,
+  reward_sats              BIGINT,
+  fee_ppm                  BIGINT,
+  btc_price_microusd       BIGINT,
+  PRIMARY KEY (event_id, basis, reason, signal_id)
+);
+
+CREATE VIEW standing_curtailments AS
+SELECT * FROM curtailments c
+WHERE NOT withdrawal AND NOT EXISTS (SELECT 1 FROM curtailments r WHERE r.reverses = c.event_id);
+
+-- Never part of a margin: what was not earned, and what its energy would have cost.
+CREATE VIEW forgone_by_hour AS
+SELECT site, date_trunc('hour', interval_start, 'UTC') AS hour, basis, reason,
+  CAST(sum(milliwatt_hours) AS BIGINT) AS milliwatt_hours,
+  CAST(sum(modelled_milliwatt_hours) AS BIGINT) AS modelled_milliwatt_hours,
+  CAST(sum(forgone_millisats) AS BIGINT) AS forgone_millisats,
+  CAST(sum(forgone_microusd) AS BIGINT) AS forgone_microusd,
+  CAST(sum(avoided_cost_microusd) AS BIGINT) AS avoided_cost_microusd,
+  CAST(sum(net_microusd) AS BIGINT) AS net_microusd
+FROM standing_curtailments JOIN curtailment_lines USING (event_id) GROUP BY 1, 2, 3, 4;
+
+CREATE VIEW forgone_by_signal AS
+SELECT site, basis, reason, signal_id, min(interval_start) AS from_time, max(interval_end) AS until_time,
+  CAST(sum(milliwatt_hours) AS BIGINT) AS milliwatt_hours,
+  CAST(sum(modelled_milliwatt_hours) AS BIGINT) AS modelled_milliwatt_hours,
+  CAST(sum(forgone_millisats) AS BIGINT) AS forgone_millisats,
+  CAST(sum(forgone_microusd) AS BIGINT) AS forgone_microusd,
+  CAST(sum(avoided_cost_microusd) AS BIGINT) AS avoided_cost_microusd,
+  CAST(sum(net_microusd) AS BIGINT) AS net_microusd
+FROM standing_curtailments JOIN curtailment_lines USING (event_id) GROUP BY 1, 2, 3, 4;
