@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,8 +24,8 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `Looks at this machine's hash engine first, which needs no bus: every kernel has
 to pass a short self-test, and one made for this processor should be there.
 Then at the connection, the streams, the clocks, the disk, retention that will
-drop something soon, dead letters, and at each site whether ticks, meters and
-deciders are alive. Exits 4 when something is critical, 5 when there is no bus;
+drop something soon, dead letters, and at each site whether ticks, meters,
+gateways with their pools and deciders are alive. Exits 4 when something is critical, 5 when there is no bus;
 what was found about the engine is printed in any case.`,
 		Example: `  ballast doctor
   ballast doctor --engine                   this machine only, no bus
@@ -175,6 +176,7 @@ func checkSite(ctx context.Context, b *bus.Bus, site string, now time.Time) []bu
 	default:
 		add("workers", bus.LevelOK, count(int64(len(units)), "unit")+" known by their reports", "")
 	}
+	checkGateways(ctx, b, site, add)
 	for _, f := range roles.Deciders(false) {
 		d, err := f()
 		if err != nil {
@@ -194,4 +196,29 @@ func checkSite(ctx context.Context, b *bus.Bus, site string, now time.Time) []bu
 		}
 	}
 	return out
+}
+
+// checkGateways looks at those of a site that spoke in the last minutes. A site
+// without one may mine for practice; one that is out of order is serious when
+// no other serves.
+func checkGateways(ctx context.Context, b *bus.Bus, site string, add func(check string, level bus.Level, message, remedy string)) {
+	lines, err := gatewayLines(ctx, b, site)
+	if err != nil {
+		add("gateways", bus.LevelCritical, err.Error(), "look at the findings about streams above")
+		return
+	}
+	level := bus.LevelCritical
+	if slices.ContainsFunc(lines, func(l gatewayLine) bool { return l.Serving }) {
+		level = bus.LevelWarning
+	}
+	for _, l := range lines {
+		state, _ := l.words()
+		switch {
+		case l.Serving:
+			add("gateway "+l.Gateway, bus.LevelOK, state+", "+l.Status.Pool+" at "+l.Status.Upstream, "")
+		case l.Ended || l.Status.State == events.UpstreamDraining:
+		default:
+			add("gateway "+l.Gateway, level, state, l.remedy())
+		}
+	}
 }

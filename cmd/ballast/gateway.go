@@ -9,12 +9,14 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
 	"github.com/ballast-energy/ballast/workers/gateway"
+	"github.com/ballast-energy/ballast/workers/node"
 	"github.com/ballast-energy/ballast/workers/stratum/server"
 )
 
@@ -96,7 +98,29 @@ func (a *app) runGateway(ctx context.Context, f *gatewayFlags) error {
 		return fail(err)
 	}
 	o.Ready = a.gatewayReady(o)
-	return a.runRole(ctx, b, "gateway", f.metrics, roles.Gateway(*o))
+	return gatewayEnd(a.runRole(ctx, b, "gateway", f.metrics, roles.Gateway(*o)))
+}
+
+// gatewayEnd says what to do about an error with which a gateway ended. What
+// only another command line can mend is wrong usage, though the node had to be
+// asked first.
+func gatewayEnd(err error) error {
+	if errors.Is(err, node.ErrWrongNetwork) || errors.Is(err, node.ErrSignet) {
+		return withCode(exitUsage, err)
+	}
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "listen" {
+		return err
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w: another gateway or program has that address; end it, or choose another with --listen, --listen-tls or --metrics", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%w: this machine has no such address; use one of its own, or :PORT for all of them", err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: ports below 1024 are not for everybody; choose another", err)
+	}
+	return err
 }
 
 // errNoNames is what a gateway needs besides its upstream.
@@ -147,7 +171,7 @@ func (a *app) gatewayReady(o *roles.GatewayOptions) func([]net.Addr) {
 			_ = p.value(map[string]any{"gateway": c.Gateway, "site": c.Site, "pool": c.Upstream.ID(), "upstream": c.Upstream.Address(), "listens": listens})
 			return
 		}
-		p.linef("%s of %s mines for %s at %s; ballast pool status says how it stands, Ctrl-C ends it", c.Gateway, c.Site, c.Upstream.ID(), c.Upstream.Address())
+		p.linef("%s of %s connects to %s at %s; ballast pool status says how it stands, Ctrl-C ends it", c.Gateway, c.Site, c.Upstream.ID(), c.Upstream.Address())
 		if len(listens) > 0 {
 			p.linef("miners connect to %s", strings.Join(listens, ", "))
 		}

@@ -81,7 +81,7 @@ func TestUpMinesForAPool(t *testing.T) {
 	pool := startPool(t, "0.00390625")
 	file := gatewayFile(t, t.TempDir(), pool.address, "")
 	s := startDemo(t, "--config", file, "--ai-peak", "400kW", "--no-fleet")
-	s.main.waitLine("gw-9 of demo mines for pool-a at stratum+tcp://"+pool.address, 60*time.Second)
+	s.main.waitLine("gw-9 of demo connects to pool-a at stratum+tcp://"+pool.address, 60*time.Second)
 	until(t, 120*time.Second, "shares accepted by the pool", func() bool {
 		out, _ := ballast(t, s.dir, "pool", "status", "--json", "--server", s.url)
 		for _, l := range jsonLines(t, out) {

@@ -40,7 +40,7 @@ func gatewayKeys() []gatewayFlag {
 	return []gatewayFlag{
 		{"site", "`site` id", func(c g) any { return &c.Site }},
 		{"id", "this gateway's `id` (a join token names it)", func(c g) any { return &c.ID }},
-		{"shares-per-second", "shares wanted of one worker on the bus; never harder ones than the pool asks", func(c g) any { return &c.SharesPerSecond }},
+		{"shares-per-second", "`shares` wanted of one worker on the bus; never harder ones than the pool asks", func(c g) any { return &c.SharesPerSecond }},
 
 		{"pool", "`id` of the pool in events and bookings (default: from the host of the first --upstream)", func(c g) any { return &c.Pool }},
 		{"scheme", "pool: `scheme` by which it pays: fpps, pps, pplns, solo (default fpps)", func(c g) any { return &c.Scheme }},
@@ -70,7 +70,7 @@ func gatewayKeys() []gatewayFlag {
 		{"miner-idle", "miners: longest `time` without a word", func(c g) any { return &c.Miners.Limits.Idle }},
 		{"miner-write", "miners: longest `time` for one write to get through", func(c g) any { return &c.Miners.Limits.Write }},
 		{"miner-waiting", "miners: most `connections` at a time that wait for work while there is none", func(c g) any { return &c.Miners.Limits.Waiting }},
-		{"miner-wait", "miners: `time` that each of these waits", func(c g) any { return &c.Miners.Limits.Wait }},
+		{"miner-wait", "miners: `time` that a connection waits for work while there is none", func(c g) any { return &c.Miners.Limits.Wait }},
 		{"miner-messages-per-second", "miners: `messages` of one connection, on average", func(c g) any { return &c.Miners.Limits.MessagesPerSecond }},
 		{"miner-message-burst", "miners: `messages` of one connection at once", func(c g) any { return &c.Miners.Limits.MessageBurst }},
 		{"miner-malformed", "miners: malformed `messages` before a connection is closed", func(c g) any { return &c.Miners.Limits.Malformed }},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,7 +66,9 @@ func (b *background) run(name string, loops ...func(context.Context) error) {
 					if err == nil || ctx.Err() != nil || errors.Is(err, context.Canceled) {
 						return
 					}
-					err = fmt.Errorf("%s: %w", name, err)
+					if !strings.HasPrefix(err.Error(), name+": ") { // some name themselves
+						err = fmt.Errorf("%s: %w", name, err)
+					}
 					b.log.Error("role ended, the process follows", "role", name, "err", err)
 					b.failure.set(err)
 					_ = b.shutdown.Shutdown(fx.ExitCode(1)) // fails only when already shutting down
