@@ -16,10 +16,11 @@ func TestSecondGatewayOfAnIDEnds(t *testing.T) {
 	s := newFaultSite(t, faultOptions{})
 	s.role("market", "market")
 	launch := func() *process {
-		return start(t, s.dir, "gateway", "--site", faultSiteID, "--id", "gw-1", "--upstream", "stratum+tcp://acct:x@"+pool.address, "--server", s.url)
+		return start(t, s.dir, "gateway", "--site", faultSiteID, "--id", "gw-1", "--upstream", "stratum+tcp://acct:x@"+pool.address, "--server", s.url, "--json")
 	}
+	const serves = `"gateway":"gw-1"`
 	first := launch()
-	first.waitLine("mines for", 60*time.Second)
+	first.waitLine(serves, 60*time.Second)
 	second := launch()
 	if code := second.wait(60 * time.Second); code == 0 {
 		t.Error("the second ended as if nothing were wrong")
@@ -29,12 +30,12 @@ func TestSecondGatewayOfAnIDEnds(t *testing.T) {
 			t.Errorf("%q is not said:\n%s", part, second.output())
 		}
 	}
-	if strings.Contains(second.output(), "mines for") {
+	if strings.Contains(second.output(), serves) {
 		t.Errorf("the second said that it serves:\n%s", second.output())
 	}
 	first.kill()
 	third := launch()
-	third.waitLine("mines for", 60*time.Second)
+	third.waitLine(serves, 60*time.Second)
 	if code := third.end(20 * time.Second); code != 0 {
 		t.Errorf("gateway ended with %d", code)
 	}
