@@ -40,7 +40,9 @@ type alarms struct {
 	busy    bool
 	closed  bool
 	ending  chan struct{} // closed by close
-	idle    sync.WaitGroup
+
+	refusing refusing
+	idle     sync.WaitGroup
 }
 
 // alarm is one alert: what is true of it and what was told.

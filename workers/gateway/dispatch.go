@@ -53,6 +53,8 @@ type dispatcher struct {
 	// asked for so many connections.
 	connections int
 	fresh       bool // a clean job waits to be handed out
+	// troubled is when an open session last was not as it should be.
+	troubled time.Time
 }
 
 // seat is what an agent of this gateway works on.
@@ -230,6 +232,7 @@ func (d *dispatcher) beat(ctx context.Context) {
 	w := g.account.window(now)
 	g.mu.Unlock()
 	g.rejects(w)
+	d.calmed(now)
 	d.sweep(ctx)
 }
 
@@ -336,19 +339,6 @@ func (d *dispatcher) closed(l *link, id string, cause error) {
 	}
 	if g.cfg.OnClosed != nil {
 		g.cfg.OnClosed(id)
-	}
-	g.changed()
-}
-
-// trouble is what the status and an alert say while no session is open.
-func (d *dispatcher) trouble(err error) {
-	g := d.g
-	g.mu.Lock()
-	g.state.detail = events.ClipText(err.Error())
-	open := len(g.usable()) > 0
-	g.mu.Unlock()
-	if !open {
-		g.upstreamDown(err)
 	}
 	g.changed()
 }

@@ -210,6 +210,28 @@ func TestGoodAndBadJobsInTurnsDoNotFloodTheBus(t *testing.T) {
 	}
 }
 
+// TestAPoolThatRefusesTheAccountIsAnAlert until it takes a share.
+func TestAPoolThatRefusesTheAccountIsAnAlert(t *testing.T) {
+	b := openBus(t)
+	p := newPool("0.000001")
+	run(t, newGateway(t, b, "gw-1", p).Run)
+	r := newRig(t, b, "rig-1")
+	r.any()
+	p.end(&upstream.AccountError{Address: p.Address(), Err: errors.New("refuses shares of worker acct.rig1")})
+	up := func(want bool) func() bool {
+		return func() bool { is, n := alerts(t, b, "upstream-account/gw-1"); return n > 0 && is == want }
+	}
+	until(t, b, nil, "the alert", up(true))
+	p.begin()
+	j := p.job(true)
+	w := r.await("work", func(w *events.WorkAssigned) bool { return w.Height == j.Height })
+	if !up(true)() {
+		t.Error("a session is no proof that the account is well")
+	}
+	r.found(solve(t, w, "rig-1", w.ShareDifficulty, 0, 1)...)
+	until(t, b, nil, "the alert to be over", up(false))
+}
+
 // alerts counts the events of an alert and tells whether it is up.
 func alerts(t testing.TB, b *bus.Bus, id string) (up bool, n int) {
 	t.Helper()

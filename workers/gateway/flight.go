@@ -191,6 +191,9 @@ func (g *Gateway) answered(f *flight, v upstream.Verdict) {
 	if now.IsZero() {
 		now = g.cfg.Now()
 	}
+	if v.State == upstream.Accepted {
+		g.taken(f.issue.task.session.Address)
+	}
 	_, confirms := f.issue.task.session.up.(upstream.Confirmer)
 	switch {
 	case v.State == upstream.Accepted,

@@ -40,6 +40,13 @@ type Widener interface {
 	DownstreamRoom(r gateway.DownstreamRoom)
 }
 
+// Alerter is a Gateway that tells people that miners get no work.
+type Alerter interface {
+	// DownstreamTrouble hears why the server cannot hand out the newest job of
+	// a session, and nil once it can for all sessions.
+	DownstreamTrouble(err error)
+}
+
 // Joint is the seam between a server and a gateway.
 type Joint struct {
 	log *slog.Logger
@@ -51,6 +58,8 @@ type Joint struct {
 	more    chan struct{} // capacity 1
 	// open sessions that the server was told of, with their slices. Run's.
 	open map[string]string
+	// failing sessions, whose newest job the server does not hand out. Run's.
+	failing map[string]struct{}
 }
 
 // order is a job to hand out, or the end of a session.
@@ -67,7 +76,7 @@ func New(log *slog.Logger) *Joint {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Joint{log: log, more: make(chan struct{}, 1), open: make(map[string]string)}
+	return &Joint{log: log, more: make(chan struct{}, 1), open: make(map[string]string), failing: make(map[string]struct{})}
 }
 
 // Join names the two sides. It is called once, before Run.
@@ -137,6 +146,7 @@ func (j *Joint) Run(ctx context.Context) error {
 			if o.job == nil {
 				s.CloseSession(o.session)
 				delete(j.open, o.session)
+				j.outcome(o.session, nil)
 				continue
 			}
 			slice, open := j.open[o.session]
@@ -147,20 +157,40 @@ func (j *Joint) Run(ctx context.Context) error {
 			}
 			if !open {
 				if err := s.OpenSession(o.session, o.slice); err != nil {
-					j.log.Warn("miners get no work of a session", "session", o.session, "error", err)
+					j.outcome(o.session, fmt.Errorf("session %s: %w", o.session, err))
 					continue
 				}
 				j.open[o.session] = string(o.slice)
 			}
-			if err := s.SetJob(o.job); err != nil {
-				j.log.Warn("miners get no work of a job", "session", o.session, "error", err)
-			}
+			j.outcome(o.session, s.SetJob(o.job))
 		}
 		select {
 		case <-j.more:
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// outcome of an order.
+func (j *Joint) outcome(session string, err error) {
+	if err != nil {
+		j.failing[session] = struct{}{}
+		j.log.Warn("miners get no work of a job", "session", session, "error", err)
+	} else {
+		if _, was := j.failing[session]; !was {
+			return
+		}
+		delete(j.failing, session)
+		if len(j.failing) > 0 {
+			return
+		}
+	}
+	j.mu.Lock()
+	a, ok := j.gateway.(Alerter)
+	j.mu.Unlock()
+	if ok {
+		a.DownstreamTrouble(err)
 	}
 }
 

@@ -352,3 +352,78 @@ func TestRoomIsToldToTheGateway(t *testing.T) {
 		t.Fatalf("%+v", w.heard)
 	}
 }
+
+// choosy is a server that takes no job of some sessions.
+type choosy struct {
+	mu     sync.Mutex
+	refuse map[string]bool
+}
+
+func (c *choosy) OpenSession(session string, _ []byte) error {
+	if session == "shut" {
+		return errors.New("no space")
+	}
+	return nil
+}
+
+func (c *choosy) SetJob(j *upstream.Job) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refuse[j.Session] {
+		return errors.New("not a job")
+	}
+	return nil
+}
+
+func (*choosy) CloseSession(string) {}
+func (*choosy) Stats() server.Stats { return server.Stats{} }
+
+// alerting is a gateway that hears of trouble.
+type alerting struct {
+	refusing
+	heard chan error
+}
+
+func (a *alerting) DownstreamTrouble(err error) { a.heard <- err }
+
+// TestJobsThatMinersDoNotGetAreToldToTheGateway, and when they get them again.
+func TestJobsThatMinersDoNotGetAreToldToTheGateway(t *testing.T) {
+	j := downstream.New(nil)
+	s, g := &choosy{refuse: map[string]bool{"s1": true}}, &alerting{heard: make(chan error, 10)}
+	j.Join(s, g)
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- j.Run(ctx) }()
+	expect := func(want string) {
+		t.Helper()
+		select {
+		case err := <-g.heard:
+			if err == nil && want != "" || err != nil && (want == "" || !strings.Contains(err.Error(), want)) {
+				t.Fatalf("heard %v, want %q", err, want)
+			}
+		case <-time.After(patience):
+			t.Fatalf("heard nothing, want %q", want)
+		}
+	}
+	job := func(session string) { j.Job(&upstream.Job{Session: session}, []byte{1}) }
+	job("s1")
+	expect("not a job")
+	job("shut")
+	expect("session shut: no space")
+	job("s2") // which is well, and no reason to say so
+	s.mu.Lock()
+	s.refuse = nil
+	s.mu.Unlock()
+	job("s1") // the other one still fails
+	j.Closed("shut")
+	expect("")
+	cancel()
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+	if len(g.heard) > 0 {
+		t.Errorf("heard %v, too", <-g.heard)
+	}
+}
+
+var _ downstream.Alerter = (*gateway.Gateway)(nil)

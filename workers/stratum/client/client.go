@@ -93,6 +93,15 @@ func (c *Client) Run(ctx context.Context, sink upstream.Sink) error {
 		redirect *endpoint
 	)
 	for ctx.Err() == nil {
+		next, rest := c.awake(at, time.Now())
+		if next != at {
+			at, failures, redirect = next, 0, nil
+		}
+		if rest > 0 {
+			c.log.Warn("every pool refuses the account", "pool", c.cfg.Pool, "again_in", rest)
+			wait(ctx, rest)
+			continue
+		}
 		e := c.endpoints[at]
 		if redirect != nil {
 			e, redirect = redirect, nil
@@ -101,6 +110,7 @@ func (c *Client) Run(ctx context.Context, sink upstream.Sink) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		c.endpoints[at].judge(end, c.cfg.Timing, time.Now())
 		if end.settled {
 			failures = 0
 			c.endpoints[at].pause.Reset()
@@ -128,10 +138,28 @@ type ending struct {
 	// primary: the first endpoint is back.
 	primary bool
 	// refused: it knows us and does not want us, so trying again at once makes
-	// no sense.
-	refused bool
+	// no sense. barred: it is our account that it does not want.
+	refused, barred bool
+	// paid: it has taken a share.
+	paid bool
 	// redirect is where the pool sent us.
 	redirect *endpoint
+}
+
+// awake is the endpoint from at on that is not left alone just now; when all of
+// them are, it is the first that will not be, and how long that takes.
+func (c *Client) awake(at int, now time.Time) (next int, rest time.Duration) {
+	for i := range c.endpoints {
+		n := (at + i) % len(c.endpoints)
+		left := c.endpoints[n].restUntil.Sub(now)
+		if left <= 0 {
+			return n, 0
+		}
+		if i == 0 || left < rest {
+			next, rest = n, left
+		}
+	}
+	return next, rest
 }
 
 // attempt connects once and serves the session to its end.

@@ -82,6 +82,10 @@ type Timing struct {
 	// 60 s. Settled is how long a session must live for its end not to count as
 	// a failure; default 60 s.
 	FirstPause, LongestPause, Settled time.Duration
+	// Rest is the longest that a URL is left alone whose pool refuses our
+	// account: LongestPause at first, doubling with every refusal up to Rest;
+	// default 15 min, and never below LongestPause.
+	Rest time.Duration
 	// Probe is how often the first URL is tried while another serves; default
 	// 3 min.
 	Probe time.Duration
@@ -101,6 +105,7 @@ func (t Timing) withDefaults() (Timing, error) {
 		{"Connect", &t.Connect, 10 * time.Second}, {"Reply", &t.Reply, 30 * time.Second}, {"Grace", &t.Grace, 5 * time.Second},
 		{"FirstJob", &t.FirstJob, 5 * time.Second}, {"NoJob", &t.NoJob, 15 * time.Second}, {"Silence", &t.Silence, 5 * time.Minute},
 		{"FirstPause", &t.FirstPause, time.Second}, {"LongestPause", &t.LongestPause, time.Minute}, {"Settled", &t.Settled, time.Minute},
+		{"Rest", &t.Rest, max(15*time.Minute, t.LongestPause)},
 		{"Probe", &t.Probe, 3 * time.Minute}, {"Drain", &t.Drain, 2 * time.Second}, {"Keepalive", &t.Keepalive, 30 * time.Second},
 	} {
 		switch {
@@ -112,6 +117,9 @@ func (t Timing) withDefaults() (Timing, error) {
 	}
 	if t.LongestPause < t.FirstPause {
 		return t, fmt.Errorf("timing LongestPause %s is below FirstPause %s", t.LongestPause, t.FirstPause)
+	}
+	if t.Rest < t.LongestPause {
+		return t, fmt.Errorf("timing Rest %s is below LongestPause %s", t.Rest, t.LongestPause)
 	}
 	return t, nil
 }

@@ -28,6 +28,12 @@
 // A share is written the moment it comes, block candidates before all else, and
 // matched with its reply by id alone. When the connection ends, what may have
 // been written is Unknown and what certainly was not is Rejected as stale.
+// A share refused with code 24 makes the client authorise once more. When the
+// pool refuses the next one, too, or the authorisation, the session ends with
+// an upstream.AccountError, the next URL has its turn, and this one is left
+// alone: for a minute, then twice that, up to a quarter of an hour, as only a
+// person can mend an account, and may do so at the pool without a word to us.
+//
 // Before the client ends a connection by its own will it waits a moment for the
 // replies outstanding, so that none is Unknown without need.
 //

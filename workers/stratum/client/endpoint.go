@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cenkalti/backoff/v4"
 )
@@ -28,6 +29,28 @@ type endpoint struct {
 	// that ended without a word.
 	terse bool
 	pause *backoff.ExponentialBackOff
+	// restUntil it is left alone, as it refuses our account; refusals counts
+	// how often in a row it has. Run alone writes them, between sessions.
+	restUntil time.Time
+	refusals  int
+}
+
+// judge takes note of how a try with the endpoint ended.
+func (e *endpoint) judge(end ending, t Timing, now time.Time) {
+	if end.paid {
+		e.refusals = 0
+	}
+	if !end.barred {
+		return
+	}
+	rest := t.LongestPause
+	for range e.refusals {
+		if rest = 2 * rest; rest >= t.Rest {
+			break
+		}
+	}
+	e.refusals++
+	e.restUntil = now.Add(min(rest, t.Rest))
 }
 
 const urlForm = "want stratum+tcp://account.worker:password@host:port, or stratum+ssl for TLS"

@@ -36,6 +36,7 @@ type opening struct {
 	reauthorised time.Time // when the pool took us for a second time
 	asking       bool      // mining.authorize is outstanding
 	askedAt      time.Time
+	taken        time.Time // when the newest share that the pool took was written
 }
 
 // open writes the opening requests in one go.
@@ -116,7 +117,7 @@ func (s *session) answered(what request, m *stratum.Message, now time.Time) {
 			s.asked++
 			s.authorize()
 		default:
-			s.refuse(fmt.Errorf("pool %s refused worker %s: %w; check the account and its password", s.e.address(), s.e.user, refusal))
+			s.bar("refused worker %s: %w; check the account and its password", s.e.user, refusal)
 			return
 		}
 	}
@@ -139,19 +140,22 @@ func (s *session) openWhenReady(now time.Time) {
 }
 
 // unauthorised: a share was refused with code 24. We ask once more to be
-// authorised; if a share written after that is refused too, the session ends.
+// authorised; if a share written after that is refused too, the session ends
+// and the pool is left alone. A pool that took shares meanwhile, and for a
+// while, has forgotten us once more: it is asked again.
 func (s *session) unauthorised(written time.Time, v upstream.Verdict) {
+	again := s.reauthorised.IsZero() || s.taken.After(s.reauthorised) && written.Sub(s.reauthorised) >= s.c.cfg.Timing.Settled
 	switch {
 	case s.asking && written.Before(s.askedAt.Add(s.c.cfg.Timing.Reply)):
 		// the answer may still come
 	case s.asking:
-		s.refuse(fmt.Errorf("pool %s refuses shares of worker %s and does not answer mining.authorize: %s", s.e.address(), s.e.user, v.Detail))
-	case s.reauthorised.IsZero():
+		s.bar("refuses shares of worker %s and does not answer mining.authorize: %s", s.e.user, v.Detail)
+	case again:
 		s.authorized = true // whatever it was, the reply to come is a second one
 		s.asked = 1
 		s.authorize()
 	case written.After(s.reauthorised):
-		s.refuse(fmt.Errorf("pool %s refuses shares of worker %s: %s", s.e.address(), s.e.user, v.Detail))
+		s.bar("refuses shares of worker %s: %s", s.e.user, v.Detail)
 	}
 }
 

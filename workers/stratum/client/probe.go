@@ -19,6 +19,9 @@ func (s *session) watchPrimary(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if time.Now().Before(primary.restUntil) {
+			continue // it refuses our account
+		}
 		err := s.c.probe(ctx, primary)
 		if err == nil {
 			s.leave(fmt.Errorf("pool %s is back and preferred", primary.address()), ending{primary: true})

@@ -73,6 +73,7 @@ func (s *session) serve(ctx context.Context) ending {
 	s.settle()
 
 	// Nobody else is left: no lock is needed from here on.
+	s.outcome.paid = !s.taken.IsZero()
 	if s.opened {
 		s.outcome.settled = s.outcome.settled || time.Since(s.openedAt) >= s.c.cfg.Timing.Settled
 		s.c.log.Info("session with the pool closed", "pool", s.c.cfg.Pool, "session", s.id, "cause", s.cause)
@@ -125,6 +126,12 @@ func (s *session) fail(cause error) { s.end(cause, ending{}, false) }
 
 // refuse is fail after which the next endpoint has its turn.
 func (s *session) refuse(cause error) { s.end(cause, ending{refused: true}, false) }
+
+// bar is refuse after which this endpoint is left alone for a while: it wants
+// no shares of our account.
+func (s *session) bar(format string, args ...any) {
+	s.end(&upstream.AccountError{Address: s.e.address(), Err: fmt.Errorf(format, args...)}, ending{refused: true, barred: true}, false)
+}
 
 // leave ends the session by our own will: what has been written may still be
 // answered for a moment.

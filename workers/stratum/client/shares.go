@@ -240,6 +240,7 @@ func (s *session) judged(p *pending, m *stratum.Message, now time.Time) {
 	}
 	p.done(v)
 	if refusal == nil {
+		s.taken = p.written
 		return
 	}
 	switch refusal.Meaning() {
