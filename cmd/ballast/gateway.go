@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,8 @@ the bus gets work with a search space of its own; every share that it finds is
 checked, submitted once when it meets the pool's difficulty, and answered by one
 verdict on the bus: accepted, rejected, or unknown when the connection broke
 before the pool's answer. Several gateways of a site share the workers and take
-over from each other.
+over from each other; of one id only one serves, and a second waits for its end
+with --standby.
 
 A URL is stratum+tcp://ACCOUNT.WORKER:PASSWORD@HOST:PORT of a pool, or
 http://USER:PASSWORD@HOST:PORT of a node; @FILE names a file with one a line,
@@ -108,6 +110,9 @@ func gatewayEnd(err error) error {
 	if errors.Is(err, node.ErrWrongNetwork) || errors.Is(err, node.ErrSignet) {
 		return withCode(exitUsage, err)
 	}
+	if errors.Is(err, gateway.ErrRunning) {
+		return fmt.Errorf("%w, or let this one wait for that with --standby", err)
+	}
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Op != "listen" {
 		return err
@@ -154,7 +159,10 @@ func (p *gatewayPlan) options(site, id string) (*roles.GatewayOptions, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	return &roles.GatewayOptions{
-		Config: gateway.Config{Site: site, Gateway: id, Upstream: up.Upstream, Another: up.another, SharesPerSecond: p.section.SharesPerSecond},
+		Config: gateway.Config{
+			Site: site, Gateway: id, Upstream: up.Upstream, Another: up.another, SharesPerSecond: p.section.SharesPerSecond,
+			Standby: p.section.Standby, LeaseTime: time.Duration(p.section.LeaseTime),
+		},
 		Miners: p.miners,
 	}, nil
 }

@@ -40,6 +40,8 @@ func gatewayKeys() []gatewayFlag {
 	return []gatewayFlag{
 		{"site", "`site` id", func(c g) any { return &c.Site }},
 		{"id", "this gateway's `id` (a join token names it)", func(c g) any { return &c.ID }},
+		{"standby", "wait while another gateway of the id runs, and take over when it ends or dies", func(c g) any { return &c.Standby }},
+		{"lease-time", "`time` for which the id stays taken when its gateway falls silent", func(c g) any { return &c.LeaseTime }},
 		{"shares-per-second", "`shares` wanted of one worker on the bus; never harder ones than the pool asks", func(c g) any { return &c.SharesPerSecond }},
 
 		{"pool", "`id` of the pool in events and bookings (default: from the host of the first --upstream)", func(c g) any { return &c.Pool }},

@@ -185,3 +185,26 @@ func TestOperatorSeesWhatIsWrong(t *testing.T) {
 		}
 	})
 }
+
+// TestStandby: a second gateway of an id that is to wait does, and takes over
+// when the first dies.
+func TestStandby(t *testing.T) {
+	pool := startPool(t, "1")
+	s := newFaultSite(t, faultOptions{})
+	launch := func(args ...string) *process {
+		return start(t, s.dir, append([]string{"gateway", "--site", faultSiteID, "--id", "gw-1", "--upstream", "stratum+tcp://acct:x@" + pool.address, "--server", s.url, "--json"}, args...)...)
+	}
+	const serves = `"gateway":"gw-1"`
+	first := launch()
+	first.waitLine(serves, 60*time.Second)
+	if second := launch(); second.wait(60*time.Second) != exitFailed || !strings.Contains(second.output(), "--standby") {
+		t.Errorf("a second gateway of the id says:\n%s", second.output())
+	}
+	standby := launch("--standby", "--lease-time", "2s")
+	standby.waitLine("standby=true", 60*time.Second)
+	first.kill()
+	standby.waitLine(serves, 60*time.Second)
+	if code := standby.end(20 * time.Second); code != 0 {
+		t.Errorf("the standby ended with %d", code)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/workers/gateway"
@@ -23,6 +24,10 @@ type Gateway struct {
 	// ID and Site of the gateway; empty where flags or a join token say it.
 	ID   string `yaml:"id"`
 	Site string `yaml:"site"`
+	// Standby waits while another gateway of the ID runs, and takes over.
+	// LeaseTime is how long the ID stays taken when its gateway falls silent.
+	Standby   bool     `yaml:"standby"`
+	LeaseTime Duration `yaml:"lease_time"`
 	// Pool in events and bookings; empty: made from the first upstream's host.
 	Pool string `yaml:"pool"`
 	// Upstreams in the order of preference, all pools or all nodes.
@@ -89,7 +94,10 @@ type Solo struct {
 const DefaultNetwork = "main"
 
 func defaultGateway() Gateway {
-	return Gateway{Solo: Solo{Tag: "/ballast/"}, SharesPerSecond: gateway.DefaultSharesPerSecond, Miners: defaultMiners()}
+	return Gateway{
+		LeaseTime: Duration(gateway.DefaultLeaseTime),
+		Solo:      Solo{Tag: "/ballast/"}, SharesPerSecond: gateway.DefaultSharesPerSecond, Miners: defaultMiners(),
+	}
 }
 
 // Given reports whether anything of the section is set.
@@ -150,13 +158,21 @@ func (g *Gateway) Validate() error {
 	if !(g.SharesPerSecond > 0 && g.SharesPerSecond <= maxSharesPerSecond) {
 		errs = append(errs, fmt.Errorf("shares_per_second %v: above 0, at most %d", g.SharesPerSecond, maxSharesPerSecond))
 	}
+	if l := time.Duration(g.LeaseTime); l < leastLeaseTime || l > mostLeaseTime {
+		errs = append(errs, fmt.Errorf("lease_time %s: %s to %s", l, leastLeaseTime, mostLeaseTime))
+	}
 	if err := g.Miners.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("miners: %w", err))
 	}
 	return errors.Join(errs...)
 }
 
-const maxSharesPerSecond = 10_000
+const (
+	maxSharesPerSecond = 10_000
+	// Below, the pauses of a busy machine would cost the lease; above, nobody
+	// wants to wait.
+	leastLeaseTime, mostLeaseTime = time.Second, 5 * time.Minute
+)
 
 // validatePool checks what only pools have, and that nothing is set that would
 // do nothing.

@@ -146,6 +146,7 @@ func TestBadGatewaysAreRefused(t *testing.T) {
 		"difficulty to suggest":   {pool + "  suggest_difficulty: none\n", "suggest_difficulty"},
 		"reconnect host":          {pool + "  reconnect_hosts: ['stratum+tcp://x']\n", "reconnect host"},
 		"no shares":               {pool + "  shares_per_second: 0\n", "shares_per_second"},
+		"short lease":             {pool + "  lease_time: 10ms\n", "lease_time 10ms"},
 		"bad id":                  {"  id: GW_1\n", "id"},
 		"miners, who":             {"  miners: {listen: [{address: 'x:1'}]}\n", "which miners"},
 		"miners, both":            {"  miners: {listen: [{address: 'x:1'}], any: true, file: f}\n", "which miners"},
