@@ -45,8 +45,9 @@ type Config struct {
 	// NoVersionRolling leaves mining.configure out, for pools that take offence.
 	NoVersionRolling bool
 	// ReconnectHosts that the pool may send us to with client.reconnect,
-	// besides the hosts of URLs. ".pool.example" allows every host below
-	// pool.example.
+	// besides the hosts of URLs and those of the same registrable domain.
+	// ".pool.example" allows every host below pool.example. Orders to anywhere
+	// else are refused, and none ever leads from TLS to a connection without.
 	ReconnectHosts []string
 	// CAFile with PEM certificates that TLS trusts instead of the system's.
 	CAFile string

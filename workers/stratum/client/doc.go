@@ -43,7 +43,8 @@
 // hundred of them end the session. A bad difficulty leaves the one before in
 // force, or, when it is the first, holds the jobs until a good one comes. Texts
 // of the pool are clipped, lines, jobs and queues are bounded. An order to
-// reconnect is obeyed only to hosts that the configuration names.
+// reconnect is obeyed only to hosts that the configuration names or allows, and
+// within their registrable domain by the public suffix list; see redirect.go.
 //
 // # Concurrency
 //

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -92,51 +91,6 @@ func (e *endpoint) address() string {
 		scheme = "stratum+ssl://"
 	}
 	return scheme + net.JoinHostPort(e.host, e.port)
-}
-
-// redirect is e at another host and port, of which the configuration may be
-// the same.
-func (c *Client) redirect(e *endpoint, host string, port int) *endpoint {
-	to, configured := *e, c.endpoints[e.index]
-	if host != "" {
-		to.host = host
-	}
-	if port != 0 {
-		to.port = strconv.Itoa(port)
-	}
-	to.redirected = to.host != configured.host || to.port != configured.port
-	return &to
-}
-
-// mayGoTo reports whether an order of the pool's to reconnect to host is
-// obeyed: anybody on the way could have given it.
-func (c *Client) mayGoTo(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	for _, e := range c.endpoints {
-		if strings.EqualFold(e.host, host) {
-			return true
-		}
-	}
-	for _, h := range c.cfg.ReconnectHosts {
-		h = strings.ToLower(h)
-		if h == host || strings.HasPrefix(h, ".") && strings.HasSuffix(host, h) && isName(host) {
-			return true
-		}
-	}
-	return false
-}
-
-// isName reports a name of the domain name system. The zone of an address may
-// end like a domain: "2001:db8::1%.pool.example" is no host of pool.example.
-func isName(host string) bool {
-	for i := 0; i < len(host); i++ {
-		switch c := host[i]; {
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c == '.', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // tlsRoots reads the certificates to trust, nil for the system's.

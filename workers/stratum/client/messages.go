@@ -219,10 +219,11 @@ func (s *session) reconnect(params []byte, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if r.Host != "" && !s.c.mayGoTo(r.Host) {
-		return fmt.Errorf("it orders us to %q, which is neither a host of the configuration nor allowed by its reconnect hosts: refused, the session stays", stratum.Clip(r.Host))
+	to := s.c.redirect(s.e, r.Host, r.Port)
+	if to == nil {
+		return fmt.Errorf("it orders us to %q, which is neither a host of the configuration, nor of the same domain, nor allowed by its reconnect hosts: refused, the session stays", stratum.Clip(r.Host))
 	}
-	s.redirect = s.c.redirect(s.e, r.Host, r.Port)
+	s.redirect = to
 	s.redirectAt = now.Add(min(time.Duration(r.Wait)*time.Second, longestWait))
 	if r.Wait == 0 {
 		s.redirectAt = now
