@@ -80,6 +80,8 @@ func describe(ev *events.Event) string {
 			wattHours(d.AIMilliwattHours), wattHours(d.MiningMilliwattHours), wattHours(d.HouseMilliwattHours), wattHours(d.UnusedMilliwattHours), wattHours(d.ContractedMilliwattHours))
 	case *events.RevenueSettled:
 		return fmt.Sprintf("%s…%s margin %s, energy %s", d.IntervalStart.UTC().Format("15:04:05"), d.IntervalEnd.UTC().Format("15:04:05"), dollars(d.MarginMicrousd), dollars(-d.EnergyCostMicrousd))
+	case *events.CurtailmentSettled:
+		return describeCurtailment(d)
 	case *events.AlertRaised:
 		return fmt.Sprintf("%s: %s → %s", d.Severity, d.Message, d.Remedy)
 	case *events.AlertCleared:
@@ -95,6 +97,28 @@ func describe(ev *events.Event) string {
 		return err.Error()
 	}
 	return string(b)
+}
+
+// describeCurtailment names the line that cost most energy.
+func describeCurtailment(d *events.CurtailmentSettled) string {
+	var sum, net int64
+	var most *events.CurtailmentLine
+	for i := range d.Lines {
+		l := &d.Lines[i]
+		sum, net = sum+l.MilliwattHours, net+l.NetMicrousd
+		if most == nil || l.MilliwattHours > most.MilliwattHours {
+			most = l
+		}
+	}
+	s := fmt.Sprintf("%s…%s forgone %s of %s", d.IntervalStart.UTC().Format("15:04:05"), d.IntervalEnd.UTC().Format("15:04:05"), wattHours(sum), wattHours(d.NameplateMilliwattHours))
+	if most == nil {
+		return s
+	}
+	s += fmt.Sprintf(", net %s, most for %s", dollars(net), most.Reason)
+	if most.SignalID != "" {
+		s += " (" + most.SignalID + ")"
+	}
+	return s
 }
 
 // describeStatus sums up the units of a status.

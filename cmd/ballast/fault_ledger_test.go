@@ -100,7 +100,7 @@ func ledgerRows(t *testing.T, file string) []string {
 	}
 	defer db.Close()
 	var out []string
-	for _, table := range []string{"positions", "energy", "settlements", "settlement_lines", "accruals", "reconciliations", "statements", "statement_shares", "blocks", "shares", "unit_hours"} {
+	for _, table := range []string{"positions", "energy", "settlements", "settlement_lines", "curtailments", "curtailment_lines", "accruals", "reconciliations", "statements", "statement_shares", "blocks", "shares", "unit_hours"} {
 		rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table)
 		if err != nil {
 			t.Fatal(err)

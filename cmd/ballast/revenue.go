@@ -32,13 +32,19 @@ func (a *app) revenueCommand() *cobra.Command {
 by what stands behind them (live, practice, modelled), energy by use, and the
 margin of closed intervals. Corrections are counted as they reverse.
 
---by groups money and shares instead, read from the bus as it is:
+--by hour, worker or site groups money and shares, read from the bus as it is:
 
   site, hour   what was accrued; an accrual counts in the hour (UTC) in which its
                span begins, at the rate quoted when it was booked
   worker       the value of the shares of each unit, exact and rounded down once
                at the end; what is booked otherwise (blocks, statements, a pool's
                remainder) has no worker, so the sum may differ from the site's
+
+--by reason and --by signal show what was forgone instead: what units could have
+hashed and did not, by the reason that they gave (emergency, grid-curtail,
+headroom, economics, lease …) or by the grid signal behind it; what that was
+worth, what its energy would have cost, and the difference. An interval counts
+if it begins in the time asked for. None of it is part of any margin.
 
 Shares count once, by the first verdict. Hash rate is what accepted shares prove
 over the time asked for. Luck is blocks found over blocks expected of that work,
@@ -49,6 +55,7 @@ luck in millionths; difficulties and expected blocks are decimal text.`,
   ballast revenue --follow --json      each money event as it is booked
   ballast revenue --by hour --since 24h
   ballast revenue --by worker --since 2026-03-01T00:00:00Z --until 2026-04-01T00:00:00Z --csv > march.csv
+  ballast revenue --by signal --since 24h            what each curtailment cost
   ballast revenue --by site --parquet revenue.parquet`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -85,7 +92,7 @@ luck in millionths; difficulties and expected blocks are decimal text.`,
 	fl.BoolVar(&f.follow, "follow", false, "print each event as it is booked, until Ctrl-C")
 	fl.StringVar(&f.since, "since", "", "only what was booked since: a `time` before now (24h) or an instant (2026-01-31T18:00:00Z)")
 	fl.StringVar(&f.until, "until", "", "only what was booked before: as --since")
-	fl.StringVar(&f.by, "by", "", "`group`: hour, worker or site")
+	fl.StringVar(&f.by, "by", "", "`group`: hour, worker or site; of what was forgone: reason or signal")
 	fl.BoolVar(&f.csv, "csv", false, "write comma-separated values with a header (alone: by site)")
 	fl.StringVar(&f.parquet, "parquet", "", "write a Parquet `file` (alone: by site)")
 	c.AddCommand(a.reconcileCommand())
@@ -111,9 +118,9 @@ func (f *revenueFlags) check(now time.Time) error {
 		f.by = bySite
 	}
 	switch f.by {
-	case "", byHour, byWorker, bySite:
+	case "", byHour, byWorker, bySite, byReason, bySignal:
 	default:
-		return fmt.Errorf("--by %q: use %s", f.by, strings.Join([]string{byHour, byWorker, bySite}, ", "))
+		return fmt.Errorf("--by %q: use %s", f.by, strings.Join([]string{byHour, byWorker, bySite, byReason, bySignal}, ", "))
 	}
 	if f.follow && (f.by != "" || f.until != "") {
 		return errors.New("--follow prints events as they come: it takes no --by, --until, --csv or --parquet")

@@ -21,6 +21,9 @@ import (
 
 // revenueBy reads, groups and writes.
 func (a *app) revenueBy(ctx context.Context, log events.Log, f *revenueFlags) error {
+	if f.by == byReason || f.by == bySignal {
+		return a.forgoneBy(ctx, log, f)
+	}
 	lines, err := readRevenue(ctx, log, f, time.Now())
 	if err != nil {
 		return err
@@ -28,14 +31,7 @@ func (a *app) revenueBy(ctx context.Context, log events.Log, f *revenueFlags) er
 	p := a.printer()
 	switch {
 	case f.parquet != "":
-		if err := writeParquet(f.parquet, lines); err != nil {
-			return err
-		}
-		if p.json {
-			return p.value(map[string]any{"file": f.parquet, "rows": len(lines)})
-		}
-		p.linef("%s in %s", count(int64(len(lines)), "row"), f.parquet)
-		return nil
+		return p.parquet(f.parquet, len(lines), writeParquet(f.parquet, parquetLines(lines)))
 	case f.csv:
 		return writeCSV(p.w, f.by, lines)
 	case p.json:
@@ -47,6 +43,18 @@ func (a *app) revenueBy(ctx context.Context, log events.Log, f *revenueFlags) er
 		return nil
 	}
 	return p.revenueTable(f.by, lines)
+}
+
+// parquet says what became of a file.
+func (p *printer) parquet(file string, rows int, err error) error {
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.value(map[string]any{"file": file, "rows": rows})
+	}
+	p.linef("%s in %s", count(int64(rows), "row"), file)
+	return nil
 }
 
 // revenueTable is for people.
@@ -142,9 +150,7 @@ type parquetLine struct {
 	LuckMillionths *int64 `parquet:"luck_millionths,optional"`
 }
 
-// writeParquet writes beside the name and renames at the end: a file of that
-// name is whole.
-func writeParquet(name string, lines []revenueLine) error {
+func parquetLines(lines []revenueLine) []parquetLine {
 	rows := make([]parquetLine, len(lines))
 	for i, l := range lines {
 		rows[i] = parquetLine{l.Site, nil, l.Unit, string(l.Basis), l.SharesAccepted, l.SharesLocal, l.SharesRejected, l.SharesUnknown, l.DifficultySum,
@@ -154,11 +160,17 @@ func writeParquet(name string, lines []revenueLine) error {
 			rows[i].Hour = &us
 		}
 	}
+	return rows
+}
+
+// writeParquet writes beside the name and renames at the end: a file of that
+// name is whole.
+func writeParquet[T any](name string, rows []T) error {
 	f, err := os.Create(name + ".part")
 	if err != nil {
 		return fmt.Errorf("parquet: %w", err)
 	}
-	w := parquet.NewGenericWriter[parquetLine](f, parquet.Compression(&parquet.Zstd), parquet.CreatedBy("ballast", version, ""))
+	w := parquet.NewGenericWriter[T](f, parquet.Compression(&parquet.Zstd), parquet.CreatedBy("ballast", version, ""))
 	_, err = w.Write(rows)
 	err = errors.Join(err, w.Close(), f.Sync(), f.Close())
 	if err == nil {

@@ -150,7 +150,7 @@ func TestRevenueFiles(t *testing.T) {
 		t.Errorf("CSV:\n%s", out.String())
 	}
 	name := filepath.Join(t.TempDir(), "r.parquet")
-	if err := writeParquet(name, lines); err != nil {
+	if err := writeParquet(name, parquetLines(lines)); err != nil {
 		t.Fatal(err)
 	}
 	back, err := parquet.ReadFile[parquetLine](name)
@@ -163,10 +163,10 @@ func TestRevenueFiles(t *testing.T) {
 	if left, _ := filepath.Glob(name + ".*"); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
-	if err := writeParquet(filepath.Join(t.TempDir(), "no", "r.parquet"), lines); err == nil {
+	if err := writeParquet(filepath.Join(t.TempDir(), "no", "r.parquet"), parquetLines(lines)); err == nil {
 		t.Error("a folder that is not there")
 	}
-	if err := writeParquet(name, nil); err != nil {
+	if err := writeParquet[parquetLine](name, nil); err != nil {
 		t.Error(err)
 	}
 	if info, err := os.Stat(name); err != nil || info.Size() == 0 {

@@ -24,6 +24,14 @@ type totalsLine struct {
 	Accrued map[events.Basis]accruedLine `json:"accrued"`
 	Energy  energyLine                   `json:"energy"`
 	Money   moneyLine                    `json:"money"`
+	Forgone forgoneTotals                `json:"forgone"`
+}
+
+// forgoneTotals are part of no other total.
+type forgoneTotals struct {
+	Intervals int64                    `json:"intervals"`
+	Nameplate int64                    `json:"nameplate_milliwatt_hours"`
+	Lines     []events.CurtailmentLine `json:"lines"`
 }
 
 type accruedLine struct {
@@ -122,8 +130,22 @@ func (t *revenueTotals) print(p *printer) error {
 			float64(e.OverLimit)/1000, float64(e.OverLimitByMining)/1000)
 		m := sum.Money
 		p.linef("  money   energy for mining %s, resale %s, margin %s", dollars(-m.EnergyCost), dollars(m.Resale), dollars(m.Margin))
+		printForgone(p, &sum.Forgone)
 	}
 	return nil
+}
+
+// printForgone writes one line per basis: what could have been hashed and was
+// not.
+func printForgone(p *printer, f *ledger.Forgone) {
+	lines := slices.Clone(f.Lines)
+	for i := range lines {
+		lines[i].Reason, lines[i].SignalID = "", ""
+	}
+	for _, l := range ledger.Sum(lines) {
+		p.linef("  forgone %-9s %s not used, worth %s; the energy would have cost %s: net %s", l.Basis, wattHours(l.MilliwattHours),
+			valued(l.ForgoneMillisats, l.ForgoneMicrousd), dollars(l.AvoidedCostMicrousd), dollars(l.NetMicrousd))
+	}
 }
 
 func jsonTotals(site string, t *ledger.Totals) totalsLine {
@@ -139,5 +161,6 @@ func jsonTotals(site string, t *ledger.Totals) totalsLine {
 	}
 	m := t.Money
 	l.Money = moneyLine{m.Intervals, m.Corrections, m.Bases, m.EnergyCost, m.Resale, m.Margin}
+	l.Forgone = forgoneTotals{t.Forgone.Intervals, t.Forgone.Nameplate, t.Forgone.Lines}
 	return l
 }

@@ -306,6 +306,7 @@ func TestJSONEverywhere(t *testing.T) {
 		{"signal", "restore", "--site", "demo"},
 		{"stop", "--all", "--id", "halt"},
 		{"revenue"},
+		{"revenue", "--by", "reason"},
 		{"doctor"},
 		{"engine", "list"},
 		{"engine", "selftest", "--hits", "50"},
