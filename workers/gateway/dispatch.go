@@ -37,6 +37,11 @@ type dispatcher struct {
 	connect func(upstream.Upstream)
 	log     interface{ Warn(string, ...any) }
 
+	// heard is what is said on the bus; overhearing is set once the work of
+	// other gateways is.
+	heard       chan *nats.Msg
+	overhearing *nats.Subscription
+
 	roster *roster.Roster
 	seats  map[string]*seat
 	peers  peers
@@ -66,24 +71,22 @@ type seat struct {
 	worked     worked
 	difficulty string
 	sent       time.Time
+	// contested: another gateway has given the agent work since.
+	contested bool
 }
 
 func newDispatcher(g *Gateway, connect func(upstream.Upstream)) *dispatcher {
 	return &dispatcher{
-		g: g, connect: connect, log: g.log, roster: roster.New(), seats: make(map[string]*seat),
+		g: g, connect: connect, log: g.log, heard: make(chan *nats.Msg, 8192), roster: roster.New(), seats: make(map[string]*seat),
 		peers: peers{self: g.cfg.Gateway, others: make(map[string]peer)}, connections: 1,
 	}
 }
 
 // run serves until ctx ends.
 func (d *dispatcher) run(ctx context.Context) {
-	heard := make(chan *nats.Msg, 8192)
+	heard := d.heard
 	nc, prefix := d.g.bus.Conn(), d.g.bus.Prefix()
-	types := []events.Type{events.TypeWorkerStatus, events.TypeMarketQuote, events.TypeGatewayStatus}
-	if _, ok := d.g.cfg.Upstream.(upstream.BlockSubmitter); ok {
-		types = append(types, events.TypeWorkAssigned)
-	}
-	for _, t := range types {
+	for _, t := range []events.Type{events.TypeWorkerStatus, events.TypeMarketQuote, events.TypeGatewayStatus} {
 		sub, err := nc.ChanSubscribe(events.Subject(prefix, d.g.cfg.Site, t, "*"), heard)
 		if err != nil {
 			d.g.log.Error("cannot hear the bus", "type", t, "error", err)
@@ -91,6 +94,11 @@ func (d *dispatcher) run(ctx context.Context) {
 		}
 		defer func() { _ = sub.Unsubscribe() }() // fails only when the connection is gone
 	}
+	defer func() {
+		if d.overhearing != nil {
+			_ = d.overhearing.Unsubscribe() // as above
+		}
+	}()
 	d.remember(ctx)
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
@@ -144,6 +152,7 @@ func (d *dispatcher) remember(ctx context.Context) {
 		s := e.Data
 		d.peers.heard(e.Source, &s, now)
 	}
+	d.overhear()
 	var err error
 	if d.kv, err = d.g.bus.SliceStore(ctx); err != nil {
 		d.log.Warn("no work can be handed out yet", "error", err)
@@ -183,9 +192,7 @@ func (d *dispatcher) hearOne(m *nats.Msg) (needs bool) {
 		return false
 	}
 	if a.Type == events.TypeWorkAssigned {
-		d.g.mu.Lock()
-		d.g.foreign.keep(a.Source, m, d.g.cfg.Gateway)
-		d.g.mu.Unlock()
+		d.overheard(a.Source, m)
 		return false
 	}
 	if known := d.roster.Get(a.Source); known != nil && a.Type == events.TypeWorkerStatus && len(m.Data) > small &&
@@ -209,7 +216,7 @@ func (d *dispatcher) hearOne(m *nats.Msg) (needs bool) {
 		d.quoted(&q)
 		return true
 	case *events.GatewayStatus:
-		return d.peers.heard(e.Source, s, time.Now())
+		return d.met(e.Source, s)
 	}
 	return false
 }
@@ -233,6 +240,7 @@ func (d *dispatcher) beat(ctx context.Context) {
 	g.mu.Unlock()
 	g.rejects(w)
 	d.calmed(now)
+	d.insist()
 	d.sweep(ctx)
 }
 

@@ -32,7 +32,9 @@
 // Every second each gateway says how it is (gateway.status). Agents are divided
 // by rendezvous hash among those that have work and spoke within
 // events.GatewaySilence. When one is lost, drains, or loses its upstream, the
-// others take its agents, and nobody else's agents move.
+// others take its agents, and nobody else's agents move. An agent goes on with
+// what it was given last; a gateway that hears another give work to an agent of
+// its own, or hears of another for the first time, gives it work again.
 //
 // One gateway of an id serves at a time: it holds the id's lease, a key of the
 // bucket SLICES that it renews by compare-and-set. A second one ends with

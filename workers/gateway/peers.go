@@ -3,11 +3,14 @@
 package gateway
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/nats-io/nats.go"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/workers/upstream"
 )
 
 // peers are the other gateways of the site, as their statuses tell.
@@ -35,6 +38,62 @@ func (p *peers) heard(gateway string, s *events.GatewayStatus, at time.Time) (ch
 	now := peer{heard: at, ready: s.State == events.UpstreamReady}
 	p.others[gateway] = now
 	return !known || was.ready != now.ready || at.Sub(was.heard) > events.GatewaySilence
+}
+
+// overhear listens to the work that others hand out, as soon as there are
+// others; at once where their blocks are submitted, too. Where several gateways hand out work to an agent, as when one has not
+// heard yet that another serves or believes it lost, the agent follows the last
+// that spoke, and only its owner can know better.
+func (d *dispatcher) overhear() {
+	_, submits := d.g.cfg.Upstream.(upstream.BlockSubmitter)
+	if d.overhearing != nil || len(d.peers.others) == 0 && !submits {
+		return
+	}
+	sub, err := d.g.bus.Conn().ChanSubscribe(events.Subject(d.g.bus.Prefix(), d.g.cfg.Site, events.TypeWorkAssigned, "*"), d.heard)
+	if err != nil {
+		d.log.Warn("the work of other gateways is not heard", "error", err)
+		return
+	}
+	d.overhearing = sub
+}
+
+// overheard takes in work that a gateway handed out to an agent.
+func (d *dispatcher) overheard(agent string, m *nats.Msg) {
+	g := d.g
+	if bytes.Contains(m.Data, []byte(`"gateway":"`+g.cfg.Gateway+`"`)) {
+		return
+	}
+	if st := d.seats[agent]; st != nil {
+		st.contested = true
+	}
+	if _, ok := g.cfg.Upstream.(upstream.BlockSubmitter); ok {
+		g.mu.Lock()
+		g.foreign.keep(agent, m, g.cfg.Gateway)
+		g.mu.Unlock()
+	}
+}
+
+// met takes in another gateway's status and reports whether agents move.
+func (d *dispatcher) met(gateway string, s *events.GatewayStatus) bool {
+	changed := d.peers.heard(gateway, s, time.Now())
+	d.overhear()
+	if changed {
+		// It may have handed out work before it was heard of.
+		for _, st := range d.seats {
+			st.contested = true
+		}
+	}
+	return changed
+}
+
+// insist has the agents that another gateway gave work to given work again, if
+// they are still this one's.
+func (d *dispatcher) insist() {
+	for _, st := range d.seats {
+		if st.contested {
+			st.contested, st.sent = false, time.Time{}
+		}
+	}
 }
 
 // live lists the gateways among which agents are divided at a time, and drops
