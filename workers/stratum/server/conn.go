@@ -95,13 +95,15 @@ func newConn(s *Server, id uint64, nc net.Conn, address netip.Addr, group netip.
 		_ = t.SetReadBuffer(s.set.Limits.SocketBytes)
 		_ = t.SetWriteBuffer(s.set.Limits.SocketBytes)
 	}
-	c.out = outbox{limit: s.set.Limits.QueuedBytes, timeout: s.set.Limits.Write, wg: &s.wg, failed: c.abort, finished: c.halfClose}
-	if secure == nil {
-		c.out.raw = rawOf(nc)
-	} else {
-		c.stream = tls.Server(nc, secure)
+	c.out.wire = wire{
+		Conn: nc, raw: rawOf(nc), limit: s.set.Limits.QueuedBytes, timeout: s.set.Limits.Write, wg: &s.wg,
+		failed: c.abort, finished: c.halfClose,
 	}
-	c.out.conn = c.stream
+	c.out.to = &c.out.wire
+	if secure != nil {
+		t := tls.Server(&c.out.wire, secure)
+		c.stream, c.out.to = t, t
+	}
 	return c
 }
 
@@ -150,9 +152,10 @@ func (c *conn) serve(ctx context.Context) {
 	c.until = opening
 	c.mu.Unlock()
 	if t, ok := c.stream.(*tls.Conn); ok {
-		shaking, cancel := context.WithDeadline(ctx, opening)
-		err := t.HandshakeContext(shaking)
-		cancel()
+		err := c.tcp.SetReadDeadline(opening)
+		if err == nil {
+			err = t.Handshake() // the end of the server closes the connection
+		}
 		if err != nil {
 			c.why.CompareAndSwap(int32(causeNone), int32(causeHandshake))
 			return
@@ -196,10 +199,19 @@ func (c *conn) serve(ctx context.Context) {
 func (c *conn) nextDeadline() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ready && !c.held.active {
-		c.until = time.Now().Add(c.server.set.Limits.Idle)
+	if c.gone {
+		return c.until, false
 	}
-	return c.until, !c.gone && c.tcp.SetReadDeadline(c.until) == nil
+	if c.ready && !c.held.active {
+		// Seldom, for it costs more than to read a share.
+		now, idle := time.Now(), c.server.set.Limits.Idle
+		longest := now.Add(idle + idle/8)
+		if c.until.After(now.Add(idle)) && !c.until.After(longest) {
+			return c.until, true
+		}
+		c.until = longest
+	}
+	return c.until, c.tcp.SetReadDeadline(c.until) == nil
 }
 
 // lingerOn reads and drops what comes until the client closes, the time of

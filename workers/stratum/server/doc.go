@@ -63,5 +63,6 @@
 //
 // Methods of Server may be called from anywhere. There is one goroutine per
 // connection, which reads; another lives while a client is slower than what is
-// written to it, and on TLS while anything is written.
+// written to it. A new job is written to all of its connections on every
+// processor but one, so that shares are answered meanwhile.
 package server

@@ -75,20 +75,37 @@ func TestIdle(t *testing.T) {
 	eventually(t, "idle", func() bool { return s.Stats().Ended["idle"] == 1 })
 }
 
-// TestSlowReader is not waited for, and dropped when too much waits for it.
+// TestSlowReader is not waited for, and dropped when too much waits for it, with
+// TLS as without.
 func TestSlowReader(t *testing.T) {
-	s := open(t, func(c *Config) {
-		c.Limits.QueuedBytes, c.Limits.SocketBytes, c.Limits.Write = 16<<10, 4<<10, time.Hour
-	})
-	job := sheetJob(t, "up", "1")
-	job.Coinbase2 = make([]byte, 20000)
-	s.setJob(t, job)
-	slow, quick := s.start(t, "a.slow"), s.start(t, "a.quick")
-	for s.Stats().Ended["slow-reader"] == 0 {
-		s.setJob(t, job)
-		quick.untilMethod(stratum.MethodNotify)
+	cert, key := certificate(t)
+	for name, e := range map[string]Endpoint{"plain": {Address: "127.0.0.1:0"}, "tls": {"127.0.0.1:0", cert, key}} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, func(c *Config) {
+				c.Endpoints = []Endpoint{e}
+				c.Limits.QueuedBytes, c.Limits.SocketBytes, c.Limits.Write = 16<<10, 4<<10, time.Hour
+			})
+			job := sheetJob(t, "up", "1")
+			job.Coinbase2 = make([]byte, 20000)
+			s.setJob(t, job)
+			start := func(user string) *miner {
+				m := s.dial(t)
+				if e.CertFile != "" {
+					m = newMiner(t, tls.Client(m.conn, &tls.Config{InsecureSkipVerify: true}))
+				}
+				m.subscribe()
+				m.authorize(user, "x")
+				m.untilMethod(stratum.MethodNotify)
+				return m
+			}
+			slow, quick := start("a.slow"), start("a.quick")
+			for s.Stats().Ended["slow-reader"] == 0 {
+				s.setJob(t, job)
+				quick.untilMethod(stratum.MethodNotify)
+			}
+			slow.conn.Close()
+		})
 	}
-	slow.conn.Close()
 }
 
 // TestSlowWrite drops who does not take a write in time.

@@ -79,7 +79,9 @@ func Listen(c Config) (*Server, error) {
 			if err != nil {
 				return nil, errors.Join(fmt.Errorf("stratum server: endpoint %s: certificate %s with key %s: %w", e.Address, e.CertFile, e.KeyFile, err), s.Close())
 			}
-			secure = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+			secure = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
+				// A job is one record, and so one write.
+				DynamicRecordSizingDisabled: true}
 		}
 		config := net.ListenConfig{KeepAlive: keepAlive}
 		l, err := config.Listen(context.Background(), "tcp", e.Address)

@@ -10,9 +10,14 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
+
+// rest of a fan-out on a single processor, between portions: long enough that
+// the runtime looks at the network.
+const rest = 100 * time.Microsecond
 
 // ErrNoSpace is wrapped when the extranonce2 of a session leaves nothing to
 // divide: miners need two bytes of it.
@@ -103,12 +108,16 @@ func (s *Server) SetJob(j *upstream.Job) error {
 	return nil
 }
 
-// fanOut writes a job to connections, on every processor.
+// fanOut writes a job to connections. It leaves a processor to the shares, whose
+// answers must not wait behind thousands of writes: the runtime looks for what
+// has arrived only when one has nothing to do. Where there is only one, it rests
+// now and then for that reason.
 func (s *Server) fanOut(conns []*conn, w *work) {
-	const portion = 64
+	const portion, spell = 64, 256
+	processors := runtime.GOMAXPROCS(0)
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), (len(conns)+portion-1)/portion) {
+	for range min(max(processors-1, 1), (len(conns)+portion-1)/portion) {
 		wg.Go(func() {
 			for {
 				from := int(next.Add(portion)) - portion
@@ -117,6 +126,9 @@ func (s *Server) fanOut(conns []*conn, w *work) {
 				}
 				for _, c := range conns[from:min(from+portion, len(conns))] {
 					c.hand(w)
+				}
+				if processors == 1 && from%spell == spell-portion {
+					time.Sleep(rest)
 				}
 			}
 		})

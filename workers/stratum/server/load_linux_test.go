@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build unix
-
 package server
 
 import (
@@ -15,9 +13,10 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
 	"time"
 )
@@ -26,13 +25,31 @@ import (
 // fsync together.
 type groupCommit struct {
 	file  *os.File
-	queue chan func(error)
+	queue chan stored
+	mu    sync.Mutex
+	// times from Take to done.
+	times []time.Duration
 }
 
-func (g *groupCommit) Take(_ Share, done func(error)) { g.queue <- done }
+// stored is a share that waits for it.
+type stored struct {
+	at   time.Time
+	done func(error)
+}
+
+func (g *groupCommit) Take(_ Share, done func(error)) { g.queue <- stored{time.Now(), done} }
+
+// taken are the times since the last call.
+func (g *groupCommit) taken() crowdTimes {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	q := quantiles(g.times)
+	g.times = nil
+	return q
+}
 
 func (g *groupCommit) run(ctx context.Context) {
-	var batch []func(error)
+	var batch []stored
 	record := make([]byte, 400) // what a share's event is about
 	for {
 		select {
@@ -58,8 +75,13 @@ func (g *groupCommit) run(ctx context.Context) {
 		if err == nil {
 			err = g.file.Sync()
 		}
+		g.mu.Lock()
 		for _, d := range batch {
-			d(err)
+			g.times = append(g.times, time.Since(d.at))
+		}
+		g.mu.Unlock()
+		for _, d := range batch {
+			d.done(err)
 		}
 	}
 }
@@ -82,22 +104,44 @@ func inUse() (held, resident int64) {
 	return held, resident
 }
 
-// spent is the processor time of this process.
-func spent(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
+// histogram of the runtime, to be subtracted.
+func histogram(name string) *metrics.Float64Histogram {
+	sample := []metrics.Sample{{Name: name}}
+	metrics.Read(sample)
+	h := sample[0].Value.Float64Histogram()
+	return &metrics.Float64Histogram{Counts: slices.Clone(h.Counts), Buckets: slices.Clone(h.Buckets)}
+}
+
+// since are the 99th percentile and the largest of what has come to a
+// histogram since another reading, as the upper bounds of their buckets.
+func since(before, after *metrics.Float64Histogram) (p99, most time.Duration) {
+	total, seen := uint64(0), uint64(0)
+	for i := range after.Counts {
+		total += after.Counts[i] - before.Counts[i]
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	for i := range after.Counts {
+		n := after.Counts[i] - before.Counts[i]
+		bound := time.Duration(min(after.Buckets[i+1], 1e6) * float64(time.Second))
+		if seen < total*99/100+1 && seen+n >= total*99/100+1 {
+			p99 = bound
+		}
+		if seen += n; n > 0 {
+			most = bound
+		}
+	}
+	return p99, most
 }
 
 // BenchmarkCrowd has 10,000 miners connected in another process, each with a
 // share every 10 s that is stored by group commit: at first these alone, then
-// with a clean job every second. It prints the memory per connection, the time
-// from share to answer in both parts, and the time until a job has been written
-// to all and has reached the last, and the processor time that the writing
-// took. Miners and server share the processors. One round is about half a
-// minute, so use -benchtime 1x.
+// with a clean job every second. An answer counts from the share's write to its
+// arrival at the miner's socket. It prints that and what it is made of: the time
+// in the store, and how long goroutines that could run did not; further the
+// processor time per share of server and miners, and how long in each second the
+// server's threads waited for a processor that others had. Then it prints the
+// time until a job is written to all and has arrived at 99 % and at the last,
+// and the memory per connection. One round is half a minute, so use -benchtime
+// 1x.
 func BenchmarkCrowd(b *testing.B) {
 	for _, c := range []struct {
 		name   string
@@ -113,13 +157,13 @@ func BenchmarkCrowd(b *testing.B) {
 
 func crowdRound(b *testing.B, secure bool) {
 	const miners, jobs = 10000, 10
-	const quiet = 15 * time.Second
+	const quiet = 10 * time.Second
 	file, err := os.Create(filepath.Join(b.TempDir(), "shares"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer file.Close()
-	sink := &groupCommit{file: file, queue: make(chan func(error), 4096)}
+	sink := &groupCommit{file: file, queue: make(chan stored, 4096)}
 	ctx, cancel := context.WithCancel(context.Background())
 	go sink.run(ctx)
 	lowest := levelOf(lowestExponent).text
@@ -174,7 +218,14 @@ func crowdRound(b *testing.B, secure bool) {
 		b.Fatalf("the crowd is not ready: %q %v; 10,000 connections need as many open files in two processes", line, err)
 	}
 	beforeHeld, beforeResident := inUse()
+	const runnable, collected = "/sched/latencies:seconds", "/sched/pauses/total/gc:seconds"
+	sink.taken()
+	runs, pauses, cpu, stolen := histogram(runnable), histogram(collected), processTime(), waited()
 	time.Sleep(quiet) // shares alone
+	cpu, stolen = processTime()-cpu, waited()-stolen
+	ranLate, _ := since(runs, histogram(runnable))
+	_, pause := since(pauses, histogram(collected))
+	quietStore := sink.taken()
 	if _, err := stdin.Write([]byte("jobs\n")); err != nil {
 		b.Fatal(err)
 	}
@@ -185,11 +236,11 @@ func crowdRound(b *testing.B, secure bool) {
 		time.Sleep(time.Second) // the pace of the jobs
 		next := *job
 		next.ID = "job-" + strconv.Itoa(i)
-		now, before := time.Now(), spent(b)
+		now, before := time.Now(), processTime()
 		if err := s.SetJob(&next); err != nil {
 			b.Fatal(err)
 		}
-		wrote, busy = append(wrote, time.Since(now)), busy+spent(b)-before
+		wrote, busy = append(wrote, time.Since(now)), busy+processTime()-before
 		started[jobID(uint64(i+2)<<renewalBits)] = now
 	}
 	time.Sleep(2 * time.Second)
@@ -203,26 +254,38 @@ func crowdRound(b *testing.B, secure bool) {
 	if err := child.Wait(); err != nil {
 		b.Fatal(err)
 	}
-	var worstWrite, worstArrival time.Duration
-	var sumWrite, sumArrival time.Duration
-	for i, d := range wrote {
+	var p99s, lasts []time.Duration
+	for i := range wrote {
 		id := jobID(uint64(i+2) << renewalBits)
-		if report.Heard[id] != miners {
-			b.Errorf("job %s reached %d of %d", id, report.Heard[id], miners)
+		a := report.Arrivals[id]
+		if a.N != miners {
+			b.Errorf("job %s reached %d of %d", id, a.N, miners)
 		}
-		arrival := report.Last[id].Sub(started[id])
-		sumWrite, sumArrival = sumWrite+d, sumArrival+arrival
-		worstWrite, worstArrival = max(worstWrite, d), max(worstArrival, arrival)
+		p99s, lasts = append(p99s, a.P99.Sub(started[id])), append(lasts, a.Last.Sub(started[id]))
 	}
-	milli := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	b.ReportMetric(milli(report.Quiet.P50), "p50-answer-ms")
-	b.ReportMetric(milli(report.Quiet.P99), "p99-answer-ms")
-	b.ReportMetric(milli(report.Busy.P99), "p99-answer-while-jobs-ms")
-	b.ReportMetric(milli(busy/jobs), "mean-fanout-cpu-ms")
-	b.ReportMetric(milli(sumWrite/jobs), "mean-fanout-ms")
-	b.ReportMetric(milli(worstWrite), "max-fanout-ms")
-	b.ReportMetric(milli(sumArrival/jobs), "mean-last-arrival-ms")
-	b.ReportMetric(milli(worstArrival), "max-last-arrival-ms")
+	milli := func(name string, d time.Duration) { b.ReportMetric(float64(d)/float64(time.Millisecond), name+"-ms") }
+	milli("answer-p50", report.Quiet.P50)
+	milli("answer-p99", report.Quiet.P99)
+	milli("answer-max", report.Quiet.Max)
+	milli("store-p50", quietStore.P50)
+	milli("store-p99", quietStore.P99)
+	milli("store-max", quietStore.Max)
+	milli("runnable-p99", ranLate)
+	milli("gc-pause-max", pause)
+	b.ReportMetric(float64(cpu.Microseconds())/float64(max(report.Quiet.N, 1)), "cpu-µs/share")
+	b.ReportMetric(float64(report.QuietCPU.Microseconds())/float64(max(report.Quiet.N, 1)), "crowd-cpu-µs/share")
+	milli("waited-for-cpu-per-s", time.Duration(float64(stolen)/quiet.Seconds()))
+	milli("jobs-answer-p50", report.Busy.P50)
+	milli("jobs-answer-p99", report.Busy.P99)
+	milli("jobs-answer-max", report.Busy.Max)
+	milli("jobs-store-p99", sink.taken().P99)
+	milli("fanout-cpu", busy/jobs)
+	milli("fanout-p50", quantiles(wrote).P50)
+	milli("fanout-max", quantiles(wrote).Max)
+	milli("arrival99-p50", quantiles(p99s).P50)
+	milli("arrival99-max", quantiles(p99s).Max)
+	milli("arrival-last-p50", quantiles(lasts).P50)
+	milli("arrival-last-max", quantiles(lasts).Max)
 	b.ReportMetric(float64(max(beforeHeld, afterHeld)-held)/miners/1024, "runtime-KiB/conn")
 	b.ReportMetric(float64(max(beforeResident, afterResident)-resident)/miners/1024, "resident-KiB/conn")
 	b.ReportMetric(float64(report.Taken), "shares")
