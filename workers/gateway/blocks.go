@@ -21,8 +21,8 @@ const (
 	// submitTime bounds the submission of a block past its session: as long as
 	// a node that is away may come back to a chain that has not gone on.
 	submitTime = 10 * time.Minute
-	// templateLook is how often a block of an earlier start looks whether
-	// there is work, and with it transactions to make the block of.
+	// templateLook is how often a block of an earlier start that could not be
+	// made looks whether there is work, and with it transactions to make it of.
 	templateLook = 50 * time.Millisecond
 )
 
@@ -138,9 +138,12 @@ func (g *Gateway) resubmit(f *flight, w *judge.Job, solved *judge.Solved, up ups
 	g.running.Go(func() {
 		ctx, cancel := g.blockTime()
 		defer cancel()
-		err := g.awaitWork(ctx)
-		if err == nil {
-			err = up.SubmitBlock(ctx, s)
+		err := up.SubmitBlock(ctx, s)
+		if err != nil {
+			// With work come transactions, which may be those of the block.
+			if noWork := g.awaitWork(ctx); noWork == nil {
+				err = up.SubmitBlock(ctx, s)
+			}
 		}
 		g.mu.Lock()
 		defer g.mu.Unlock()

@@ -26,8 +26,9 @@ var (
 // assemble makes the block of a share, in the form in which nodes take it. The
 // job brings the coinbase; the transactions are those of a template kept here
 // whose previous block and merkle branches are the job's: the branches commit
-// to the exact list of transactions, so whose job it is does not matter. A job
-// without branches has no transactions, and needs no template.
+// to the exact list of transactions, so neither whose job it is matters, nor
+// whether it was handed out before a restart. A job without branches has no
+// transactions, and needs no template.
 func (n *Node) assemble(s upstream.Submission) (*block, error) {
 	j := s.Job
 	if j == nil {
@@ -54,7 +55,9 @@ func (n *Node) assemble(s upstream.Submission) (*block, error) {
 	if t := n.store.find(j.PrevHash, j.Branches); t != nil {
 		txs = t.txs
 	} else if len(j.Branches) > 0 {
-		return nil, fmt.Errorf("%w (job %s, height %d)", ErrNoTransactions, j.ID, j.Height)
+		if txs, err = n.keeper.find(keyOf(j.PrevHash, j.Branches)); err != nil {
+			return nil, fmt.Errorf("%w (job %s, height %d): %w", ErrNoTransactions, j.ID, j.Height, err)
+		}
 	}
 	commits, err := coinbase.Commits(j.Coinbase2)
 	if err != nil {

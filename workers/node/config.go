@@ -70,6 +70,11 @@ type Config struct {
 	// Keep is the number of templates from which blocks can still be made.
 	// They share their transactions. 0 means DefaultKeep.
 	Keep int
+	// Dir is a folder of this gateway's own in which the transactions of as
+	// many templates are kept, and blocks that no node has answered, so that
+	// both outlive the process. It is made when it is not there, and holds
+	// shelf.DefaultMaxBytes at most besides the blocks. Empty: memory only.
+	Dir string
 	// Log for what does not concern the sink. nil discards it.
 	Log *slog.Logger
 }

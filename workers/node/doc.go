@@ -37,6 +37,14 @@
 // taken for that. Jobs stay valid while a node is away, up to Config.Grace:
 // blocks are sent until a node answers.
 //
+// # Restarts
+//
+// With Config.Dir the transactions of the last templates are kept on disk
+// (package shelf), behind the back of who mines: a block of a job that was
+// handed out before a restart can be made as long as its work is known, even
+// when the node offers other transactions by then. A block that no node has
+// answered is kept whole, and sent again after the next start, for a day.
+//
 // # Acceptance is not the best chain
 //
 // submitblock also says yes to a block that lost a race. Package

@@ -28,6 +28,8 @@ type Node struct {
 	peers   []*peer
 	serving atomic.Int32 // index of the peer that templates come from
 	store   *store
+	keeper  *keeper // nil: nothing is kept over a restart
+	spool   *spool  // as above
 
 	sessions atomic.Uint32 // counts sessions from a random start
 	jobs     atomic.Int64
@@ -66,6 +68,9 @@ func New(c Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{config: c, network: network, payout: payout, store: newStore(c.Keep), nudge: make(chan struct{}, 1), closing: make(chan struct{})}
+	if c.Dir != "" {
+		n.keeper, n.spool = newKeeper(c), newSpool(c)
+	}
 	for _, e := range c.Nodes {
 		p := &peer{}
 		if p.templates, err = rpc.NewClient(e); err == nil {
@@ -117,6 +122,8 @@ func (n *Node) Run(ctx context.Context, sink upstream.Sink) error {
 	n.begin(abort)
 	defer n.Close()
 	s := &lockedSink{sink: sink}
+	defer n.keeper.run(s.Trouble)()
+	n.sendAgain(s.Trouble)
 	retry := backoff.NewExponentialBackOff(backoff.WithInitialInterval(250*time.Millisecond),
 		backoff.WithMaxInterval(30*time.Second), backoff.WithMaxElapsedTime(0))
 	for {

@@ -20,13 +20,15 @@ type offer struct {
 	written atomic.Pointer[time.Time] // when it first was on the wire
 	answers chan answer               // one of each node, in the end
 	left    int                       // nodes that have not answered
+	held    *held                     // until a node has answered
+	settled bool                      // one has
 }
 
 // offer sends the block. Tries end with ctx and after Config.SubmitFor; none is
 // begun after stopping. decide must be called, and then rest.
 func (n *Node) offer(ctx context.Context, stopping <-chan struct{}, b *block) *offer {
 	tries, cancel := context.WithTimeout(ctx, n.config.SubmitFor)
-	o := &offer{node: n, block: b, cancel: cancel, answers: make(chan answer, len(n.peers))}
+	o := &offer{node: n, block: b, cancel: cancel, answers: make(chan answer, len(n.peers)), held: n.spool.hold(b)}
 	wrote := func() {
 		now := time.Now()
 		o.written.CompareAndSwap(nil, &now)
@@ -69,7 +71,7 @@ func (o *offer) decide(ctx context.Context) upstream.Verdict {
 	if written != nil {
 		v.Written = *written
 	}
-	if best.state != silent {
+	if o.settled = best.state != silent; o.settled {
 		v.Answered = time.Now()
 	}
 	o.node.config.Log.Info("block submitted", "hash", o.block.hash.String(), "state", int(v.State), "detail", v.Detail)
@@ -80,10 +82,15 @@ func (o *offer) decide(ctx context.Context) upstream.Verdict {
 // off when stopping closes.
 func (o *offer) rest(stopping <-chan struct{}) {
 	defer o.cancel()
+	o.held.release(o.settled)
 	for o.left > 0 {
 		select {
 		case a := <-o.answers:
 			o.left--
+			if a.state != silent && !o.settled {
+				o.settled = true
+				o.held.release(true)
+			}
 			o.node.config.Log.Info("block submitted to another node, too", "hash", o.block.hash.String(), "node", a.peer.String(), "taken", a.state == taken, "answer", a.words)
 		case <-stopping:
 			o.cancel()

@@ -295,6 +295,7 @@ func (s *session) issueAt(t *template, at time.Time) error {
 		return fmt.Errorf("node %s: %w", s.peer, err)
 	}
 	n.store.keep(t)
+	n.keeper.put(t)
 	s.setCurrent(t)
 	s.sink.Job(&upstream.Job{
 		Session: s.ID, ID: fmt.Sprintf("%x", n.jobs.Add(1)),
