@@ -6,8 +6,13 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"sync/atomic"
 )
+
+// ErrSlice is wrapped by [Server.WidenSession] for a slice that cannot be added.
+var ErrSlice = errors.New("the slice does not fit the session's others")
 
 // What is left of the extranonce to a miner.
 const (
@@ -23,21 +28,27 @@ const (
 )
 
 // space is the part of an upstream session's extranonce that is divided among
-// connections: extranonce1 of the session, the owner's slice of extranonce2, a
-// slot per connection, and the miner's rest. Its slots are guarded by the
-// server's lock; what is above them does not change.
+// connections: extranonce1 of the session, one of the owner's slices of
+// extranonce2, a slot per connection within it, and the miner's rest. Its
+// slices and slots are guarded by the server's lock; what is above them does
+// not change.
 type space struct {
 	session     string
 	extranonce1 []byte
-	slice       []byte
 	// size of the upstream's extranonce2, of the slot within it, and of what
-	// is left to the miner: size = len(slice) + slotBytes + minerBytes.
+	// is left to the miner: size = length of a slice + slotBytes + minerBytes.
 	size, slotBytes, minerBytes int
-	capacity                    uint64
+	// perSlice is how many slots a slice has: number n is in slice n / perSlice.
+	perSlice uint64
+
+	// slices of the owner, all of one length.
+	slices   [][]byte
+	capacity uint64
 
 	// conns that hold a slot.
 	conns map[*conn]struct{}
-	// used slots; fresh is how many have ever been given out, from start on.
+	// used slots; fresh is how many have ever been given out, from start on in
+	// every slice.
 	used, fresh, start uint64
 	// freed slots, oldest first, and those that were left before any work was
 	// done in them.
@@ -63,7 +74,7 @@ type freedSlot struct {
 type slot struct {
 	space  *space
 	number uint64
-	// bytes of the slot: slotBytes, big-endian.
+	// bytes of the slot: the slice, and slotBytes of the number, big-endian.
 	bytes []byte
 	// worked: a job was issued in it. Guarded by the connection's lock.
 	worked bool
@@ -73,8 +84,8 @@ type slot struct {
 // extranonce2 is too small has a capacity of 0.
 func newSpace(session string, extranonce1, slice []byte, size int) *space {
 	s := &space{
-		session: session, extranonce1: bytes.Clone(extranonce1), slice: bytes.Clone(slice), size: size,
-		conns: make(map[*conn]struct{}),
+		session: session, extranonce1: bytes.Clone(extranonce1), size: size,
+		slices: [][]byte{bytes.Clone(slice)}, conns: make(map[*conn]struct{}),
 	}
 	room := size - len(slice)
 	switch {
@@ -88,11 +99,46 @@ func newSpace(session string, extranonce1, slice []byte, size int) *space {
 		s.minerBytes = min(room-mostSlotBytes, mostMinerBytes)
 	}
 	s.slotBytes = room - s.minerBytes
-	s.capacity = 1 << (8 * min(s.slotBytes, mostSlotBytes))
+	s.perSlice = 1 << (8 * min(s.slotBytes, mostSlotBytes))
+	s.capacity = s.perSlice
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
-	s.start = binary.LittleEndian.Uint64(random[:]) % s.capacity
+	s.start = binary.LittleEndian.Uint64(random[:]) % s.perSlice
 	return s
+}
+
+// WidenSession adds another slice of a session's extranonce2, as long as its
+// first, to what is for miners: places for more of them. Who waits for one is
+// given it. The session must have work.
+func (s *Server) WidenSession(session string, slice []byte) error {
+	s.control.Lock()
+	defer s.control.Unlock()
+	s.mu.Lock()
+	err := errors.New("it has no work")
+	if sp := s.sessions[session]; sp != nil {
+		err = sp.widen(slice)
+	}
+	waiting := s.queue()
+	s.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("stratum server: session %s: %w", session, err)
+	}
+	for _, c := range waiting {
+		c.rehome()
+	}
+	return nil
+}
+
+// widen adds a slice.
+func (s *space) widen(slice []byte) error {
+	for _, have := range s.slices {
+		if len(have) != len(slice) || bytes.Equal(have, slice) {
+			return fmt.Errorf("%w: %x after %x", ErrSlice, slice, have)
+		}
+	}
+	s.slices = append(s.slices, bytes.Clone(slice))
+	s.capacity += s.perSlice
+	return nil
 }
 
 // same reports whether work of that extranonce belongs to the space.
@@ -119,17 +165,19 @@ func (s *space) take() *slot {
 	case s.fresh < s.capacity:
 		// Last, or the list of slots freed would grow as long as miners come
 		// and go.
-		number = (s.start + s.fresh) % s.capacity
+		number = s.fresh/s.perSlice*s.perSlice + (s.start+s.fresh)%s.perSlice
 		s.fresh++
 	default:
 		return nil
 	}
 	s.used++
+	slice := s.slices[number/s.perSlice]
 	var wide [8]byte
-	binary.BigEndian.PutUint64(wide[:], number)
-	b := make([]byte, s.slotBytes)
+	binary.BigEndian.PutUint64(wide[:], number%s.perSlice)
+	b := make([]byte, len(slice)+s.slotBytes)
+	copy(b, slice)
 	n := min(s.slotBytes, len(wide))
-	copy(b[s.slotBytes-n:], wide[len(wide)-n:])
+	copy(b[len(b)-n:], wide[len(wide)-n:])
 	return &slot{space: s, number: number, bytes: b}
 }
 
@@ -150,8 +198,7 @@ func (s *space) giveBack(l *slot, worked bool) {
 
 // prefix is the extranonce1 that the miner is told.
 func (l *slot) prefix() []byte {
-	b := make([]byte, 0, len(l.space.extranonce1)+len(l.space.slice)+len(l.bytes))
+	b := make([]byte, 0, len(l.space.extranonce1)+len(l.bytes))
 	b = append(b, l.space.extranonce1...)
-	b = append(b, l.space.slice...)
 	return append(b, l.bytes...)
 }

@@ -30,27 +30,27 @@ func TestSlotsAreUniqueAndRestBeforeReuse(t *testing.T) {
 	held := make(map[string]*slot)
 	for range 256 {
 		l := s.take()
-		if l == nil || len(l.bytes) != 1 || held[string(l.bytes)] != nil {
+		if l == nil || len(l.bytes) != 2 || l.bytes[0] != 0xbb || held[string(l.bytes)] != nil {
 			t.Fatalf("slot %v after %d", l, len(held))
 		}
 		held[string(l.bytes)] = l
-		if p := l.prefix(); string(p) != "\xaa\xbb"+string(l.bytes) {
+		if p := l.prefix(); string(p) != "\xaa"+string(l.bytes) {
 			t.Fatalf("prefix %x", p)
 		}
 	}
 	if s.take() != nil || s.free() != 0 {
 		t.Fatal("more than there are")
 	}
-	s.giveBack(held["\x07"], true)
+	s.giveBack(held["\xbb\x07"], true)
 	if s.take() != nil {
 		t.Fatal("given out again while work of that time is alive")
 	}
 	s.live = 6
-	if l := s.take(); l == nil || l.bytes[0] != 7 {
+	if l := s.take(); l == nil || l.bytes[1] != 7 {
 		t.Fatalf("not given out again: %v", l)
 	}
-	s.giveBack(held["\x09"], false)
-	if l := s.take(); l == nil || l.bytes[0] != 9 {
+	s.giveBack(held["\xbb\x09"], false)
+	if l := s.take(); l == nil || l.bytes[1] != 9 {
 		t.Fatalf("no work was done in it, and it is not given out at once: %v", l)
 	}
 }

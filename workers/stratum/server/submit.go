@@ -106,7 +106,6 @@ func (c *conn) share(m *stratum.Message) {
 // wholeExtranonce2 is what the upstream knows as extranonce2.
 func wholeExtranonce2(l *slot, extranonce2 []byte) []byte {
 	b := make([]byte, 0, l.space.size)
-	b = append(b, l.space.slice...)
 	b = append(b, l.bytes...)
 	return append(b, extranonce2...)
 }

@@ -82,7 +82,6 @@ func newWork(serial uint32, j *upstream.Job, s *space, c *settings, now time.Tim
 	}
 	w.prefix = append(w.prefix, j.Coinbase1...)
 	w.prefix = append(w.prefix, s.extranonce1...)
-	w.prefix = append(w.prefix, s.slice...)
 	w.notify = stratum.Notify{
 		JobID: jobID(w.position()), PrevHash: j.PrevHash, Coinbase1: j.Coinbase1, Coinbase2: j.Coinbase2,
 		Branches: j.Branches, Version: j.Version, Bits: j.Bits, NTime: j.NTime, Clean: j.Clean,
