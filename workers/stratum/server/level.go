@@ -6,16 +6,20 @@ import (
 	"math"
 	"math/big"
 	"sort"
+	"strings"
 	"sync"
 
 	"github.com/ballast-energy/ballast/hashengine"
 )
 
-// Difficulties are powers of two between these exponents: exact in decimal
-// text, and integers from 1 on.
+// Difficulties are powers of two between these exponents, integers from 1 on.
+// Below 2^-30, which only test chains need, they are rounded to mostDigits
+// behind the point, which is what events hold: text, number and target of a
+// level are the same exactly.
 const (
 	lowestExponent  = -40
 	highestExponent = 60
+	mostDigits      = 30
 )
 
 // level is a difficulty that can be given to a miner.
@@ -36,7 +40,8 @@ var levels = sync.OnceValue(func() []*level {
 		l := &level{exponent: e, value: math.Ldexp(1, e)}
 		if e < 0 {
 			l.exact = new(big.Rat).SetFrac(big.NewInt(1), new(big.Int).Lsh(big.NewInt(1), uint(-e)))
-			l.text = l.exact.FloatString(-e)
+			l.text = strings.TrimRight(l.exact.FloatString(min(-e, mostDigits)), "0")
+			l.exact.SetString(l.text)
 		} else {
 			l.exact = new(big.Rat).SetInt(new(big.Int).Lsh(big.NewInt(1), uint(e)))
 			l.text = l.exact.FloatString(0)

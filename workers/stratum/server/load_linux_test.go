@@ -3,12 +3,8 @@
 package server
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -19,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ballast-energy/ballast/workers/stratum/crowdtest"
 )
 
 // groupCommit is a sink that writes shares to a file and answers those of one
@@ -40,10 +38,10 @@ type stored struct {
 func (g *groupCommit) Take(_ Share, done func(error)) { g.queue <- stored{time.Now(), done} }
 
 // taken are the times since the last call.
-func (g *groupCommit) taken() crowdTimes {
+func (g *groupCommit) taken() crowdtest.Times {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	q := quantiles(g.times)
+	q := crowdtest.Quantiles(g.times)
 	g.times = nil
 	return q
 }
@@ -195,38 +193,20 @@ func crowdRound(b *testing.B, secure bool) {
 	}
 	held, resident := inUse()
 
-	plan, err := json.Marshal(crowdPlan{Address: s.Addresses()[0].String(), TLS: secure, Miners: miners, Every: 10 * time.Second})
+	crowd, err := crowdtest.Start(crowdtest.Plan{Address: s.Addresses()[0].String(), TLS: secure, Miners: miners, Difficulty: lowest, Every: 10 * time.Second})
 	if err != nil {
 		b.Fatal(err)
-	}
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), crowdVariable+"="+string(plan))
-	child.Stderr = os.Stderr
-	stdin, err := child.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	stdout, err := child.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		b.Fatal(err)
-	}
-	out := bufio.NewReader(stdout)
-	if line, err := out.ReadString('\n'); err != nil || line != "ready\n" {
-		b.Fatalf("the crowd is not ready: %q %v; 10,000 connections need as many open files in two processes", line, err)
 	}
 	beforeHeld, beforeResident := inUse()
 	const runnable, collected = "/sched/latencies:seconds", "/sched/pauses/total/gc:seconds"
 	sink.taken()
-	runs, pauses, cpu, stolen := histogram(runnable), histogram(collected), processTime(), waited()
+	runs, pauses, cpu, stolen := histogram(runnable), histogram(collected), crowdtest.ProcessTime(), crowdtest.Waited()
 	time.Sleep(quiet) // shares alone
-	cpu, stolen = processTime()-cpu, waited()-stolen
+	cpu, stolen = crowdtest.ProcessTime()-cpu, crowdtest.Waited()-stolen
 	ranLate, _ := since(runs, histogram(runnable))
 	_, pause := since(pauses, histogram(collected))
 	quietStore := sink.taken()
-	if _, err := stdin.Write([]byte("jobs\n")); err != nil {
+	if err := crowd.Turn(); err != nil {
 		b.Fatal(err)
 	}
 	started := make(map[string]time.Time)
@@ -236,22 +216,17 @@ func crowdRound(b *testing.B, secure bool) {
 		time.Sleep(time.Second) // the pace of the jobs
 		next := *job
 		next.ID = "job-" + strconv.Itoa(i)
-		now, before := time.Now(), processTime()
+		now, before := time.Now(), crowdtest.ProcessTime()
 		if err := s.SetJob(&next); err != nil {
 			b.Fatal(err)
 		}
-		wrote, busy = append(wrote, time.Since(now)), busy+processTime()-before
+		wrote, busy = append(wrote, time.Since(now)), busy+crowdtest.ProcessTime()-before
 		started[jobID(uint64(i+2)<<renewalBits)] = now
 	}
 	time.Sleep(2 * time.Second)
 	afterHeld, afterResident := inUse()
-	stdin.Close()
-	var report crowdReport
-	if err := json.NewDecoder(out).Decode(&report); err != nil {
-		b.Fatal(err)
-	}
-	_, _ = io.Copy(io.Discard, out)
-	if err := child.Wait(); err != nil {
+	report, err := crowd.End()
+	if err != nil {
 		b.Fatal(err)
 	}
 	var p99s, lasts []time.Duration
@@ -280,12 +255,12 @@ func crowdRound(b *testing.B, secure bool) {
 	milli("jobs-answer-max", report.Busy.Max)
 	milli("jobs-store-p99", sink.taken().P99)
 	milli("fanout-cpu", busy/jobs)
-	milli("fanout-p50", quantiles(wrote).P50)
-	milli("fanout-max", quantiles(wrote).Max)
-	milli("arrival99-p50", quantiles(p99s).P50)
-	milli("arrival99-max", quantiles(p99s).Max)
-	milli("arrival-last-p50", quantiles(lasts).P50)
-	milli("arrival-last-max", quantiles(lasts).Max)
+	milli("fanout-p50", crowdtest.Quantiles(wrote).P50)
+	milli("fanout-max", crowdtest.Quantiles(wrote).Max)
+	milli("arrival99-p50", crowdtest.Quantiles(p99s).P50)
+	milli("arrival99-max", crowdtest.Quantiles(p99s).Max)
+	milli("arrival-last-p50", crowdtest.Quantiles(lasts).P50)
+	milli("arrival-last-max", crowdtest.Quantiles(lasts).Max)
 	b.ReportMetric(float64(max(beforeHeld, afterHeld)-held)/miners/1024, "runtime-KiB/conn")
 	b.ReportMetric(float64(max(beforeResident, afterResident)-resident)/miners/1024, "resident-KiB/conn")
 	b.ReportMetric(float64(report.Taken), "shares")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package server
+package crowdtest
 
 import (
 	"bufio"
@@ -22,13 +22,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ballast-energy/ballast/hashengine"
 	"github.com/ballast-energy/ballast/workers/stratum"
 )
-
-// The crowd costs as little as it can, for it runs beside the server that is
-// measured: one thread polls all sockets. When something arrived it has from
-// the kernel, which stamps it as the server's write ends; that the crowd's own
-// thread comes to read it later is no fault of the server's.
 
 // soTimestampNS is SO_TIMESTAMPNS, which package syscall does not name.
 const soTimestampNS = 35
@@ -88,36 +84,84 @@ func (c *fdConn) SetDeadline(time.Time) error      { return nil }
 func (c *fdConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *fdConn) SetWriteDeadline(time.Time) error { return nil }
 
-// crowdMiner is one connection.
-type crowdMiner struct {
+// miner is one connection.
+type miner struct {
 	fd     *fdConn
 	stream io.ReadWriter
 	user   string
-	size   int // of extranonce2
-	ntime  uint32
+	prefix []byte // extranonce1
+	size   int    // of extranonce2
 	job    string
+	// header of the job headed, and the next nonce to try in it.
+	headed string
+	header hashengine.Header
 	nonce  uint32
 	sent   int64 // Unix nanoseconds, of the share without an answer
 	rest   []byte
 	begin  time.Duration // of its first share, after the start
 }
 
-type crowdState struct {
-	plan   crowdPlan
-	miners []*crowdMiner
+type state struct {
+	plan   Plan
+	miners []*miner
 	busy   bool
 	times  []time.Duration
 	heard  map[string][]int64
-	report crowdReport
+	target hashengine.Target
+	// jobs by id: the same for all miners but for their extranonce1.
+	jobs   sync.Map
+	report Report
 }
 
-// crowd connects, says "ready", mines until its input ends and reports.
-func crowd(text string, in io.Reader, out io.Writer) error {
-	c := &crowdState{heard: make(map[string][]int64)}
+// learn keeps a job that nobody has seen yet.
+func (c *state) learn(id string, params []byte) error {
+	if _, known := c.jobs.Load(id); known {
+		return nil
+	}
+	n, err := stratum.ParseNotify(params)
+	if err == nil {
+		c.jobs.Store(id, n)
+	}
+	return err
+}
+
+// find is the next nonce of a miner that meets the target.
+func (c *state) find(m *miner) (n *stratum.Notify, nonce uint32) {
+	known, _ := c.jobs.Load(m.job)
+	n = known.(*stratum.Notify)
+	if m.headed != m.job {
+		m.headed, m.nonce = m.job, 0
+		coinbase := slices.Concat(n.Coinbase1, m.prefix, make([]byte, m.size), n.Coinbase2)
+		root := hashengine.DoubleSHA256(coinbase)
+		for _, b := range n.Branches {
+			root = hashengine.DoubleSHA256(slices.Concat(root[:], b[:]))
+		}
+		m.header.SetVersion(n.Version)
+		m.header.SetPrevHash(n.PrevHash)
+		m.header.SetMerkleRoot(root)
+		m.header.SetTime(n.NTime)
+		m.header.SetBits(n.Bits)
+	}
+	for ; ; m.nonce++ {
+		m.header.SetNonce(m.nonce)
+		if hash := m.header.Hash(); c.target.Met(&hash) {
+			m.nonce++
+			return n, m.nonce - 1
+		}
+	}
+}
+
+// mine connects, says "ready", mines until its input ends and reports.
+func mine(text string, in io.Reader, out io.Writer) error {
+	c := &state{heard: make(map[string][]int64)}
 	if err := json.Unmarshal([]byte(text), &c.plan); err != nil {
 		return err
 	}
-	c.miners = make([]*crowdMiner, c.plan.Miners)
+	target, err := hashengine.TargetFromDifficultyText(c.plan.Difficulty)
+	if err != nil {
+		return err
+	}
+	c.target, c.miners = target, make([]*miner, c.plan.Miners)
 	var wg sync.WaitGroup
 	var next atomic.Int64
 	const atOnce = 32
@@ -142,14 +186,14 @@ func crowd(text string, in io.Reader, out io.Writer) error {
 		_, _ = io.Copy(io.Discard, lines)
 		phase.Store(2)
 	}()
-	if err := c.mine(&phase); err != nil {
+	if err := c.loop(&phase); err != nil {
 		return err
 	}
 	return json.NewEncoder(out).Encode(c.report)
 }
 
 // connect opens a connection up to its first job.
-func (c *crowdState) connect(i int) (*crowdMiner, error) {
+func (c *state) connect(i int) (*miner, error) {
 	host, port, err := net.SplitHostPort(c.plan.Address)
 	if err != nil {
 		return nil, err
@@ -171,7 +215,7 @@ func (c *crowdState) connect(i int) (*crowdMiner, error) {
 			return nil, err
 		}
 	}
-	m := &crowdMiner{fd: &fdConn{fd: fd}, user: "a.r" + strconv.Itoa(i), begin: rand.N(max(c.plan.Every, 1))}
+	m := &miner{fd: &fdConn{fd: fd}, user: "a.r" + strconv.Itoa(i), begin: rand.N(max(c.plan.Every, 1))}
 	m.stream = m.fd
 	if c.plan.TLS {
 		m.stream = tls.Client(m.fd, &tls.Config{InsecureSkipVerify: true})
@@ -191,53 +235,56 @@ func (c *crowdState) connect(i int) (*crowdMiner, error) {
 			if err != nil {
 				return nil, err
 			}
-			m.size = s.Extranonce2Bytes
+			m.prefix, m.size = s.Extranonce1, s.Extranonce2Bytes
 		case x.Method == stratum.MethodNotify:
 			n, err := stratum.ParseNotify(x.Params)
 			if err != nil {
 				return nil, err
 			}
-			m.job, m.ntime = n.JobID, n.NTime
+			m.job = n.JobID
+			if err := c.learn(m.job, x.Params); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return m, syscall.SetNonblock(fd, true)
 }
 
-// mine is the loop of the only thread that works.
-func (c *crowdState) mine(phase *atomic.Int32) error {
+// loop is that of the only thread that works.
+func (c *state) loop(phase *atomic.Int32) error {
 	runtime.LockOSThread()
 	poll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return err
 	}
-	defer syscall.Close(poll)
+	defer func() { _ = syscall.Close(poll) }()
 	for i, m := range c.miners {
 		if err := syscall.EpollCtl(poll, syscall.EPOLL_CTL_ADD, m.fd.fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(i)}); err != nil {
 			return err
 		}
 	}
 	turn := slices.Clone(c.miners)
-	slices.SortFunc(turn, func(a, b *crowdMiner) int { return int(a.begin - b.begin) })
+	slices.SortFunc(turn, func(a, b *miner) int { return int(a.begin - b.begin) })
 	start, round, at := time.Now(), time.Duration(0), 0
-	cpu := processTime()
+	cpu := ProcessTime()
 	events := make([]syscall.EpollEvent, 256)
-	buffer := make([]byte, 64<<10)
+	buffer, zeros := make([]byte, 64<<10), make([]byte, stratum.MaxExtranonce2)
 	var line []byte
 	for {
 		switch phase.Load() {
 		case 1:
 			if !c.busy {
 				c.busy = true
-				c.report.Quiet, c.times = quantiles(c.times), nil
-				c.report.QuietCPU = processTime() - cpu
+				c.report.Quiet, c.times = Quantiles(c.times), nil
+				c.report.QuietCPU = ProcessTime() - cpu
 			}
 		case 2:
-			c.report.Busy = quantiles(c.times)
-			c.report.Arrivals = make(map[string]crowdArrival)
+			c.report.Busy = Quantiles(c.times)
+			c.report.Arrivals = make(map[string]Arrival)
 			for job, times := range c.heard {
 				slices.Sort(times)
 				n := len(times)
-				c.report.Arrivals[job] = crowdArrival{N: n, P99: time.Unix(0, times[n*99/100]), Last: time.Unix(0, times[n-1])}
+				c.report.Arrivals[job] = Arrival{N: n, P99: time.Unix(0, times[n*99/100]), Last: time.Unix(0, times[n-1])}
 			}
 			return nil
 		}
@@ -247,8 +294,8 @@ func (c *crowdState) mine(phase *atomic.Int32) error {
 			if wait = time.Until(start.Add(round + m.begin)); wait > 0 {
 				break
 			}
-			line = stratum.AppendSubmit(line[:0], 3, m.user, m.job, buffer[:m.size:m.size], m.ntime, m.nonce, false, 0)
-			m.nonce++
+			n, nonce := c.find(m)
+			line = stratum.AppendSubmit(line[:0], 3, m.user, m.job, zeros[:m.size], n.NTime, nonce, false, 0)
 			m.sent = time.Now().UnixNano()
 			if _, err := m.stream.Write(line); err != nil {
 				return err
@@ -266,12 +313,11 @@ func (c *crowdState) mine(phase *atomic.Int32) error {
 				return err
 			}
 		}
-		clear(buffer[:64]) // what serves as extranonce2
 	}
 }
 
 // read takes what has arrived for a miner.
-func (c *crowdState) read(m *crowdMiner, buffer []byte) error {
+func (c *state) read(m *miner, buffer []byte) error {
 	for {
 		n, err := m.stream.Read(buffer)
 		if errors.Is(err, errAgain{}) {
@@ -288,10 +334,13 @@ func (c *crowdState) read(m *crowdMiner, buffer []byte) error {
 			}
 			if len(m.rest) > 0 {
 				m.rest = append(m.rest, in[:end]...)
-				c.line(m, m.rest)
+				err = c.line(m, m.rest)
 				m.rest = m.rest[:0]
 			} else {
-				c.line(m, in[:end])
+				err = c.line(m, in[:end])
+			}
+			if err != nil {
+				return err
 			}
 			in = in[end+1:]
 		}
@@ -309,7 +358,7 @@ var (
 	jobMark    = []byte(`"mining.notify","params":["`)
 )
 
-func (c *crowdState) line(m *crowdMiner, line []byte) {
+func (c *state) line(m *miner, line []byte) error {
 	if bytes.HasPrefix(line, answerMark) {
 		if bytes.Contains(line, takenMark) {
 			c.report.Taken++
@@ -317,19 +366,29 @@ func (c *crowdState) line(m *crowdMiner, line []byte) {
 			c.report.Refused++
 		}
 		c.times = append(c.times, time.Duration(m.fd.stamp-m.sent))
-		return
+		return nil
 	}
 	if _, rest, ok := bytes.Cut(line, jobMark); ok {
 		id, _, _ := bytes.Cut(rest, []byte(`"`))
 		if m.job != string(id) {
 			m.job = string(id)
+			if _, known := c.jobs.Load(m.job); !known {
+				var x stratum.Message
+				if err := stratum.ParseMessage(line, &x); err != nil {
+					return err
+				}
+				if err := c.learn(m.job, x.Params); err != nil {
+					return err
+				}
+			}
 		}
 		c.heard[m.job] = append(c.heard[m.job], m.fd.stamp)
 	}
+	return nil
 }
 
-// processTime is the processor time of this process.
-func processTime() time.Duration {
+// ProcessTime is the processor time of this process.
+func ProcessTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		panic(err) // it cannot fail for the process itself
@@ -337,9 +396,9 @@ func processTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// waited is how long the threads of this process have waited for a processor
+// Waited is how long the threads of this process have waited for a processor
 // that others had.
-func waited() time.Duration {
+func Waited() time.Duration {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return 0
