@@ -161,7 +161,7 @@ func (p *gatewayPlan) options(site, id string) (*roles.GatewayOptions, error) {
 	return &roles.GatewayOptions{
 		Config: gateway.Config{
 			Site: site, Gateway: id, Upstream: up.Upstream, Another: up.another, SharesPerSecond: p.section.SharesPerSecond,
-			Standby: p.section.Standby, LeaseTime: time.Duration(p.section.LeaseTime),
+			Standby: p.section.Standby, LeaseTime: time.Duration(p.section.LeaseTime), OrphanDepth: int64(p.section.Solo.OrphanDepth),
 		},
 		Miners: p.miners,
 	}, nil

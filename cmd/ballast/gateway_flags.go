@@ -57,6 +57,8 @@ func gatewayKeys() []gatewayFlag {
 		{"network", "node: `network` it must be on: " + strings.Join(coinbase.NetworkNames(), ", ") + " (default " + config.DefaultNetwork + ")", func(c g) any { return &c.Solo.Network }},
 		{"address", "node: `address` that blocks pay", func(c g) any { return &c.Solo.Address }},
 		{"tag", "node: `text` in the coinbase", func(c g) any { return &c.Solo.Tag }},
+		{"data-dir", "node: `folder` in which what blocks are made of outlives the gateway; \"\" keeps it in memory only", func(c g) any { return &c.Solo.DataDir }},
+		{"orphan-depth", "node: `blocks` deep that another block at its height makes a block an orphan", func(c g) any { return &c.Solo.OrphanDepth }},
 
 		{"miners", "`file` of the miners that may connect: a line each, name and password (- for any)", func(c g) any { return &c.Miners.File }},
 		{"any-miner", "whoever can connect may mine: for networks of the owner's machines only", func(c g) any { return &c.Miners.Any }},

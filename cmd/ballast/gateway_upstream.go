@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
@@ -39,7 +40,7 @@ func (a *app) planUpstream(g *config.Gateway, log *slog.Logger) (*upstreamPlan, 
 		id = poolID(g.Upstreams[0].URL)
 	}
 	if g.OnNodes() {
-		p := &upstreamPlan{node: &node.Config{ID: id, Network: g.Solo.NetworkName(), Address: g.Solo.Address, Tag: g.Solo.Tag, Log: log}}
+		p := &upstreamPlan{node: &node.Config{ID: id, Network: g.Solo.NetworkName(), Address: g.Solo.Address, Tag: g.Solo.Tag, Dir: g.Solo.DataDir, Log: log}}
 		for i := range g.Upstreams {
 			u := &g.Upstreams[i]
 			e, err := rpc.ParseEndpoint(u.URL)
@@ -122,8 +123,12 @@ func (p *upstreamPlan) open(site, gateway string) (*connections, error) {
 	}
 	// Gateways of a site have different ids, so their search spaces differ.
 	sum := sha256.Sum256([]byte(site + "/" + gateway))
-	p.node.ExtranoncePrefix = sum[:4]
-	up, err := node.New(*p.node)
+	c := *p.node
+	c.ExtranoncePrefix = sum[:4]
+	if c.Dir != "" {
+		c.Dir = filepath.Join(c.Dir, site, gateway)
+	}
+	up, err := node.New(c)
 	if err != nil {
 		return nil, err
 	}

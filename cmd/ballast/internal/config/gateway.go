@@ -16,6 +16,7 @@ import (
 	"github.com/ballast-energy/ballast/workers/node/coinbase"
 	"github.com/ballast-energy/ballast/workers/node/rpc"
 	"github.com/ballast-energy/ballast/workers/stratum"
+	"github.com/ballast-energy/ballast/workers/upstream/confirm"
 )
 
 // Gateway is what ballast gateway and ballast up mine for, and the miners that
@@ -88,6 +89,13 @@ type Solo struct {
 	Address string `yaml:"address"`
 	// Tag in the coinbase.
 	Tag string `yaml:"tag"`
+	// DataDir below which each gateway keeps what blocks of its jobs are made
+	// of, so that one that is found while it does not run is not lost; empty:
+	// in memory only.
+	DataDir string `yaml:"data_dir"`
+	// OrphanDepth is how many blocks deep another block at its height makes a
+	// block an orphan.
+	OrphanDepth int `yaml:"orphan_depth"`
 }
 
 // DefaultNetwork of nodes.
@@ -96,7 +104,7 @@ const DefaultNetwork = "main"
 func defaultGateway() Gateway {
 	return Gateway{
 		LeaseTime: Duration(gateway.DefaultLeaseTime),
-		Solo:      Solo{Tag: "/ballast/"}, SharesPerSecond: gateway.DefaultSharesPerSecond, Miners: defaultMiners(),
+		Solo:      Solo{Tag: "/ballast/", DataDir: "data/gateways", OrphanDepth: confirm.DefaultOrphan}, SharesPerSecond: gateway.DefaultSharesPerSecond, Miners: defaultMiners(),
 	}
 }
 
@@ -199,6 +207,9 @@ func (g *Gateway) validatePool() error {
 	if g.Solo.Network != "" || g.Solo.Address != "" {
 		errs = append(errs, errors.New("solo.network and solo.address are for nodes (http://, https://): a pool pays whom its account names"))
 	}
+	if d := defaultGateway().Solo; g.Solo.DataDir != d.DataDir || g.Solo.OrphanDepth != d.OrphanDepth {
+		errs = append(errs, errors.New("solo.data_dir and solo.orphan_depth are for nodes: leave them out for a pool"))
+	}
 	return errors.Join(errs...)
 }
 
@@ -226,6 +237,9 @@ func (g *Gateway) validateSolo() error {
 	default:
 		_, err = network.PayoutScript(g.Solo.Address)
 		errs = append(errs, err)
+	}
+	if g.Solo.OrphanDepth < 1 || g.Solo.OrphanDepth > confirm.DefaultMature {
+		errs = append(errs, fmt.Errorf("solo.orphan_depth %d: 1 to %d blocks", g.Solo.OrphanDepth, confirm.DefaultMature))
 	}
 	if g.TLS.CAFile != "" {
 		for i, u := range g.Upstreams {
