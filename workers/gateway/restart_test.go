@@ -88,6 +88,11 @@ func TestABlockWithTransactionsFoundAfterAKillReachesTheChain(t *testing.T) {
 	real.Call(nil, "sendrawtransaction", hex.EncodeToString(text.Bytes()))
 	r.found(solve(t, w, "rig-1", w.ShareDifficulty, 0, 1)...)
 	w = r.await("work with the transaction", func(w *events.WorkAssigned) bool { return len(w.MerkleBranches) > 0 })
+	// What a share is worth comes from the template: subsidy and fees.
+	worth := events.Payout{Pool: "node-a", NBits: "207fffff", RewardSats: 50_0000_0000 + 10_000, Scheme: events.SchemeSolo, Basis: events.BasisPractice}
+	if w.Payout != worth {
+		t.Errorf("work pays %+v, want %+v", w.Payout, worth)
+	}
 	await(t, b, "two blocks", func(s tally) bool { return len(s.accepted) == 2 })
 	eventually(t, "the template to be kept", func() bool {
 		kept, err := filepath.Glob(filepath.Join(dir, "templates", "*"))
@@ -115,7 +120,10 @@ func TestABlockWithTransactionsFoundAfterAKillReachesTheChain(t *testing.T) {
 	s := await(t, b, "the verdict", func(s tally) bool { return s.judged() == 3 })
 	s.balanced(t)
 	if len(s.accepted) != 3 {
-		t.Errorf("unknown %v, refused %v, blocks %v", s.unknown, s.refused, s.blocks)
+		t.Fatalf("unknown %v, refused %v, blocks %v", s.unknown, s.refused, s.blocks)
+	}
+	if a := s.accepted[2]; a.ShareID != block.ShareID || a.Payout != worth || !a.Block {
+		t.Errorf("%+v", a)
 	}
 	if height, hash := real.Best(); height != w.Height || hash != block.ShareID {
 		t.Fatalf("best block %s at %d, want %s at %d", hash, height, block.ShareID, w.Height)
