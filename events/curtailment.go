@@ -72,6 +72,10 @@ type CurtailmentRate struct {
 	// Payout of the newest accepted share of the basis. Hashes are worth
 	// reward / work of the network target, less the fee, under any scheme.
 	Payout Payout `json:"payout"`
+	// ShareDifficulty of that share, decimal, where it is above that of the
+	// network, as on chains for tests: a share is never worth more than the
+	// reward, so hashes are worth reward / work of such a share.
+	ShareDifficulty string `json:"share_difficulty,omitempty"`
 	// BTCPriceMicrousd in force, 0 when none was known.
 	BTCPriceMicrousd int64 `json:"btc_price_microusd"`
 }

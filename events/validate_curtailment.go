@@ -39,6 +39,9 @@ func (e *CurtailmentSettled) Validate() error {
 		r := &e.Rates[i]
 		c.at = i
 		c.payout(&r.Payout)
+		if r.ShareDifficulty != "" {
+			c.difficulty("share_difficulty", r.ShareDifficulty)
+		}
 		c.count("btc_price_microusd", r.BTCPriceMicrousd)
 		if place := basisOrder(r.Payout.Basis); place <= last {
 			c.fail("payout.basis", "%s is twice or out of order; list live, practice, modelled", quote(string(r.Payout.Basis)))

@@ -162,7 +162,7 @@ func (f *facts) next() *events.Event {
 		return f.event("gw-1", &events.ShareRejected{ShareID: f.hash(), JobID: "j1", Agent: "a1", Unit: f.unit(), Difficulty: f.difficulty(), Reason: events.RejectStale, Detail: "21: job not found", Basis: events.BasisLive, JudgedAt: f.at})
 	case 8:
 		e := &events.CurtailmentSettled{IntervalStart: start, IntervalEnd: start.Add(5 * time.Minute), NameplateMilliwattHours: 1e12, EnergyEventID: "tx1/e", Key: key,
-			Rates: []events.CurtailmentRate{{Payout: f.payout(), BTCPriceMicrousd: 86_000_000_000}}}
+			Rates: []events.CurtailmentRate{{Payout: f.payout(), ShareDifficulty: []string{"", "0.001"}[f.r.IntN(2)], BTCPriceMicrousd: 86_000_000_000}}}
 		if len(f.idle) > 0 && f.r.IntN(5) == 0 { // taken back, nothing in its place
 			e.Reverses, e.Rates, e.NameplateMilliwattHours = f.idle[f.r.IntN(len(f.idle))], nil, 0
 			f.n++

@@ -31,7 +31,8 @@ var (
 	curtailmentTable = &table{"curtailments", []string{"event_id", "site", "sequence", "arrived_at", "interval_start", "interval_end",
 		"nameplate_milliwatt_hours", "energy_event_id", "reverses", "withdrawal"}}
 	forgoneTable = &table{"curtailment_lines", []string{"event_id", "basis", "reason", "signal_id", "milliwatt_hours", "modelled_milliwatt_hours", "hashes",
-		"forgone_millisats", "forgone_microusd", "avoided_cost_microusd", "net_microusd", "pool", "nbits", "reward_sats", "fee_ppm", "btc_price_microusd"}}
+		"forgone_millisats", "forgone_microusd", "avoided_cost_microusd", "net_microusd", "pool", "nbits", "reward_sats", "fee_ppm",
+		"share_difficulty", "btc_price_microusd"}}
 	accrualTable = &table{"accruals", []string{"event_id", "site", "sequence", "arrived_at", "from_time", "until_time", "pool", "nbits",
 		"reward_sats", "fee_ppm", "scheme", "basis", "shares_accepted", "difficulty_sum", "value_millisats", "carry_numerator",
 		"carry_denominator", "btc_price_microusd", "value_microusd", "reverses", "block_hash", "statement_id", "variance"}}
@@ -161,10 +162,10 @@ func forgoneValues(c *events.CurtailmentSettled, l *events.CurtailmentLine) []an
 		l.ForgoneMillisats, l.ForgoneMicrousd, l.AvoidedCostMicrousd, l.NetMicrousd}
 	for i := range c.Rates {
 		if p := &c.Rates[i].Payout; p.Basis == l.Basis {
-			return append(v, p.Pool, p.NBits, p.RewardSats, p.FeePPM, c.Rates[i].BTCPriceMicrousd)
+			return append(v, p.Pool, p.NBits, p.RewardSats, p.FeePPM, orNull(c.Rates[i].ShareDifficulty), c.Rates[i].BTCPriceMicrousd)
 		}
 	}
-	return append(v, nil, nil, nil, nil, nil)
+	return append(v, nil, nil, nil, nil, nil, nil)
 }
 
 func blockValues(e *events.Event, state string, b *events.Block) []any {

@@ -48,7 +48,8 @@ func (d *Decider) seal(iv *interval) {
 	c := &events.CurtailmentSettled{}
 	for b, r := range d.Rates {
 		if r.Payout != (events.Payout{}) {
-			c.Rates = append(c.Rates, events.CurtailmentRate{Payout: r.Payout, BTCPriceMicrousd: d.btcPrice(b)})
+			_, byShare := r.work()
+			c.Rates = append(c.Rates, events.CurtailmentRate{Payout: r.Payout, ShareDifficulty: byShare, BTCPriceMicrousd: d.btcPrice(b)})
 		}
 	}
 	var sum int64
@@ -111,20 +112,33 @@ func (l *idle) join(o *idle) {
 	l.High += o.High + c
 }
 
-// value of hashes, msat.
-func (r *rate) value(hashes *big.Int) int64 {
-	if r.Payout == (events.Payout{}) {
-		return 0
-	}
+// work that earns the reward: that of a block, or of a share where that is
+// more, whose difficulty is then named. A share is worth a reward at most.
+func (r *rate) work() (w *big.Int, byShare string) {
 	nbits, err := work.ParseBits(r.Payout.NBits)
 	if err != nil {
-		return 0 // the shares could not be valued either, which was reported
+		return nil, "" // not noted: worth looks at it
 	}
 	target, err := work.Target(nbits)
 	if err != nil {
+		return nil, ""
+	}
+	w = work.Work(target)
+	if d, err := work.ParseDifficulty(r.Difficulty); err == nil {
+		if share := work.Work(work.ShareTarget(d)); share.Cmp(w) > 0 {
+			return share, work.FormatDifficulty(d)
+		}
+	}
+	return w, ""
+}
+
+// value of hashes, msat.
+func (r *rate) value(hashes *big.Int) int64 {
+	w, _ := r.work()
+	if w == nil {
 		return 0
 	}
-	return work.Expected(hashes, target, r.Payout.RewardSats, r.Payout.FeePPM, events.MaxInteger)
+	return work.Expected(hashes, w, r.Payout.RewardSats, r.Payout.FeePPM, events.MaxInteger)
 }
 
 // curtailed says what was forgone in an interval that closes.

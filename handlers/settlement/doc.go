@@ -94,7 +94,8 @@
 // Hashes are that energy at the efficiency announced; of each unit the fraction
 // of a hash is carried. They are worth reward / W(T) less the fee, by the payout
 // of the newest accepted share of the basis when the interval ends, under any
-// scheme, rounded down; the energy would have cost the price in force, rounded
+// scheme, rounded down (on chains for tests, where a share is harder than a
+// block, reward / work of a share: it is worth a reward at most); the energy would have cost the price in force, rounded
 // up. Neither is in any revenue.settled. A real unit is of the basis of its
 // shares; before the first one was accepted, of that of the site's newest.
 //

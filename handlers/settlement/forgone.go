@@ -66,6 +66,8 @@ type forgone struct {
 type rate struct {
 	At     int64 // acceptance, Unix ns
 	Payout events.Payout
+	// Difficulty of the newest that was not local, decimal.
+	Difficulty string
 }
 
 // reasonOf is why a unit draws less than it could. What it does not say follows
@@ -248,7 +250,7 @@ func (d *Decider) resume() {
 
 // worth notes by what an accepted share is paid, and that its unit is of that
 // basis.
-func (d *Decider) worth(unit string, p *events.Payout, at int64) {
+func (d *Decider) worth(s *events.ShareAccepted, p *events.Payout, at int64) {
 	basis, ok := basisIndex(p.Basis)
 	if !ok || p.Scheme == "" {
 		return
@@ -261,6 +263,10 @@ func (d *Decider) worth(unit string, p *events.Payout, at int64) {
 			r.Payout = *p
 			d.mixPayout(p)
 		}
+		if r.Difficulty != s.Difficulty && !s.Local {
+			r.Difficulty = s.Difficulty
+			d.mixText(s.Difficulty)
+		}
 		r.At = at
 		d.mix(uint64(at))
 	}
@@ -268,7 +274,7 @@ func (d *Decider) worth(unit string, p *events.Payout, at int64) {
 		return
 	}
 	d.Real = basis
-	if i, ok := d.unitOf[unit]; ok {
+	if i, ok := d.unitOf[s.Unit]; ok {
 		if u := &d.Units[i]; u.Basis != basis && u.Basis != basisModelled {
 			d.flushUnit(u)
 			u.Basis, u.Line = basis, -1

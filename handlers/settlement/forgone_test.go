@@ -328,6 +328,35 @@ func TestForgoneByBasis(t *testing.T) {
 	}
 }
 
+// On a chain whose blocks are easier than a share, hashes are worth what shares
+// are paid: the reward each.
+func TestForgoneOnAnEasyChain(t *testing.T) {
+	j := newJournal(t)
+	j.fold("operator", siteConfig(meterOf("ai", events.MeasuresAI)))
+	s := status("cpu", 0, false, "", true)
+	s.Units[0].Capabilities.NameplateWatts, s.Units[0].Capabilities.MillijoulesPerTerahash = 10, 36_000_000_000 // 10^9 hashes per 10 Wh
+	j.fold("cpu", s)
+	p := livePayout()
+	p.Basis, p.NBits, p.FeePPM, p.RewardSats = events.BasisPractice, "207fffff", 0, 5_000_000_000
+	share := &events.ShareAccepted{ShareID: fmt.Sprintf("%064x", 1), JobID: "j", Agent: "cpu", Unit: "cpu", Difficulty: "0.001", Payout: p, JudgedAt: midnight}
+	j.fold("gw-1", share)
+	local := *share
+	local.ShareID, local.Difficulty, local.Local = fmt.Sprintf("%064x", 2), "0.0001", true
+	j.fold("gw-1", &local)
+	j.run(midnight.Add(hour+30*time.Second), func() { j.fold("cpu", status("cpu", 0, false, "", false)) })
+	if len(j.curtailed) != 1 || len(j.curtailed[0].Lines) != 1 {
+		t.Fatalf("%+v", j.curtailed)
+	}
+	// 4295032 hashes are a share of difficulty 0.001.
+	want := new(big.Int).Div(new(big.Int).Mul(big.NewInt(1_000_000_000), big.NewInt(5_000_000_000_000)), big.NewInt(4_295_032)).Int64()
+	if l := j.curtailed[0].Lines[0]; l.Hashes != "1000000000" || l.ForgoneMillisats != want {
+		t.Errorf("%s hashes worth %d msat, want %d", l.Hashes, l.ForgoneMillisats, want)
+	}
+	if r := j.curtailed[0].Rates; len(r) != 1 || r[0].ShareDifficulty != "0.001" {
+		t.Errorf("rates %+v", r)
+	}
+}
+
 // What an interval could have earned is in no margin, and a correction of the
 // interval leaves it as it was.
 func TestForgoneIsNoTermOfTheMargin(t *testing.T) {

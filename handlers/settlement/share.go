@@ -162,7 +162,7 @@ func (d *Decider) accepted(e *events.Event, s *events.ShareAccepted) {
 	if payout.Scheme == "" && d.Config != nil {
 		payout.Scheme, payout.FeePPM = d.Config.Scheme, d.Config.FeePPM
 	}
-	d.worth(s.Unit, &payout, at)
+	d.worth(s, &payout, at)
 	if s.Local {
 		d.mixText(s.Difficulty)
 		return

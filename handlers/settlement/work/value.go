@@ -122,14 +122,13 @@ func Remainder(carry *big.Int) string {
 	return new(big.Int).Rem(carry, denominator).String()
 }
 
-// Expected is what hashes earn on average towards a network target, rounded
-// down to whole millisatoshi and at most limit:
-// hashes / W(T) · reward · (10^6 − fee) / 10^6.
-func Expected(hashes, target *big.Int, rewardSats, feePPM, limit int64) int64 {
+// Expected is what hashes earn on average where so much work, above 0, earns
+// the reward, rounded down to whole millisatoshi and at most limit:
+// hashes / work · reward · (10^6 − fee) / 10^6.
+func Expected(hashes, work *big.Int, rewardSats, feePPM, limit int64) int64 {
 	n := new(big.Int).Mul(hashes, big.NewInt(rewardSats))
 	n.Mul(n, big.NewInt(1_000_000-feePPM))
-	d := Work(target)
-	n.Div(n, d.Mul(d, big.NewInt(1000))) // 10^6 over the 1000 msat of a satoshi
+	n.Div(n, new(big.Int).Mul(work, big.NewInt(1000))) // 10^6 over the 1000 msat of a satoshi
 	if m := big.NewInt(limit); n.Cmp(m) > 0 {
 		return limit
 	}

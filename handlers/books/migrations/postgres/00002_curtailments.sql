@@ -34,6 +34,7 @@ CREATE TABLE curtailment_lines (
   nbits                    TEXT,
   reward_sats              BIGINT,
   fee_ppm                  BIGINT,
+  share_difficulty         NUMERIC, -- where a share is harder than a block: the work that earns the reward
   btc_price_microusd       BIGINT,
   PRIMARY KEY (event_id, basis, reason, signal_id)
 );

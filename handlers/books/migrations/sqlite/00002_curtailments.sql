@@ -34,6 +34,7 @@ CREATE TABLE curtailment_lines (
   nbits                    TEXT,
   reward_sats              INTEGER,
   fee_ppm                  INTEGER,
+  share_difficulty         TEXT, -- where a share is harder than a block: the work that earns the reward
   btc_price_microusd       INTEGER,
   PRIMARY KEY (event_id, basis, reason, signal_id)
 ) STRICT;
