@@ -197,7 +197,7 @@ func (f *follower) changed(ctx context.Context, c confirm.Change) error {
 		}
 	case confirm.Lost:
 		// It is stored as orphaned: that was the last word.
-		log.Warn("an orphaned block is given up", "why", buried(&c))
+		log.Debug("an orphaned block is given up", "why", buried(&c))
 		f.end(c.Hash)
 	}
 	return nil

@@ -197,15 +197,25 @@ func (t *Tracker) Run(ctx context.Context) error {
 	}
 }
 
-// lookTimeout bounds the questions about one block.
+// lookTimeout bounds one question.
 const lookTimeout = 30 * time.Second
 
 // Look asks once for every open block. It must not be called while Run runs.
 // Blocks that cannot be asked for stay as they are; the error joins why.
 func (t *Tracker) Look(ctx context.Context) error {
+	open := t.Open()
+	if len(open) == 0 {
+		return nil
+	}
+	// The height first: blocks that come in between make a depth look less,
+	// never more.
+	tip, err := t.height(ctx)
+	if err != nil {
+		return fmt.Errorf("height of the best chain: %w", err)
+	}
 	var failed []error
-	for _, b := range t.Open() {
-		if err := t.look(ctx, b); err != nil {
+	for _, b := range open {
+		if err := t.look(ctx, b, tip); err != nil {
 			failed = append(failed, fmt.Errorf("block %s at height %d: %w", b.Hash, b.Height, err))
 		}
 		if ctx.Err() != nil {
@@ -215,15 +225,15 @@ func (t *Tracker) Look(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-func (t *Tracker) look(ctx context.Context, b Block) error {
+func (t *Tracker) height(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return t.chain.Height(ctx)
+}
+
+func (t *Tracker) look(ctx context.Context, b Block, tip int64) error {
 	asking, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	// The height first: a block that comes in between makes the depth look
-	// less, never more.
-	tip, err := t.chain.Height(asking)
-	if err != nil {
-		return err
-	}
 	confirmations, err := t.chain.Confirmations(asking, b.Hash)
 	unknown := errors.Is(err, upstream.ErrUnknownBlock)
 	if err != nil && !unknown {
