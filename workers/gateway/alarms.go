@@ -5,6 +5,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -187,9 +188,9 @@ func often(message string, n int, what string) string {
 	return fmt.Sprintf("%s (%s %d times more since it was last said)", message, what, n)
 }
 
-// publish queues an event. One that undoes the one of the same alert that
-// waits behind another takes it away instead: the bus has been gone for longer
-// than a pause then. The caller holds mu.
+// publish queues an event. Where two of the same alert wait already, it takes
+// their place: they undo each other, and the newest says how often that was. The
+// caller holds mu.
 func (a *alarms) publish(id string, p events.Payload) {
 	e := events.New(a.g.cfg.Site, a.g.cfg.Gateway, p).WithID(a.g.cfg.Site + "/alert/" + a.g.instance + "/" + id)
 	name := alertOf(e)
@@ -200,8 +201,8 @@ func (a *alarms) publish(id string, p events.Payload) {
 		}
 	}
 	if len(of) == 2 {
-		a.waiting = append(a.waiting[:of[1]:of[1]], a.waiting[of[1]+1:]...)
-		return
+		a.waiting = slices.Delete(a.waiting, of[1], of[1]+1)
+		a.waiting = slices.Delete(a.waiting, of[0], of[0]+1)
 	}
 	a.waiting = append(a.waiting, e)
 	if !a.busy {

@@ -93,6 +93,12 @@ func (g *Gateway) listenForShares(ctx context.Context) error {
 				_ = m.Ack() // or it comes again
 				continue
 			}
+			if g.forgotten(e, m) {
+				messages.Stop() // first, or it comes again to nobody
+				_ = m.Nak()     // or it comes again by itself
+				failed <- errForgotten
+				return
+			}
 			if err := g.certain(pumping, e); err != nil {
 				_ = m.Nak() // or it comes again by itself
 				if !errors.Is(err, ErrLeaseLost) {

@@ -234,6 +234,7 @@ func (d *dispatcher) beat(ctx context.Context) {
 	g.mu.Lock()
 	g.issued.forget(now.Add(-g.cfg.JobLifetime - time.Minute))
 	g.seen.Turn(now, g.cfg.JobLifetime)
+	g.past.forget(now.Add(-2 * g.cfg.JobLifetime))
 	g.below.forget()
 	g.foreign.forget(now.Add(-g.cfg.JobLifetime))
 	w := g.account.window(now)

@@ -72,6 +72,7 @@ func (g *Gateway) landed(f *flight, err error) {
 // mu.
 func (g *Gateway) book(f *flight) {
 	delete(g.flights, f.key)
+	g.past.judged(f.share.ShareID)
 	if f.key == f.share.ShareID+verdictSuffix {
 		g.seen.Put(f.share.ShareID, judge.Sighting{Sequence: f.sequence, Judged: true})
 	} else {

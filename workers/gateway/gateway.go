@@ -42,11 +42,7 @@ type Gateway struct {
 	issued   *issues
 	seen     *judge.Seen
 	flights  map[string]*flight // by the id of the verdict to be
-	// past is what earlier starts left without a verdict that may have
-	// reached the upstream: ids of shares.
-	past map[string]struct{}
-	// pastWork is what earlier starts handed out and JOBS still keeps.
-	pastWork map[string]*judge.Job
+	past     past
 	// easiest network target of late as hex, to sort out by the id of a share
 	// what cannot be a block.
 	easiest string
@@ -89,8 +85,8 @@ func New(cfg Config, b Bus) (*Gateway, error) {
 		wake: make(chan struct{}, 1), news: make(chan struct{}, 1), flown: make(chan struct{}, 1),
 		ending: make(chan struct{}), lookups: make(chan struct{}, 16),
 		sessions: make(map[*link]map[string]*session), issued: newIssues(), seen: judge.NewSeen(),
-		flights: make(map[string]*flight), past: make(map[string]struct{}), pastWork: make(map[string]*judge.Job),
-		blocks: make(map[string]*pendingBlock), foreign: newForeignWork(), below: make(belowJobs),
+		flights: make(map[string]*flight),
+		blocks:  make(map[string]*pendingBlock), foreign: newForeignWork(), below: make(belowJobs),
 	}
 	g.state.upstream = events.UpstreamConnecting
 	g.lease = newLease(&cfg, g.instance, b.SliceStore, g.log)

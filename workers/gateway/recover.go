@@ -66,10 +66,7 @@ func (g *Gateway) recover(ctx context.Context, acknowledged uint64) error {
 		return err
 	}
 	g.mu.Lock()
-	g.pastWork = work
-	for id := range st.submitted {
-		g.past[id] = struct{}{}
-	}
+	g.past.learn(&st, work, g.cfg.Now())
 	var left []*events.Event
 	for _, seq := range sortedKeys(st.found) {
 		e := st.found[seq]
@@ -86,8 +83,11 @@ func (g *Gateway) recover(ctx context.Context, acknowledged uint64) error {
 		case judged:
 			g.seen.Put(key, judge.Sighting{Sequence: seq, Judged: true})
 		default:
-			if !known && seq <= acknowledged {
+			// What was read is known, whoever takes it up.
+			if key == s.ShareID+verdictSuffix {
 				g.seen.Put(s.ShareID, judge.Sighting{Sequence: seq})
+			} else {
+				g.seen.Put(key, judge.Sighting{Sequence: seq})
 			}
 			if seq > acknowledged && g.flights[key] == nil && g.issued.byID[s.JobID] == nil {
 				left = append(left, e)

@@ -29,20 +29,12 @@ func (g *Gateway) take(e *events.Event, m jetstream.Msg) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	first, known := g.seen.Get(s.ShareID)
-	if known && first.Sequence == 0 && e.Source == g.cfg.Gateway {
+	if first, known := g.seen.Get(s.ShareID); known && first.Sequence == 0 && e.Source == g.cfg.Gateway {
 		// One of the downstream server's, whose place was not known yet.
 		g.seen.Put(s.ShareID, judge.Sighting{Sequence: e.Sequence, Judged: first.Judged})
-		first.Sequence = e.Sequence
 	}
-	key := s.ShareID + verdictSuffix
-	plain := g.flights[key]
-	early := plain != nil && plain.sequence == 0 && plain.agent == e.Source && plain.share.JobID == s.JobID
-	duplicate := known && first.Sequence != e.Sequence && !early
-	if duplicate {
-		// The first of its kind has the plain id.
-		key += "/" + strconv.FormatUint(e.Sequence, 10)
-	}
+	key, first, known := g.verdictKey(e, s)
+	duplicate := key != s.ShareID+verdictSuffix
 	if f := g.flights[key]; f != nil {
 		f.sequence, f.msg, f.stored = e.Sequence, m, true
 		if !duplicate {
@@ -52,8 +44,8 @@ func (g *Gateway) take(e *events.Event, m jetstream.Msg) {
 		return
 	}
 	if duplicate {
-		_, judged := g.seen.Get(key)
-		first.Judged = judged
+		own, _ := g.seen.Get(key)
+		first.Judged = own.Judged
 	}
 	if known && first.Judged {
 		acknowledge()
@@ -74,12 +66,26 @@ func (g *Gateway) take(e *events.Event, m jetstream.Msg) {
 	g.judge(f)
 }
 
+// verdictKey is the id that the verdict on a share has. The first of its kind
+// has the plain one, others have their place in SHARES behind it. The caller
+// holds mu.
+func (g *Gateway) verdictKey(e *events.Event, s *events.ShareFound) (key string, first judge.Sighting, known bool) {
+	first, known = g.seen.Get(s.ShareID)
+	key = s.ShareID + verdictSuffix
+	plain := g.flights[key]
+	early := plain != nil && plain.sequence == 0 && plain.agent == e.Source && plain.share.JobID == s.JobID
+	if known && first.Sequence != e.Sequence && !early {
+		key += "/" + strconv.FormatUint(e.Sequence, 10)
+	}
+	return key, first, known
+}
+
 // settle gives a flight the gateway's own no. The caller holds mu.
 func (g *Gateway) settle(f *flight, no *judge.Refusal) {
 	basis := events.BasisLive
 	if i := g.issued.byID[f.share.JobID]; i != nil {
 		basis = i.Work.Payout.Basis
-	} else if w := g.pastWork[f.share.JobID]; w != nil {
+	} else if w := g.past.work[f.share.JobID]; w != nil {
 		basis = w.Work.Payout.Basis
 	} else if g.state.newest != nil {
 		basis = g.state.newest.Terms.Basis
@@ -153,8 +159,8 @@ func (g *Gateway) examine(agent string, s *events.ShareFound, i *issue) (*judge.
 // judgePast decides about a share whose job is not known: of an earlier start
 // of the gateway, forgotten, or made up. The caller holds mu.
 func (g *Gateway) judgePast(f *flight) {
-	_, submitted := g.past[f.share.ShareID]
-	if w := g.pastWork[f.share.JobID]; w != nil && !f.share.Modelled {
+	submitted := g.past.mayHaveSent(f.share.ShareID)
+	if w := g.past.work[f.share.JobID]; w != nil && !f.share.Modelled {
 		if solved, no := w.Solve(&f.share); no == nil && solved.Block {
 			f.block, f.payout = true, w.Work.Payout
 			if g.blocks[f.share.ShareID] == nil {
