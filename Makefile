@@ -8,6 +8,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 LDFLAGS     := -X main.version=$(VERSION)
 TOOLS       := $(GO) tool -modfile=tools/go.mod
 FUZZTIME    ?= 10s
+SEEDS       ?= 1000
 EMULATOR    := qemu-aarch64-static
 
 .DEFAULT_GOAL := help
@@ -39,6 +40,12 @@ faults: ## Run the fault tests: the real binary, processes killed and stopped
 .PHONY: bench
 bench: build ## Print the benchmark figures (bus, latency, fold, engine)
 	$(BIN) bench bus latency fold engine
+
+# Deterministic: these seeds give the same runs everywhere. The time bounds it on
+# a slow machine; the result says how many seeds were played.
+.PHONY: simulate
+simulate: build ## Play SEEDS seeds of deciders, permit machines and faults, two minutes at most
+	$(BIN) simulate --seeds $(SEEDS) --for 2m
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for FUZZTIME each
@@ -82,7 +89,7 @@ postgres: ## Test the ledger on PostgreSQL too (installs the Debian package when
 	BALLAST_TEST_POSTGRES=1 $(GO) test -count=1 ./handlers/books
 
 .PHONY: ci
-ci: lint postgres race build arm64 ## What CI runs: linters, the ledger on PostgreSQL, every test under the race detector, the build, arm64
+ci: lint postgres race build arm64 simulate ## What CI runs: linters, the ledger on PostgreSQL, every test under the race detector, the build, arm64, the simulation
 	$(GO) test -timeout 20m ./...
 
 .PHONY: clean

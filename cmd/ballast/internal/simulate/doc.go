@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package simulate runs the real deciders (dispatch and settlement, behind the
+// real runner) and the real permit machines together under a virtual clock and a
+// virtual network. A run of ten minutes takes a tenth of a second, and every run
+// follows from its story alone: the same seed gives the same run, to the byte.
+//
+// # Usage
+//
+//	r, err := simulate.Run(simulate.NewStory(seed), os.Stdout) // with a trace
+//	if r.Violation != nil {
+//		small := simulate.Shrink(ctx, simulate.NewStory(seed))
+//		err = small.Write(file, r.Violation.Error())
+//	}
+//	sum, err := (&simulate.Campaign{Seeds: 10_000}).Run(ctx)
+//
+// # What is real and what is modelled
+//
+// Real: every byte on the wire (events.Encode and Decode), decider.Runner with
+// its epochs, chain, snapshots and batches, dispatch, settlement and its ledger,
+// permit.Panel. Modelled, because the originals are made of I/O: the server
+// (streams with sequences, message ids, a duplicate window, a journal that can
+// lose its end, the wire ahead of the stream), the dispatcher host (follow, look
+// before speaking, publish, go back, checkpoints, snapshots, relay, tick,
+// reversal of lost bookings), the agent around the permit machines, and the
+// floor: machines, AI load and meters.
+//
+// Faults are listed in story.go, the rules that must hold in oracle.go. The floor
+// is watched by an oracle that knows what was delivered and what was true. The
+// record is held against the rules by a judge that knows what the journal says,
+// and then replayed: every command must come out again.
+//
+// While one meter tells a believable untruth no other meter fails; two such at
+// once cannot be told from a real load. Everything else goes together as it
+// comes.
+//
+// # Scenario files
+//
+// "#" begins a comment; commas are for the eye. Times count from the start.
+//
+//	seed 42                          run until 90s
+//	host host-a [version V]          the first host's version speaks first
+//	config KEY VALUE …               as in handlers/scenario
+//	config meter M measures WHAT, every D, stale D, range P to P [stuck D] [group G]
+//	worker W has N units of P [at E J/TH] [min P] [falls D] [meter M]
+//	at 0s house load P               at T ai load P
+//	at T signal KIND [to P] [for D] from ISSUER id ID [cancels ID]
+//	from T to T WHO FAULT
+//
+// FAULT is one of these, of a host, a worker, a unit (W-1, W-2 …), a meter, the
+// bus or everything:
+//
+//	loses N% of its messages         repeats N% of its messages
+//	has messages delayed by D        has messages overtake each other within D
+//	is cut off                       is cut off and its messages come afterwards
+//	is down                          is down while its machines hash on
+//	is down and loses D of its journal
+//	crashes after its next publish|acknowledgement|snapshot
+//	crashes between fold and publish
+//	ignores its orders               restarts
+//	is silent                        is frozen
+//	reads no number                  reads the wrong sign
+//	reads a thousandth               is dated D ahead|behind
+//	has its clock D ahead|behind     decides
+//
+// # Concurrency
+//
+// Runs share nothing. A Campaign plays several at once.
+package simulate

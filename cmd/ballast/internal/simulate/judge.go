@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate
+
+import (
+	"fmt"
+	"math/bits"
+	"time"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/decider"
+)
+
+// judge holds every decision against the journal that it was made from. It
+// knows the safety rules, and of the decider only the commands. Where the rules
+// leave room it is lenient: what it finds is wrong.
+type judge struct {
+	w     *world
+	cfg   *events.SiteConfig
+	clock decider.StepClock
+	calm  int64 // elapsed without the steps of discontinuities, ns
+	now   int64
+	gen   int
+	epoch uint64
+
+	tickAt  int64
+	tickGen int
+	tokens  int64
+	refill  int64 // elapsed time of the last refill
+	meters  map[string]*belief
+	agents  map[string]*heard
+	order   []*heard
+	ceiling []*limit
+}
+
+// belief is the newest good reading of a meter.
+type belief struct {
+	cfg     *events.MeterConfig
+	any     bool
+	watts   int64
+	at      int64
+	sampled int64
+	gen     int
+	// The value reported last, how often and since when.
+	last, since int64
+	same        int
+}
+
+// heard is what the journal says of an agent.
+type heard struct {
+	name    string
+	boot    string
+	counter uint64
+	at      int64
+	gen     int
+	units   map[string]*permitted
+	list    []*permitted
+}
+
+// permitted is what a unit may draw by the commands so far.
+type permitted struct {
+	caps     events.Capabilities
+	watts    int64
+	off      int64 // elapsed time at which it was last switched off, −1
+	restart  int64 // elapsed time before which it may not start again
+	failsafe bool
+}
+
+// limit from a signal.
+type limit struct {
+	source, id string
+	kind       events.SignalKind
+	watts      int64
+	until      int64 // calm time, 0 for open
+}
+
+func newJudge(w *world) *judge {
+	return &judge{w: w, meters: make(map[string]*belief), agents: make(map[string]*heard), tickGen: -1}
+}
+
+// fold takes one event and what was decided, and says what is wrong with it.
+func (j *judge) fold(st *decider.Step) (string, Rule) {
+	e := st.Event
+	step, jumped := j.clock.Advance(e.Arrived)
+	if e.Epoch != j.epoch {
+		jumped = jumped || j.epoch != 0
+		j.epoch = e.Epoch
+	}
+	j.now = j.clock.ElapsedNanos
+	if jumped {
+		j.gen++
+	} else {
+		j.calm += int64(step)
+	}
+	switch p := e.Data.(type) {
+	case *events.SiteConfig:
+		j.configure(p)
+	case *events.MeterReading:
+		j.read(e, p)
+	case *events.WorkerStatus:
+		j.hear(e.Source, p)
+	case *events.ClockTick:
+		if skew := e.Arrived.Sub(time.Unix(p.Second, 0)); skew <= events.MaxStep && skew >= -events.MaxStep {
+			j.tickAt, j.tickGen = j.now, j.gen
+			j.miss()
+		}
+	case *events.GridSignal:
+		j.signal(e, p)
+	}
+	for i := range st.Outputs {
+		if what, rule := j.output(e, &st.Outputs[i]); what != "" {
+			return what, rule
+		}
+	}
+	if sum, most, why := j.sum(), j.most(), "what its meters and signals leave"; sum > max(most, 0) {
+		return fmt.Sprintf("%d W are permitted, %s is %d W", sum, why, max(most, 0)), RuleHeadroom
+	}
+	return "", ""
+}
+
+func (j *judge) configure(c *events.SiteConfig) {
+	own := *c
+	own.Meters = append([]events.MeterConfig(nil), c.Meters...)
+	if j.cfg == nil {
+		j.tokens, j.refill = own.Policy.RampBurstWatts, j.now
+	}
+	j.cfg = &own
+	for i := range own.Meters {
+		m := &own.Meters[i]
+		if b := j.meters[m.Meter]; b != nil {
+			b.cfg = m
+		} else {
+			j.meters[m.Meter] = &belief{cfg: m}
+		}
+	}
+}
+
+const milli = int64(time.Millisecond)
+
+func (j *judge) read(e *events.Event, r *events.MeterReading) {
+	b := j.meters[e.Source]
+	if b == nil || r.Quality != events.QualityGood || r.PowerWatts < b.cfg.MinWatts || r.PowerWatts > b.cfg.MaxWatts {
+		return
+	}
+	sampled := r.SampledAt.UnixNano()
+	age := e.Arrived.UnixNano() - sampled
+	if stale := b.cfg.StaleMilliseconds * milli; age > stale || age < -stale {
+		return
+	}
+	if b.any && sampled <= b.sampled && b.sampled-e.Arrived.UnixNano() <= b.cfg.StaleMilliseconds*milli {
+		return
+	}
+	if b.stuck(r.PowerWatts, j.now) {
+		return
+	}
+	b.any, b.watts, b.sampled, b.gen = true, r.PowerWatts, sampled, j.gen
+	b.at = j.now - max(age, 0)
+}
+
+// stuck reports whether the meter has said the same for its stuck time.
+func (b *belief) stuck(watts, now int64) bool {
+	if b.same == 0 || watts != b.last {
+		b.last, b.since, b.same = watts, now, 0
+	}
+	b.same++
+	off := b.cfg.Measures == events.MeasuresMining && watts == 0
+	return b.cfg.StuckMilliseconds > 0 && !off && b.same >= 10 && now-b.since >= b.cfg.StuckMilliseconds*milli
+}
+
+func (j *judge) hear(name string, s *events.WorkerStatus) {
+	a := j.agents[name]
+	if a == nil {
+		if !s.Announce || s.Leaving {
+			return
+		}
+		a = &heard{name: name, units: make(map[string]*permitted)}
+		j.agents[name] = a
+		j.order = append(j.order, a)
+	}
+	switch {
+	case a.boot != s.BootID:
+		a.boot = string([]byte(s.BootID))
+		for _, u := range a.list {
+			j.drop(a, u, false)
+		}
+	case s.Counter <= a.counter:
+		return
+	}
+	for i := range s.Units {
+		st := &s.Units[i]
+		u := a.units[st.Unit]
+		if u == nil {
+			if st.Capabilities == nil {
+				continue
+			}
+			u = &permitted{caps: *st.Capabilities, off: -1}
+			a.units[string([]byte(st.Unit))] = u
+			a.list = append(a.list, u)
+		}
+		down := st.State == events.PermitFailsafe
+		if down && !u.failsafe {
+			j.drop(a, u, true)
+		}
+		u.failsafe = down
+	}
+	a.counter, a.at, a.gen = s.Counter, j.now, j.gen
+}
+
+// answerGrace is how long a command and the status that answers it may travel.
+const answerGrace = 5 * time.Second
+
+// miss ends the permits of agents that have been silent for longer than their
+// leases and the fall of their machines take.
+func (j *judge) miss() {
+	if j.cfg == nil {
+		return
+	}
+	for _, a := range j.order {
+		fall := int64(0)
+		for _, u := range a.list {
+			fall = max(fall, u.caps.FallMilliseconds*milli)
+		}
+		if j.now-a.at <= j.cfg.Policy.LeaseMilliseconds*milli+fall+int64(answerGrace) {
+			continue
+		}
+		for _, u := range a.list {
+			j.drop(a, u, false)
+		}
+	}
+}
+
+// drop ends a permit without a command: at the end of its lease, if that was
+// before.
+func (j *judge) drop(a *heard, u *permitted, failsafe bool) {
+	if u.watts > 0 && j.cfg != nil {
+		u.off = min(j.now, a.at+j.cfg.Policy.LeaseMilliseconds*milli)
+	}
+	u.watts = 0
+	if failsafe && j.cfg != nil {
+		u.restart = j.now + j.cfg.Policy.RestartDelayMilliseconds*milli
+	}
+}
+
+func (j *judge) signal(e *events.Event, g *events.GridSignal) {
+	if g.Test {
+		return
+	}
+	l := &limit{source: string([]byte(e.Source)), id: string([]byte(g.SignalID)), kind: g.Kind}
+	switch g.Kind {
+	case events.SignalRestore:
+		kept := j.ceiling[:0]
+		for _, o := range j.ceiling {
+			if o.id != g.Cancels || o.source != e.Source && e.Source != events.OperatorSource {
+				kept = append(kept, o)
+			}
+		}
+		j.ceiling = kept
+		return
+	case events.SignalCurtail, events.SignalSetpoint, events.SignalImportLimit:
+		l.watts = *g.PowerWatts
+	case events.SignalEmergency, events.SignalStop:
+	default:
+		return
+	}
+	if g.DurationSeconds > 0 && g.Kind != events.SignalStop {
+		// Counted from the folding: what of the window was over by then is
+		// left to the decider.
+		ends := e.OriginArrived.Add(time.Duration(g.DurationSeconds) * time.Second).Sub(e.Arrived)
+		if e.OriginArrived.IsZero() || ends <= 0 || ends > time.Duration(g.DurationSeconds)*time.Second {
+			return
+		}
+		// A relayed copy may come late; from when on the decider counts is its
+		// own affair, up to that much.
+		l.until = j.calm + int64(ends)
+	}
+	j.ceiling = append(j.ceiling, l)
+}
+
+// most is the highest total that may be permitted now.
+func (j *judge) most() int64 {
+	c := j.cfg
+	if c == nil {
+		return 0
+	}
+	hi, lo := bits.Mul64(uint64(c.LimitWatts), uint64(c.ContinuousFactorPPM))
+	q, _ := bits.Div64(hi, lo, 1_000_000)
+	usable, ceiling := int64(q), int64(1<<60)
+	for _, l := range j.ceiling {
+		switch {
+		case l.until > 0 && j.calm >= l.until:
+		case l.kind == events.SignalImportLimit:
+			usable = min(usable, l.watts)
+		default:
+			ceiling = min(ceiling, l.watts)
+		}
+	}
+	ai, known := j.group(events.MeasuresAI, func(b *belief) bool { return j.now-b.at <= b.cfg.StaleMilliseconds*milli })
+	if !known {
+		ai = c.AINameplateWatts
+	}
+	house, _ := j.group(events.MeasuresHouse, func(b *belief) bool { return j.now-b.at <= b.cfg.StaleMilliseconds*milli })
+	return min(usable-ai-house-c.HouseWatts-c.Reserve.FloorWatts-c.Reserve.MarginWatts, ceiling)
+}
+
+// group is the sum over the groups of a quantity of the highest reading that
+// counts; known is false when a group has none.
+func (j *judge) group(what events.Measures, counts func(*belief) bool) (sum int64, known bool) {
+	known = true
+	for i := range j.cfg.Meters {
+		m := &j.cfg.Meters[i]
+		if m.Measures != what || m.Group != "" && j.earlier(i) {
+			continue
+		}
+		best, any := int64(0), false
+		for k := i; k < len(j.cfg.Meters); k++ {
+			o := &j.cfg.Meters[k]
+			if o.Measures != what || o.Meter != m.Meter && (m.Group == "" || o.Group != m.Group) {
+				continue
+			}
+			if b := j.meters[o.Meter]; b.any && counts(b) {
+				best, any = max(best, b.watts), true
+			}
+		}
+		sum += best
+		known = known && any
+	}
+	return sum, known
+}
+
+// earlier reports whether a meter of the same group stands before meter i.
+func (j *judge) earlier(i int) bool {
+	m := &j.cfg.Meters[i]
+	for k := range i {
+		if o := &j.cfg.Meters[k]; o.Measures == m.Measures && o.Group == m.Group {
+			return true
+		}
+	}
+	return false
+}
+
+// sum of what is permitted to agents whose leases can still live.
+func (j *judge) sum() int64 {
+	total := int64(0)
+	for _, a := range j.order {
+		if j.cfg == nil || j.now-a.at >= j.cfg.Policy.LeaseMilliseconds*milli {
+			continue
+		}
+		for _, u := range a.list {
+			total += u.watts
+		}
+	}
+	return total
+}
+
+// output holds one output against the rules and books it.
+func (j *judge) output(e *events.Event, o *decider.Output) (string, Rule) {
+	switch p := o.Data.(type) {
+	case *events.CommandCurtail:
+		j.curtail(o.Source, p)
+	case *events.CommandRamp:
+		return j.ramp(e, o.Source, p)
+	case *events.PermitRenewed:
+		return j.renewal(o.Source, p)
+	}
+	return "", ""
+}
+
+func (j *judge) curtail(agent string, c *events.CommandCurtail) {
+	for _, a := range j.order {
+		if agent != events.BroadcastSource && a.name != agent {
+			continue
+		}
+		if c.AllUnitsWatts != nil {
+			for _, u := range a.list {
+				j.lower(u, *c.AllUnitsWatts)
+			}
+		}
+		for _, s := range c.Units {
+			if u := a.units[s.Unit]; u != nil {
+				j.lower(u, s.SetpointWatts)
+			}
+		}
+	}
+}
+
+func (j *judge) lower(u *permitted, watts int64) {
+	if watts >= u.watts {
+		return
+	}
+	if u.watts = watts; watts == 0 {
+		u.off = j.now
+	}
+}
+
+func (j *judge) renewal(agent string, p *events.PermitRenewed) (string, Rule) {
+	a := j.agents[agent]
+	if a == nil || p.BootID != a.boot || p.Counter != a.counter {
+		return fmt.Sprintf("a renewal to %s answers status %d of %s, which is not its newest", agent, p.Counter, p.BootID), RulePermit
+	}
+	if p.LeaseMilliseconds > j.cfg.Policy.LeaseMilliseconds {
+		return fmt.Sprintf("a renewal to %s grants %d ms, the lease is %d ms", agent, p.LeaseMilliseconds, j.cfg.Policy.LeaseMilliseconds), RulePermit
+	}
+	for _, s := range p.Units {
+		if u := a.units[s.Unit]; u == nil || s.SetpointWatts > u.watts {
+			return fmt.Sprintf("a renewal to %s says %d W for unit %s", agent, s.SetpointWatts, s.Unit), RuleUp
+		}
+	}
+	return "", ""
+}
+
+func (j *judge) ramp(e *events.Event, agent string, r *events.CommandRamp) (string, Rule) {
+	a := j.agents[agent]
+	switch {
+	case a == nil || r.BootID != a.boot || r.Counter != a.counter:
+		return fmt.Sprintf("a ramp to %s answers status %d of %s, which is not its newest", agent, r.Counter, r.BootID), RulePermit
+	case r.LeaseMilliseconds > j.cfg.Policy.LeaseMilliseconds:
+		return fmt.Sprintf("a ramp to %s grants %d ms, the lease is %d ms", agent, r.LeaseMilliseconds, j.cfg.Policy.LeaseMilliseconds), RulePermit
+	case r.ValidUntil.Sub(e.Arrived) > events.MaxStep:
+		return fmt.Sprintf("a ramp to %s may be obeyed for %s", agent, r.ValidUntil.Sub(e.Arrived)), RulePermit
+	}
+	j.replenish()
+	for _, s := range r.Units {
+		u := a.units[s.Unit]
+		if u == nil {
+			return fmt.Sprintf("a ramp to %s names unit %s, which it never announced", agent, s.Unit), RuleUp
+		}
+		if s.SetpointWatts <= u.watts {
+			continue // said again
+		}
+		if why := j.unearned(a, u); why != "" {
+			return fmt.Sprintf("unit %s is raised from %d to %d W, but %s", s.Unit, u.watts, s.SetpointWatts, why), RuleUp
+		}
+		if j.tokens -= s.SetpointWatts - u.watts; j.tokens < 0 {
+			return fmt.Sprintf("unit %s is raised from %d to %d W, %d W beyond the ramp limit", s.Unit, u.watts, s.SetpointWatts, -j.tokens), RuleUp
+		}
+		u.watts = s.SetpointWatts
+	}
+	return "", ""
+}
+
+// unearned says why nothing of u may rise now, or is empty.
+func (j *judge) unearned(a *heard, u *permitted) string {
+	switch p := &j.cfg.Policy; {
+	case j.tickGen != j.gen || j.now-j.tickAt > int64(events.MaxStep):
+		return "there is no fresh tick"
+	case a.gen != j.gen || j.now-a.at >= p.LeaseMilliseconds*milli:
+		return "its agent has not been heard"
+	case u.off >= 0 && u.watts == 0 && j.now-u.off < p.MinOffMilliseconds*milli:
+		return fmt.Sprintf("it has been off for %s only", time.Duration(j.now-u.off))
+	case u.watts == 0 && j.now < u.restart:
+		return "its restart delay is not over"
+	}
+	for _, what := range [...]events.Measures{events.MeasuresAI, events.MeasuresHouse, events.MeasuresTotal, events.MeasuresMining} {
+		if _, fresh := j.group(what, func(b *belief) bool { return b.gen == j.gen && j.now-b.at <= 2*b.cfg.PeriodMilliseconds*milli }); !fresh {
+			return fmt.Sprintf("no meter of %s is fresh", what)
+		}
+	}
+	return ""
+}
+
+// replenish fills the ramp bucket, which holds at least the largest step of a
+// unit.
+func (j *judge) replenish() {
+	full := j.cfg.Policy.RampBurstWatts
+	for _, a := range j.order {
+		for _, u := range a.list {
+			full = max(full, u.caps.MinWatts, 1)
+		}
+	}
+	took := min(j.now-j.refill, int64(1000*time.Second))
+	j.refill = j.now
+	// Rounded up: the judge is lenient.
+	add := took/1000*j.cfg.Policy.RampWattsPerSecond/1_000_000 + 1
+	j.tokens = min(j.tokens+add, full)
+}

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate
+
+import (
+	"maps"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/decider"
+)
+
+// outputStreams are where deciders' outputs are stored.
+var outputStreams = []string{events.StreamCommands, events.StreamRevenue}
+
+// restart ends the session; the next one begins from a stored state.
+func (s *seat) restart(why string) {
+	s.h.w.note("%s/%s begins anew: %s", s.h.spec.Name, s.id.Name, why)
+	s.session++
+	session := s.session
+	s.r, s.folding = nil, false
+	s.h.w.after(startAgain, func() {
+		if s.session == session {
+			s.begin()
+		}
+	})
+}
+
+// begin makes a runner in the newest stored state that belongs to the journal.
+func (s *seat) begin() {
+	s.session++
+	session := s.session
+	s.r, s.queue, s.snaps, s.waiting, s.folding = nil, nil, nil, false, false
+	w := s.h.w
+	if !s.h.online() {
+		w.after(startAgain, func() {
+			if s.session == session && s.h.up {
+				s.begin()
+			}
+		})
+		return
+	}
+	known := w.bus.openings()
+	r, outputs, ok := s.restore(known)
+	if !ok {
+		s.restart("the journal was cut")
+		return
+	}
+	for _, o := range known {
+		r.Opened(o)
+	}
+	s.r = r
+	s.look(outputs)
+	if !s.checkEnd() {
+		s.r = nil
+		s.restart("the journal was cut")
+		return
+	}
+	s.alive = w.now
+	s.anchors = []anchor{{journal: r.Sequence(), outputs: outputs}}
+	w.note("%s/%s folds from %d", s.h.spec.Name, s.id.Name, r.Sequence()+1)
+	s.wake()
+}
+
+func (s *seat) snapshotKey() string { return s.id.Name + "/" + s.id.Version + "-" + s.id.ConfigHash }
+
+// restore takes the stored snapshot back if its journal is this one. False
+// means that an epoch was opened, because the journal lost its end.
+func (s *seat) restore(known []decider.Opening) (*decider.Runner, map[string]uint64, bool) {
+	w := s.h.w
+	fresh := func() *decider.Runner {
+		r, err := decider.NewRunner(events.DefaultPrefix, siteName, s.make())
+		if err != nil {
+			panic(err) // names are constants
+		}
+		return r
+	}
+	r := fresh()
+	none := map[string]uint64{events.StreamCommands: 0, events.StreamRevenue: 0}
+	o, have := w.bus.snapshots[s.snapshotKey()]
+	if !have || w.rig.fromBeginning {
+		return r, none, true
+	}
+	head, err := r.Restore(o.data)
+	if err != nil {
+		w.violated(RuleReplay, "%s/%s cannot take its own snapshot back: %v", s.h.spec.Name, s.id.Name, err)
+		return fresh(), none, true
+	}
+	var e decider.Epochs
+	for _, o := range known {
+		e.Add(o)
+	}
+	j := w.bus.journal()
+	switch {
+	case e.At(head.Sequence) != head.Epoch:
+		return fresh(), none, true
+	case head.Sequence > j.last():
+		w.bus.openEpoch(s.h.spec.Name, "the journal is shorter than a snapshot", j.last())
+		return nil, nil, false
+	case head.Sequence > 0 && !head.Follows(&j.msgs[head.Sequence-1].Raw, known):
+		w.bus.openEpoch(s.h.spec.Name, "the journal is not that of a snapshot", j.last())
+		return nil, nil, false
+	}
+	return r, head.Outputs, true
+}
+
+// look reads what the output streams hold behind the given positions.
+func (s *seat) look(from map[string]uint64) {
+	s.held = make(map[events.OrderKey]bool)
+	s.lookAt = s.h.w.now
+	for _, name := range outputStreams {
+		msgs := s.h.w.bus.streams[name].msgs
+		for i := int(from[name]); i < len(msgs); i++ {
+			if _, d, k, ok := decider.ParseMessageID(msgs[i].id); ok && d == s.id.Name {
+				s.held[k] = true
+			}
+		}
+	}
+}
+
+// checkEnd compares the newest stored output with the journal: one whose cause
+// is not there proves that the journal lost its end.
+func (s *seat) checkEnd() bool {
+	var top events.OrderKey
+	for k := range s.held {
+		if k.Compare(top) > 0 {
+			top = k
+		}
+	}
+	var e decider.Epochs
+	for _, o := range s.r.Openings() {
+		e.Add(o)
+	}
+	if top == (events.OrderKey{}) || e.At(top.Sequence) != top.Epoch {
+		return true
+	}
+	if last := s.h.w.bus.journal().last(); top.Sequence > last {
+		s.h.w.bus.openEpoch(s.h.spec.Name, "the journal is shorter than the commands", last)
+		return false
+	}
+	return true
+}
+
+// step folds one message and says what follows from it; false ends the session.
+func (s *seat) step(m *stored) bool {
+	w := s.h.w
+	paused := w.now-s.alive > duplicateWindow/2
+	s.alive = w.now
+	raw := m.Raw
+	st, err := s.r.Feed(&raw)
+	if err != nil {
+		s.restart(err.Error())
+		return false
+	}
+	if st.Outcome != decider.Folded {
+		return true
+	}
+	w.folded++
+	if len(st.Outputs) > 0 && st.Speaks {
+		if s.h.reached(PointFold) {
+			return false
+		}
+		if paused || w.wall(s.h.offset).Sub(m.Arrived) > duplicateWindow/2 && w.now-s.lookAt > duplicateWindow/2 {
+			s.look(s.anchorBefore(m.Sequence))
+		}
+		if !s.speak(&st) {
+			return false
+		}
+	}
+	if s.r.Counts().Folded%checkpointEvery == 0 {
+		s.checkpoint(&st)
+	}
+	return true
+}
+
+func (s *seat) anchorBefore(sequence uint64) map[string]uint64 {
+	out := s.anchors[0].outputs
+	for _, a := range s.anchors {
+		if a.journal < sequence {
+			out = a.outputs
+		}
+	}
+	return out
+}
+
+// speak publishes the outputs of a step that are not stored yet.
+func (s *seat) speak(st *decider.Step) bool {
+	w := s.h.w
+	batches, sends, err := s.r.Batches(st)
+	if err != nil {
+		w.violated(RuleReplay, "%s wrote an output that is no valid event: %v", s.id.Name, err)
+	}
+	c := &cause{sequence: st.Event.Sequence}
+	for _, b := range batches {
+		if !s.held[b.First] {
+			c.batches = append(c.batches, &outgoing{Batch: b})
+		}
+	}
+	if c.open = len(c.batches); c.open > 0 {
+		s.queue = append(s.queue, c)
+		urgent := st.Reduces()
+		if !s.waiting || urgent {
+			for _, o := range c.batches {
+				if !s.publish(o) {
+					return false
+				}
+			}
+		}
+	}
+	if w.wall(s.h.offset).Sub(st.Event.Arrived) > sendHorizon {
+		return true
+	}
+	for _, m := range sends {
+		s.h.link.carry(toBus, func() { w.heard(m) })
+	}
+	return true
+}
+
+// publish sends one batch and waits for its answer. Without one everything
+// unconfirmed is sent again, from the first.
+func (s *seat) publish(o *outgoing) bool {
+	h, session := s.h, s.session
+	h.link.carry(toBus, func() {
+		if !h.w.bus.up {
+			return
+		}
+		for _, m := range o.Messages {
+			h.w.heard(m)
+		}
+		seq, duplicate := h.w.bus.storeBatch(o.Stream, o.Messages)
+		h.link.carry(fromBus, func() {
+			if s.session == session {
+				s.answered(o, seq, duplicate)
+			}
+		})
+	})
+	h.w.after(confirm, func() {
+		if s.session == session && !o.done && !s.waiting {
+			s.goBack()
+		}
+	})
+	return !h.reached(PointPublish)
+}
+
+// goBack sends everything unconfirmed again, a little later each time.
+func (s *seat) goBack() {
+	s.waiting = true
+	s.tries++
+	session := s.session
+	s.h.w.after(min(time.Duration(s.tries)*20*time.Millisecond, 250*time.Millisecond), func() {
+		if s.session != session {
+			return
+		}
+		s.waiting = false
+		for _, c := range s.queue {
+			for _, o := range c.batches {
+				if !o.done && !s.publish(o) {
+					return
+				}
+			}
+		}
+	})
+}
+
+// answered takes the acknowledgement of a batch.
+func (s *seat) answered(o *outgoing, sequence uint64, duplicate bool) {
+	if o.done {
+		return
+	}
+	o.done = true
+	s.tries = 0
+	if o.checkpoint != nil && duplicate {
+		s.compare(o.checkpoint, sequence)
+	}
+	for _, c := range s.queue {
+		for _, b := range c.batches {
+			if b == o {
+				c.open--
+			}
+		}
+	}
+	for len(s.queue) > 0 && s.queue[0].open == 0 {
+		s.queue = s.queue[1:]
+	}
+	if s.h.reached(PointAck) {
+		return
+	}
+	s.keep()
+}
+
+// checkpoint says what state the replica is in, and takes a snapshot now and
+// then.
+func (s *seat) checkpoint(st *decider.Step) {
+	c := s.r.Checkpoint()
+	if s.r.Counts().Folded%snapshotEvery == 0 {
+		data, err := s.r.Snapshot(maps.Clone(s.anchorBefore(s.r.Sequence() + 1)))
+		if err != nil {
+			s.h.w.violated(RuleReplay, "%s/%s takes no snapshot: %v", s.h.spec.Name, s.id.Name, err)
+			return
+		}
+		s.snaps = append(s.snaps, snapshot{c.Epoch, c.Sequence, data})
+	}
+	if !st.Speaks {
+		s.keep()
+		return
+	}
+	e := events.New(siteName, s.id.Name, c).CausedBy(st.Event).At(st.Event.Arrived).WithID(decider.CheckpointID(siteName, c))
+	o := &outgoing{checkpoint: c, Batch: decider.Batch{Stream: events.StreamCommands, Messages: []*nats.Msg{s.h.w.encode(e)}}}
+	s.queue = append(s.queue, &cause{sequence: c.Sequence, batches: []*outgoing{o}, open: 1})
+	if !s.waiting {
+		s.publish(o)
+	}
+}
+
+// compare holds a checkpoint against the one stored first.
+func (s *seat) compare(mine *events.DeciderCheckpoint, sequence uint64) {
+	m := &s.h.w.bus.streams[events.StreamCommands].msgs[sequence-1]
+	e, err := events.Decode(m.Subject, m.Header, m.Data)
+	if err != nil {
+		return
+	}
+	if o, ok := e.Data.(*events.DeciderCheckpoint); ok && (o.StateHash != mine.StateHash || o.ChainHash != mine.ChainHash || o.Folded != mine.Folded) {
+		s.h.w.violated(RuleAgreement, "%s/%s is in state %s after journal sequence %d, another replica was in %s",
+			s.h.spec.Name, s.id.Name, mine.StateHash, mine.Sequence, o.StateHash)
+	}
+}
+
+// keep stores the newest snapshot before which everything is confirmed.
+func (s *seat) keep() {
+	n := -1
+	for i := range s.snaps {
+		if len(s.queue) == 0 || s.snaps[i].sequence < s.queue[0].sequence {
+			n = i
+		}
+	}
+	if n < 0 || !s.h.online() {
+		return
+	}
+	o := s.snaps[n]
+	s.snaps = s.snaps[n+1:]
+	have, ok := s.h.w.bus.snapshots[s.snapshotKey()]
+	if !ok || o.epoch > have.epoch || o.epoch == have.epoch && o.sequence > have.sequence {
+		s.h.w.bus.snapshots[s.snapshotKey()] = snapshotObject(o)
+	}
+	s.h.reached(PointSnapshot)
+}
+
+// takeBack reverses what is booked for causes that the journal has lost.
+func (s *seat) takeBack() {
+	if !s.r.CanReverse() || !s.r.Speaks() {
+		return
+	}
+	known := s.r.Openings()
+	if len(known) < 2 || s.h.w.takenBack[s] == len(known)+1000*s.session {
+		return
+	}
+	s.h.w.takenBack[s] = len(known) + 1000*s.session
+	var epochs decider.Epochs
+	for _, o := range known {
+		epochs.Add(o)
+	}
+	b := s.h.w.bus
+	msgs := b.streams[events.StreamRevenue].msgs
+	done := make(map[string]bool)
+	var lost []*stored
+	for i := range msgs {
+		_, _, key, ok := decider.ParseMessageID(msgs[i].id)
+		switch {
+		case !ok:
+			done[msgs[i].id] = true
+		case epochs.At(key.Sequence) != key.Epoch:
+			lost = append(lost, &msgs[i])
+		}
+	}
+	for _, m := range lost {
+		e, err := events.Decode(m.Subject, m.Header, m.Data)
+		if err != nil {
+			continue
+		}
+		p, ok := s.r.Reverse(e)
+		if id := decider.ReversalID(e.ID); ok && !done[id] {
+			out := s.h.w.encode(events.New(e.Site, e.Source, p).CausedBy(e).WithID(id))
+			b.store(events.StreamRevenue, out)
+		}
+	}
+}
