@@ -91,6 +91,9 @@
 //	                            without work, better than its nameplate
 //	unsaid                      its agent does not say
 //
+// A command counts until another one sets the unit: what a machine does not hash
+// that waits for room when a signal has ended is that signal's still.
+//
 // Hashes are that energy at the efficiency announced; of each unit the fraction
 // of a hash is carried. They are worth reward / W(T) less the fee, by the payout
 // of the newest accepted share of the basis when the interval ends, under any

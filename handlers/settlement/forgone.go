@@ -103,8 +103,8 @@ func (d *Decider) excuse(u *unit, s *events.UnitStatus) {
 	case basis == basisModelled:
 		basis = basisUnproven
 	}
-	if s.Reason == "" || u.Nameplate == 0 {
-		signal = ""
+	if why != s.Reason {
+		signal = "" // it belongs to a reason that is not known here
 	}
 	if why == u.Why && signal == u.Signal && basis == u.Basis {
 		return

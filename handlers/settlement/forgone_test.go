@@ -267,6 +267,36 @@ func TestForgoneOfTheLost(t *testing.T) {
 	}
 }
 
+// What a unit does not say follows from its state; a reason of a later version
+// is none that can be booked, and its signal neither.
+func TestForgoneWithoutAWord(t *testing.T) {
+	for _, c := range []struct {
+		say  events.UnitStatus
+		want events.Reason
+	}{
+		{events.UnitStatus{State: events.PermitBoot, Healthy: true}, events.ReasonBoot},
+		{events.UnitStatus{State: events.PermitFailsafe, Healthy: true}, events.ReasonLease},
+		{events.UnitStatus{State: events.PermitLocal, Healthy: true}, events.ReasonLocal},
+		{events.UnitStatus{State: events.PermitLimited, Healthy: true}, events.ReasonUnsaid},
+		{events.UnitStatus{State: events.PermitLimited}, events.ReasonWorker},
+		{events.UnitStatus{State: events.PermitRunning, SetpointWatts: 5000, Healthy: true}, events.ReasonMachine},
+		{events.UnitStatus{State: events.PermitRunning, SetpointWatts: 5000, Healthy: true, Reason: "later", SignalID: "s"}, events.ReasonMachine},
+		{events.UnitStatus{State: events.PermitRunning, SetpointWatts: 5000, Reason: events.ReasonWorker}, events.ReasonWorker},
+	} {
+		j := newJournal(t)
+		j.fold("operator", siteConfig(meterOf("ai", events.MeasuresAI)))
+		s := status("rig", 4000, false, "", true)
+		k := s.Units[0].Capabilities
+		s.Units[0] = c.say
+		s.Units[0].Unit, s.Units[0].Capabilities, s.Units[0].PowerWatts = "rig", k, 4000
+		j.run(midnight.Add(hour+30*time.Second), func() { j.fold("rig", s) })
+		want := fmt.Sprint(c.want, " ", 1_000_000, " ")
+		if l := j.curtailed[0].Lines; len(l) != 1 || fmt.Sprint(l[0].Reason, " ", l[0].MilliwattHours, " ", l[0].SignalID) != want {
+			t.Errorf("%+v: %+v, want %s", c.say, l, want)
+		}
+	}
+}
+
 // However many signals there are, an interval is one event of bounded size, and
 // nothing of the energy is lost.
 func TestForgoneIsBounded(t *testing.T) {
