@@ -29,8 +29,9 @@ type flow struct {
 	issued     int
 	lastNotify time.Time // that could be used: others leave us with old work
 	nudged     bool      // mining.suggest_difficulty was sent for want of a job
-	clockTold  bool
+	clockOff   bool      // and it was told, unless that was done too often
 	bad        int
+	talk       int // texts of the pool for people, and words about its clock
 
 	redirect   *endpoint
 	redirectAt time.Time
@@ -88,7 +89,9 @@ func (s *session) notified(m *stratum.Message, now time.Time) {
 	case stratum.MethodReconnect:
 		err = s.reconnect(m.Params, now)
 	case stratum.MethodShowMessage:
-		s.c.log.Info("message of the pool", "pool", s.c.cfg.Pool, "text", stratum.ParseShowMessage(m.Params))
+		if s.mayLog() {
+			s.c.log.Info("message of the pool", "pool", s.c.cfg.Pool, "text", stratum.ParseShowMessage(m.Params))
+		}
 	}
 	if err != nil {
 		s.complain(fmt.Errorf("pool %s: %w", s.e.address(), err))
@@ -147,6 +150,16 @@ func (s *session) again(o offer) {
 	}
 }
 
+// mayLog reports whether one more thing that the pool may repeat as often as it
+// likes is passed on to people. turn is held.
+func (s *session) mayLog() bool {
+	const most = 100
+	if s.talk++; s.talk == most {
+		s.c.log.Warn("the pool has much to say: nothing more of it in this session", "pool", s.c.cfg.Pool)
+	}
+	return s.talk < most
+}
+
 // job of the pool.
 func (s *session) job(params []byte, now time.Time) error {
 	n, err := stratum.ParseNotify(params)
@@ -198,11 +211,13 @@ func (s *session) issue(o offer) error {
 	}
 	switch err := clockError(w.job.NTime, o.received); {
 	case err == nil:
-		s.clockTold = false
-	case !s.clockTold:
-		s.clockTold = true
-		s.c.log.Warn("clock", "pool", s.c.cfg.Pool, "error", err)
-		s.sink.Trouble(fmt.Errorf("pool %s: %w", s.e.address(), err))
+		s.clockOff = false
+	case !s.clockOff:
+		s.clockOff = true
+		if s.mayLog() {
+			s.c.log.Warn("clock", "pool", s.c.cfg.Pool, "error", err)
+			s.sink.Trouble(fmt.Errorf("pool %s: %w", s.e.address(), err))
+		}
 	}
 	s.last = &o
 	s.issued++
