@@ -23,9 +23,15 @@
 //
 // Slices are claimed in the bucket SLICES by compare-and-set, under the
 // session's extranonce1, and never handed out again in it: not to an agent that
-// starts anew, not after a restart of the gateway. When they run out,
-// Config.Another opens further connections; without it an alert says how many
-// agents have no work.
+// starts anew, not after a restart of the gateway. Miners of the gateway's own
+// server have slices from the other end, more of them as the server asks for
+// room (Gateway.DownstreamRoom). When they run out, Config.Another opens further
+// connections; without it an alert says how many have no work.
+//
+// A job that the upstream sends again, under another id, with other bits to roll
+// or in turns with others, is handed out with a later time than the slice has
+// been searched at, within the job's bounds, or, when those are used up, in
+// another slice: no agent finds the same shares twice.
 //
 // # Several gateways
 //
@@ -61,6 +67,15 @@
 // what the pool answered; without, it was certainly never written, and is
 // rejected as stale, its session being gone. A share that is known is a
 // duplicate; its verdict has the place of the share behind the id.
+//
+// No share gets a second verdict, as whoever counts verdicts remembers only the
+// newest: one that is delivered again when the gateway no longer knows what
+// became of it, after a long outage of the bus, makes it read what is stored.
+//
+// # Alerts
+//
+// An alert that comes and goes is told at most once a minute each way, with how
+// often it did, and always as it is in the end. Alerts wait for the bus.
 //
 // # Blocks
 //
