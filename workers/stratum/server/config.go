@@ -70,11 +70,15 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Limits bound what clients can do.
+// Limits bound what clients can do. Each field says its default, which holds when
+// it is 0; times are 1 ms at least.
 type Limits struct {
 	// Connections in all, and per address (IPv6: per /64); 20,000 and 4,096.
+	// Further ones are closed before anything is read. A site whose miners come
+	// through one router or proxy needs a PerAddress of as many.
 	Connections, PerAddress int
-	// LineBytes of one message; 8 KiB.
+	// LineBytes of one message, 1 KiB to 1 MiB; 8 KiB. A longer one ends the
+	// connection.
 	LineBytes int
 	// QueuedBytes that wait for a slow reader beyond what the system buffers;
 	// more, and it is dropped; 64 KiB.
@@ -82,11 +86,11 @@ type Limits struct {
 	// SocketBytes that the system may buffer per connection and direction;
 	// 32 KiB.
 	SocketBytes int
-	// Opening is how long a client has until it is subscribed and authorised;
-	// 30 s.
+	// Opening is how long a client has until it is subscribed and authorised,
+	// its TLS handshake included and waiting for work not; 30 s.
 	Opening time.Duration
-	// Idle is how long it may take to send its next whole message after that;
-	// 10 min.
+	// Idle is how long it may take to send its next whole message after that,
+	// and an eighth more before it is noticed; 10 min.
 	Idle time.Duration
 	// Write is how long one write may take; 10 s.
 	Write time.Duration
@@ -124,18 +128,21 @@ func (c Config) settings() (*settings, error) {
 		return fail("no sink for the shares")
 	case c.Authoriser == nil:
 		return fail("no authoriser; AnyName lets everybody in")
-	case c.ShareInterval < 0 || c.JobLifetime < 0 || c.Outage < 0:
-		return fail("a time below 0")
 	}
 	for _, e := range c.Endpoints {
 		if (e.CertFile == "") != (e.KeyFile == "") {
 			return fail("endpoint %s: TLS needs both a certificate and a key file", e.Address)
 		}
 	}
-	or(&c.ShareInterval, 5*time.Second)
+	for _, d := range []duration{
+		{"ShareInterval", &c.ShareInterval, 5 * time.Second}, {"JobLifetime", &c.JobLifetime, 5 * time.Minute},
+		{"Outage", &c.Outage, 2 * time.Minute},
+	} {
+		if err := d.complete(); err != nil {
+			return fail("%w", err)
+		}
+	}
 	or(&c.VersionMask, hashengine.VersionRollingMask)
-	or(&c.JobLifetime, 5*time.Minute)
-	or(&c.Outage, 2*time.Minute)
 	or(&c.MinDifficulty, "1")
 	or(&c.MaxDifficulty, levelOf(highestExponent).text)
 	or(&c.StartDifficulty, "1024")
@@ -196,15 +203,30 @@ func (l *Limits) complete() error {
 		}
 		or(f.to, f.value)
 	}
-	for _, f := range []struct {
-		name  string
-		to    *time.Duration
-		value time.Duration
-	}{{"Opening", &l.Opening, 30 * time.Second}, {"Idle", &l.Idle, 10 * time.Minute}, {"Write", &l.Write, 10 * time.Second}, {"Wait", &l.Wait, time.Minute}} {
-		if *f.to < 0 {
-			return fmt.Errorf("%s is below 0", f.name)
+	if l.LineBytes < 1<<10 || l.LineBytes > 1<<20 {
+		return fmt.Errorf("LineBytes %d: 1024 to 1048576", l.LineBytes)
+	}
+	for _, d := range []duration{{"Opening", &l.Opening, 30 * time.Second}, {"Idle", &l.Idle, 10 * time.Minute}, {"Write", &l.Write, 10 * time.Second}, {"Wait", &l.Wait, time.Minute}} {
+		if err := d.complete(); err != nil {
+			return err
 		}
-		or(f.to, f.value)
+	}
+	return nil
+}
+
+// duration is a setting with its default.
+type duration struct {
+	name  string
+	to    *time.Duration
+	value time.Duration
+}
+
+// complete sets the default. Less than a millisecond is a number whose unit was
+// forgotten.
+func (d duration) complete() error {
+	or(d.to, d.value)
+	if *d.to < time.Millisecond {
+		return fmt.Errorf("%s is %s; at least 1 ms", d.name, *d.to)
 	}
 	return nil
 }

@@ -306,12 +306,31 @@ func TestBadConfiguration(t *testing.T) {
 		"wait":       func(c *Config) { c.Limits.Wait = -1 },
 		"limit":      func(c *Config) { c.Limits.Burst = -1 },
 		"time-out":   func(c *Config) { c.Limits.Idle = -1 },
+		"no unit":    func(c *Config) { c.Limits.Opening = 30 },
+		"lifetime":   func(c *Config) { c.JobLifetime = 5 },
+		"short line": func(c *Config) { c.Limits.LineBytes = 100 },
+		"long line":  func(c *Config) { c.Limits.LineBytes = 1 << 30 },
 		"half TLS":   func(c *Config) { c.Endpoints = []Endpoint{{Address: "127.0.0.1:0", CertFile: "x"}} },
 	} {
 		c := good
 		change(&c)
 		if _, err := Listen(c); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, c := range []func(*settings) bool{
+		func(s *settings) bool {
+			return s.Limits.Connections == 20_000 && s.Limits.PerAddress == 4096 && s.Limits.LineBytes == 8<<10
+		},
+		func(s *settings) bool {
+			return s.Limits.Opening == 30*time.Second && s.Limits.Idle == 10*time.Minute && s.Limits.Write == 10*time.Second
+		},
+		func(s *settings) bool {
+			return s.Limits.Waiting == 20_000 && s.Limits.Wait == time.Minute && s.Outage == 2*time.Minute
+		},
+	} {
+		if s, err := good.settings(); err != nil || !c(s) {
+			t.Errorf("the defaults are not those that are documented: %+v %v", s, err)
 		}
 	}
 	for name, e := range map[string]Endpoint{"address": {Address: "256.0.0.1:x"}, "files": {"127.0.0.1:0", "absent", "absent"}} {
