@@ -111,14 +111,16 @@ func (d *dispatcher) due(m *roster.Miner, st *seat, t *task, now time.Time) (nti
 	begin := st.worked.begin(t.ground, at)
 	past := begin > uint64(t.maxTime())
 	since := now.Sub(st.sent)
+	// Shares of work that was handed out long ago are refused.
+	old := since >= d.g.cfg.RefreshPeriod
 	switch {
-	case st.task == nil || st.task.ground != t.ground || st.task != t && st.task.serial < t.session.clean:
+	case st.task == nil || st.task.ground != t.ground || st.task != t && (st.task.serial < t.session.clean || old):
 		if past {
 			return 0, elsewhere
 		}
 	case past || begin > uint64(at)+aheadOfTime:
 		return 0, leave
-	case st.task == t && since < d.g.cfg.RefreshPeriod && (m.Healthy || since < nudge) &&
+	case st.task == t && !old && (m.Healthy || since < nudge) &&
 		(since < beat || !d.farOff(st.difficulty, d.shareDifficulty(m, t))):
 		return 0, leave
 	}

@@ -227,6 +227,27 @@ func TestAnAgentGoesOnWithWhatItHas(t *testing.T) {
 	}
 }
 
+// TestTheSameJobForHoursKeepsAgentsAtWork: a pool with nothing new sends it
+// again and again, its time standing still, and shares of work that was handed
+// out long ago are refused.
+func TestTheSameJobForHoursKeepsAgentsAtWork(t *testing.T) {
+	k := newDesk(t)
+	seen := searches{}
+	var newest *issue
+	for n := range 12 * 60 * 4 {
+		k.agent("rig-1") // or it is forgotten
+		k.job("a", n == 0)
+		if out := k.sweep(); len(out) > 0 {
+			seen.add(t, k, out...)
+			newest = out[len(out)-1]
+		}
+		if age := k.now.Sub(newest.At); age > 2*k.g.cfg.RefreshPeriod {
+			t.Fatalf("after %s the work is %s old", time.Duration(n)*15*time.Second, age)
+		}
+		k.now = k.now.Add(15 * time.Second)
+	}
+}
+
 func TestCleanIsSaidToWhoeverHasOlderWork(t *testing.T) {
 	k := newDesk(t)
 	k.agent("rig-1")
