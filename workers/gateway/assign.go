@@ -108,6 +108,7 @@ func (d *dispatcher) sweep(ctx context.Context) {
 		case leave:
 		}
 	}
+	d.makeRoom(ctx, sessions)
 	deals = append(deals, d.seat(ctx, seatless, sessions, tasks, now)...)
 	if len(deals) > 0 {
 		d.roundAt, d.roundTask = time.Now(), deals[0].task
@@ -119,7 +120,7 @@ func (d *dispatcher) sweep(ctx context.Context) {
 		d.hand(ctx, deals, payouts, now)
 	}
 	for _, t := range tasks {
-		d.lower(ctx, t, payouts[t])
+		d.lower(t, payouts[t])
 	}
 	g.mu.Lock()
 	changed := g.state.agents != mine
@@ -188,29 +189,10 @@ func (d *dispatcher) seat(ctx context.Context, miners []*roster.Miner, sessions 
 
 // widen asks for one more connection, or says that there is no space.
 func (d *dispatcher) widen(agents int) {
-	g := d.g
-	g.mu.Lock()
-	settled := true // each connection has brought its session
-	for _, l := range g.links {
-		settled = settled && len(g.sessions[l]) > 0
+	if remedy := d.further(); remedy != "" {
+		d.g.alarms.raise(alarmSpace, "agents", events.SeverityWarning,
+			fmt.Sprintf("%d agents have no work: the search space of the upstream's sessions is used up", agents), remedy)
 	}
-	g.mu.Unlock()
-	remedy := "Use an upstream with a larger extranonce2, or start another gateway."
-	if g.cfg.Another != nil && d.connections < g.cfg.MaxConnections {
-		if !settled {
-			return
-		}
-		up, err := g.cfg.Another(d.connections + 1)
-		if err == nil {
-			d.connections++
-			g.log.Info("search space used up: one more connection", "connections", d.connections)
-			d.connect(up)
-			return
-		}
-		remedy = "A further connection could not be made: " + err.Error()
-	}
-	g.alarms.raise(alarmSpace, "agents", events.SeverityWarning,
-		fmt.Sprintf("%d agents have no work: the search space of the upstream's sessions is used up", agents), events.ClipText(remedy))
 }
 
 // payouts of the tasks, and whether there are any to work on. A task whose

@@ -27,7 +27,7 @@ const (
 	DefaultDrainTime         = 5 * time.Second
 	DefaultConfirmPeriod     = 30 * time.Second
 	DefaultRejectAlarmPPM    = 50_000
-	DefaultConnectedSessions = 4
+	DefaultConnectedSessions = 16
 	DefaultLeaseTime         = 10 * time.Second
 )
 
@@ -63,8 +63,8 @@ type Config struct {
 	Upstream upstream.Upstream
 	// Another makes one more connection to the same pool account, when the
 	// search space of the sessions that are open is used up; n counts from 2.
-	// Nil: agents for whom there is no space get no work, and an alert says
-	// so.
+	// Nil: agents and miners for whom there is no space get no work, and an
+	// alert says so.
 	Another func(n int) (upstream.Upstream, error)
 	// MaxConnections to the upstream that Another may bring it to; default
 	// DefaultConnectedSessions.
@@ -92,12 +92,15 @@ type Config struct {
 	// Connections of miners to the gateway's own server, for its status; nil
 	// when there is none.
 	Connections func() int64
-	// OnJob hears every job that downstream miners may work on, with a slice
-	// of the session's extranonce2 for all of them together, and OnClosed the
-	// end of a session. They are called one at a time and must not block. Who
-	// holds the job can bring shares of it, blocks above all, however long ago
-	// it was voided.
+	// OnJob hears every job that downstream miners may work on, with the first
+	// slice of the session's extranonce2 that is for all of them together;
+	// OnSlice of each further slice of that session, as long as the first, once
+	// Gateway.DownstreamRoom has asked for more; and OnClosed the end of a
+	// session. They are called one at a time and must not block. Who holds the
+	// job can bring shares of it, blocks above all, however long ago it was
+	// voided. Without OnSlice there is the first slice only.
 	OnJob    func(j *upstream.Job, slice []byte)
+	OnSlice  func(j *upstream.Job, slice []byte)
 	OnClosed func(session string)
 	// Logger; nil discards.
 	Logger *slog.Logger

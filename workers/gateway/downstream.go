@@ -3,7 +3,6 @@
 package gateway
 
 import (
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -47,7 +46,7 @@ type DownstreamShare struct {
 // miners of the gateway's own server.
 type DownstreamRoom struct {
 	// Full: a miner waits for a place, or the next one would have to. Only
-	// another session helps.
+	// another slice or session helps.
 	Full bool
 	// Sessions that the server has work of, the places that they were divided
 	// into, and those Used.
@@ -135,31 +134,23 @@ func (g *Gateway) end(f *flight, verdict events.Payload, now time.Time, done fun
 	}, f.cause, e)
 }
 
-// lower hands a job to the gateway's own server, if it has one, with the slice
-// for all of its miners.
-func (d *dispatcher) lower(ctx context.Context, t *task, payout events.Payout) {
+// lower hands a job to the gateway's own server, if it has one and the session
+// has a slice for miners, and then what slices were added to that.
+func (d *dispatcher) lower(t *task, payout events.Payout) {
 	g := d.g
-	if g.cfg.OnJob == nil || t.lowered {
+	s := t.session.space
+	if g.cfg.OnJob == nil || len(s.downstream) == 0 {
 		return
 	}
-	s := t.session.space
-	if s.downstream == nil {
-		_, err := s.claimDownstream(ctx, d.kv)
-		switch {
-		case errors.Is(err, errSpaceUsedUp):
-			g.alarms.raise(alarmSpace, "downstream", events.SeverityWarning,
-				fmt.Sprintf("an extranonce2 of %d bytes leaves no search space for miners of the gateway's own server", s.size),
-				"Use an upstream with 3 bytes of extranonce2 at least.")
-			return
-		case err != nil:
-			g.log.Warn("no work for downstream miners yet", "error", err)
-			return
-		}
-		g.alarms.clear(alarmSpace, "downstream", "there is search space for downstream miners")
+	if !t.lowered {
+		t.lowered = true
+		g.mu.Lock()
+		g.below.keep(t, g.instance+"-d-"+strconv.FormatUint(t.serial, 10), payout)
+		g.mu.Unlock()
+		g.cfg.OnJob(t.Job, s.downstream[0])
+		s.told = max(s.told, 1)
 	}
-	t.lowered = true
-	g.mu.Lock()
-	g.below.keep(t, g.instance+"-d-"+strconv.FormatUint(t.serial, 10), payout)
-	g.mu.Unlock()
-	g.cfg.OnJob(t.Job, s.downstream)
+	for ; s.told < len(s.downstream); s.told++ {
+		g.cfg.OnSlice(t.Job, s.downstream[s.told])
+	}
 }

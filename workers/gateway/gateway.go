@@ -28,6 +28,7 @@ type Gateway struct {
 	began    time.Time
 
 	lease   *lease
+	room    roomAsked
 	commits *committer
 	alarms  *alarms
 	// wake tells the dispatcher that an upstream said something.

@@ -23,10 +23,18 @@ var errSpaceUsedUp = errors.New("the session's search space is used up")
 // claimTime bounds one claim.
 const claimTime = 5 * time.Second
 
+// many is how many of agents' slices make one of downstream miners: its number
+// is a byte shorter.
+const many = 256
+
 // space is the extranonce2 of a session, handed out in slices: the first bytes
 // are the slice's number, the rest is the agent's. Agents take slices from the
-// bottom up. Downstream miners share one that is as large as 256 of those,
-// taken from the top, which their server divides among them.
+// bottom up. Downstream miners are given others, each as large as 256 of those,
+// from the top down and as many as it takes; their server divides each among
+// them. So what neither needs is the other's to have. Of an extranonce2 of 4
+// bytes, 65,536 agents and miners together have 2 bytes each; of 3, agents have
+// one byte each, miners 2, and a miner takes the place of 256 agents; of 2, a
+// miner takes the whole session.
 //
 // What is taken is kept on the bus under the session's extranonce1 and changed
 // by compare-and-set: two gateways that a pool gave the same extranonce1, or
@@ -39,8 +47,10 @@ type space struct {
 	// next free slice from below, and the first one taken from above: what
 	// this process knows.
 	next, top uint64
-	// downstream slice, nil when not taken.
-	downstream []byte
+	// downstream slices, all of one length, and how many of them the
+	// gateway's own server has been told.
+	downstream [][]byte
+	told       int
 }
 
 // newSpace of a job's session. Some of what is left to an agent is always
@@ -101,22 +111,32 @@ func (s *space) claim(ctx context.Context, kv jetstream.KeyValue, n int) ([][]by
 	return out, nil
 }
 
-// claimDownstream takes the slice for downstream miners. It is one byte
-// shorter than an agent's where that leaves a byte at all.
-func (s *space) claimDownstream(ctx context.Context, kv jetstream.KeyValue) ([]byte, error) {
-	const many = 256
+// leftDownstream is how many slices for downstream miners can still be claimed.
+// A miner needs two bytes.
+func (s *space) leftDownstream() uint64 {
+	if s.size < 2 {
+		return 0
+	}
+	return s.left() / many
+}
+
+// claimDownstream takes up to n slices for downstream miners; errSpaceUsedUp
+// when there is none.
+func (s *space) claimDownstream(ctx context.Context, kv jetstream.KeyValue, n uint64) error {
+	var out [][]byte
 	err := s.change(ctx, kv, func() error {
-		if s.width < 2 || s.top < many || s.top-many < s.next {
+		out = nil
+		if n = min(n, s.leftDownstream()); n == 0 {
 			return fmt.Errorf("no slice for downstream miners: %w", errSpaceUsedUp)
 		}
-		s.top -= many
-		s.downstream = s.slice(s.top)[:s.width-1]
+		for range n {
+			s.top -= many
+			out = append(out, s.slice(s.top)[:s.width-1])
+		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.downstream, nil
+	s.downstream = append(s.downstream, out...)
+	return err
 }
 
 // change reads what is taken, lets take change it and writes it back if nobody

@@ -8,7 +8,7 @@
 //	joint := downstream.New(logger)
 //	serverConfig.Sink, serverConfig.OnFull = joint, joint.Full
 //	srv, err := server.Listen(serverConfig)
-//	gatewayConfig.OnJob, gatewayConfig.OnClosed = joint.Job, joint.Closed
+//	gatewayConfig.OnJob, gatewayConfig.OnSlice, gatewayConfig.OnClosed = joint.Job, joint.Slice, joint.Closed
 //	gatewayConfig.Connections = joint.Connections
 //	gw, err := gateway.New(gatewayConfig, bus)
 //	joint.Join(srv, gw)

@@ -3,6 +3,7 @@
 package downstream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ var ErrNotJoined = errors.New("the server is not joined with a gateway yet")
 type Server interface {
 	OpenSession(session string, slice []byte) error
 	SetJob(j *upstream.Job) error
+	WidenSession(session string, slice []byte) error
+	Room() server.Room
 	CloseSession(session string)
 	Stats() server.Stats
 }
@@ -36,7 +39,8 @@ type Gateway interface {
 type Widener interface {
 	// DownstreamRoom is called as server.Config.OnFull is: once when there is
 	// no room left, every 10 s as long as that lasts, and once with Full unset
-	// when there is again. Calls come one at a time and may block.
+	// when there is again; and when what was added is not enough. Calls may
+	// come at the same time, and block.
 	DownstreamRoom(r gateway.DownstreamRoom)
 }
 
@@ -56,17 +60,32 @@ type Joint struct {
 	gateway Gateway
 	waiting []order
 	more    chan struct{} // capacity 1
-	// open sessions that the server was told of, with their slices. Run's.
-	open map[string]string
+	// open sessions that the server was told of. Run's.
+	open map[string]division
 	// failing sessions, whose newest job the server does not hand out. Run's.
 	failing map[string]struct{}
 }
 
-// order is a job to hand out, or the end of a session.
+// order is a job to hand out, another slice, or the end of a session.
 type order struct {
 	session string
 	job     *upstream.Job // nil: the end
 	slice   []byte
+	// another: the slice comes to those that the session has in the extranonce
+	// of the job, which has been handed out.
+	another bool
+}
+
+// division is what the server was told of a session's extranonce: the first
+// slice, and the newest job that it has taken.
+type division struct {
+	slice string
+	job   *upstream.Job
+}
+
+// of reports whether the extranonces of a job were divided.
+func (d division) of(j *upstream.Job) bool {
+	return d.job != nil && bytes.Equal(d.job.Extranonce1, j.Extranonce1) && d.job.Extranonce2Bytes == j.Extranonce2Bytes
 }
 
 var _ server.Sink = (*Joint)(nil)
@@ -76,7 +95,7 @@ func New(log *slog.Logger) *Joint {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Joint{log: log, more: make(chan struct{}, 1), open: make(map[string]string), failing: make(map[string]struct{})}
+	return &Joint{log: log, more: make(chan struct{}, 1), open: make(map[string]division), failing: make(map[string]struct{})}
 }
 
 // Join names the two sides. It is called once, before Run.
@@ -91,13 +110,18 @@ func (j *Joint) Job(job *upstream.Job, slice []byte) {
 	j.order(order{session: job.Session, job: job, slice: slices.Clone(slice)})
 }
 
+// Slice is a gateway's Config.OnSlice: the server has it soon.
+func (j *Joint) Slice(job *upstream.Job, slice []byte) {
+	j.order(order{session: job.Session, job: job, slice: slices.Clone(slice), another: true})
+}
+
 // Closed is a gateway's Config.OnClosed.
 func (j *Joint) Closed(session string) { j.order(order{session: session}) }
 
 func (j *Joint) order(o order) {
 	j.mu.Lock()
 	// Only the newest of a session matters, whether it goes on or ends.
-	j.waiting = append(slices.DeleteFunc(j.waiting, func(w order) bool { return w.session == o.session && !clean(w, o) }), o)
+	j.waiting = append(slices.DeleteFunc(j.waiting, func(w order) bool { return w.session == o.session && !clean(w, o) && !adds(w, o) }), o)
 	j.mu.Unlock()
 	select {
 	case j.more <- struct{}{}:
@@ -108,6 +132,10 @@ func (j *Joint) order(o order) {
 // clean reports whether leaving w out for o would hide from the miners that
 // their work is void.
 func clean(w, o order) bool { return w.job != nil && w.job.Clean && o.job != nil && !o.job.Clean }
+
+// adds reports whether one of both is a slice besides the job that the other
+// is, or another slice.
+func adds(w, o order) bool { return o.job != nil && (w.another || o.another) }
 
 // Connections is a gateway's Config.Connections.
 func (j *Joint) Connections() int64 {
@@ -122,14 +150,18 @@ func (j *Joint) Connections() int64 {
 
 // Full is a server's Config.OnFull. A gateway that is a Widener hears of it.
 func (j *Joint) Full(r server.Room) {
-	j.mu.Lock()
-	w, ok := j.gateway.(Widener)
-	j.mu.Unlock()
 	if r.Full {
-		j.log.Warn("the sessions have no room for more miners", "sessions", r.Sessions, "places", r.Slots, "waiting", r.Waiting)
+		j.log.Info("the sessions have no room for more miners", "sessions", r.Sessions, "places", r.Slots, "waiting", r.Waiting)
 	} else {
 		j.log.Info("there is room for miners", "sessions", r.Sessions, "places", r.Slots, "used", r.Used)
 	}
+	j.tell(r)
+}
+
+func (j *Joint) tell(r server.Room) {
+	j.mu.Lock()
+	w, ok := j.gateway.(Widener)
+	j.mu.Unlock()
 	if ok {
 		w.DownstreamRoom(gateway.DownstreamRoom(r))
 	}
@@ -143,26 +175,23 @@ func (j *Joint) Run(ctx context.Context) error {
 		j.waiting = nil
 		j.mu.Unlock()
 		for _, o := range orders {
-			if o.job == nil {
+			switch {
+			case o.another:
+			case o.job == nil:
 				s.CloseSession(o.session)
 				delete(j.open, o.session)
 				j.outcome(o.session, nil)
-				continue
+			default:
+				j.outcome(o.session, j.hand(s, o))
 			}
-			slice, open := j.open[o.session]
-			if open && slice != string(o.slice) {
-				// The extranonce has changed, and with it what is ours of it.
-				s.CloseSession(o.session)
-				open = false
-			}
-			if !open {
-				if err := s.OpenSession(o.session, o.slice); err != nil {
-					j.outcome(o.session, fmt.Errorf("session %s: %w", o.session, err))
-					continue
-				}
-				j.open[o.session] = string(o.slice)
-			}
-			j.outcome(o.session, s.SetJob(o.job))
+		}
+		// Slices come to the job that is newest.
+		widened := false
+		for _, o := range orders {
+			widened = o.another && j.widen(s, o) || widened
+		}
+		if r := s.Room(); widened && r.Full {
+			j.tell(r) // it was not enough
 		}
 		select {
 		case <-j.more:
@@ -170,6 +199,40 @@ func (j *Joint) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// hand gives the server a job.
+func (j *Joint) hand(s Server, o order) error {
+	have, open := j.open[o.session]
+	if open && have.slice != string(o.slice) {
+		// The extranonce has changed, and with it what is ours of it.
+		s.CloseSession(o.session)
+		open = false
+	}
+	if !open {
+		if err := s.OpenSession(o.session, o.slice); err != nil {
+			return fmt.Errorf("session %s: %w", o.session, err)
+		}
+		j.open[o.session] = division{slice: string(o.slice)}
+	}
+	if err := s.SetJob(o.job); err != nil {
+		return err
+	}
+	j.open[o.session] = division{string(o.slice), o.job}
+	return nil
+}
+
+// widen gives the server another slice of a session, unless the session has
+// got another extranonce or has ended meanwhile.
+func (j *Joint) widen(s Server, o order) bool {
+	if !j.open[o.session].of(o.job) {
+		return false
+	}
+	if err := s.WidenSession(o.session, o.slice); err != nil {
+		j.log.Warn("miners get no room in a session", "session", o.session, "error", err)
+		return false
+	}
+	return true
 }
 
 // outcome of an order.

@@ -78,7 +78,7 @@ func (s *Server) tellRoom(ctx context.Context) {
 	}
 	look := time.NewTimer(0)
 	defer look.Stop()
-	told, last := false, time.Time{}
+	told, last, slots := false, time.Time{}, uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -90,9 +90,10 @@ func (s *Server) tellRoom(ctx context.Context) {
 			}
 		}
 		r := s.Room()
-		if r.Full != told || r.Full && time.Since(last) >= fullRepeat {
+		// What was added may be full, too, by the next look.
+		if r.Full != told || r.Full && (r.Slots != slots || time.Since(last) >= fullRepeat) {
 			s.set.OnFull(r)
-			told, last = r.Full, time.Now()
+			told, last, slots = r.Full, time.Now(), r.Slots
 		}
 		if told {
 			look.Reset(fullLook)

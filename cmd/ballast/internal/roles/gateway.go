@@ -49,7 +49,7 @@ func Gateway(o GatewayOptions) fx.Option {
 			if err != nil {
 				return err
 			}
-			o.Config.OnJob, o.Config.OnClosed, o.Config.Connections = joint.Job, joint.Closed, joint.Connections
+			o.Config.OnJob, o.Config.OnSlice, o.Config.OnClosed, o.Config.Connections = joint.Job, joint.Slice, joint.Closed, joint.Connections
 			g, err := gateway.New(o.Config, b)
 			if err != nil {
 				_ = srv.Close() // nothing has connected yet
