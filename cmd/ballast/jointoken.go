@@ -40,7 +40,7 @@ Roles:
   viewer      reads everything, publishes nothing
   operator    a person: reads everything, signals, stops, configures, activates
   dispatcher  the deciders, in a process of their own
-  gateway     hands out work and judges shares (serve --role pool)
+  gateway     hands out work and judges shares (ballast gateway, serve --role pool)
 
 Viewer, operator, dispatcher and gateway are for all sites of a bus.`,
 		Example: `  ballast join-token --role worker --id rig-17 --site demo
