@@ -37,7 +37,7 @@ func NewStory(seed uint64) *Story {
 type generator struct {
 	r *rand.Rand
 	s *Story
-	// kW of limit and usable limit, W.
+	// Limit of the site and what of it is usable, W.
 	limit, usable int64
 }
 

@@ -56,7 +56,7 @@ type cause struct {
 type outgoing struct {
 	decider.Batch
 	done bool
-	// snapshot is stored once this checkpoint is the first of its place.
+	// checkpoint that it carries, to be compared if another one came first.
 	checkpoint *events.DeciderCheckpoint
 }
 
@@ -88,6 +88,8 @@ type seat struct {
 	tries   int
 	snaps   []snapshot
 	folding bool
+	// reversed is for how many epochs lost bookings were taken back.
+	reversed int
 }
 
 // deciders of one version, in the order of their seats.

@@ -41,9 +41,9 @@ type belief struct {
 	at      int64
 	sampled int64
 	gen     int
-	// The value reported last, how often and since when.
-	last, since int64
-	same        int
+	// The value and counter reported last, how often and since when.
+	last, counter, since int64
+	same                 int
 }
 
 // heard is what the journal says of an agent.
@@ -150,20 +150,25 @@ func (j *judge) read(e *events.Event, r *events.MeterReading) {
 	if b.any && sampled <= b.sampled && b.sampled-e.Arrived.UnixNano() <= b.cfg.StaleMilliseconds*milli {
 		return
 	}
-	if b.stuck(r.PowerWatts, j.now) {
+	if b.stuck(r, j.now) {
 		return
 	}
 	b.any, b.watts, b.sampled, b.gen = true, r.PowerWatts, sampled, j.gen
 	b.at = j.now - max(age, 0)
 }
 
-// stuck reports whether the meter has said the same for its stuck time.
-func (b *belief) stuck(watts, now int64) bool {
-	if b.same == 0 || watts != b.last {
-		b.last, b.since, b.same = watts, now, 0
+// stuck reports whether the meter has said the same for its stuck time, its
+// counter included.
+func (b *belief) stuck(r *events.MeterReading, now int64) bool {
+	counter := int64(0)
+	if r.EnergyMilliwattHours != nil {
+		counter = *r.EnergyMilliwattHours
+	}
+	if b.same == 0 || r.PowerWatts != b.last || counter != b.counter {
+		b.last, b.counter, b.since, b.same = r.PowerWatts, counter, now, 0
 	}
 	b.same++
-	off := b.cfg.Measures == events.MeasuresMining && watts == 0
+	off := b.cfg.Measures == events.MeasuresMining && r.PowerWatts == 0
 	return b.cfg.StuckMilliseconds > 0 && !off && b.same >= 10 && now-b.since >= b.cfg.StuckMilliseconds*milli
 }
 

@@ -132,6 +132,15 @@ func (r *roof) most(now time.Duration) int64 {
 // instant is over.
 func (o *oracle) changed() { o.dirty = true }
 
+// answerFor is called when commands answer for a draw that nobody answered for:
+// the response times count from here.
+func (o *oracle) answerFor() {
+	p := &o.w.plant
+	o.quick.push(o.w.now, p.mining-p.rogue)
+	o.slow.push(o.w.now, p.mining-p.rogue)
+	o.dirty = true
+}
+
 // look compares mining with the room that there was within the response time.
 func (o *oracle) look() {
 	w := o.w

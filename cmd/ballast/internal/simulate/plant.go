@@ -130,7 +130,10 @@ func (p *plant) obey(u *unit, change func()) {
 	}
 	u.lease.excused = p.w.now
 	p.drive(u, u.order)
-	p.w.after(u.fall()+settleTime, func() { p.setRogue(u, func() { u.settling = false }) })
+	p.w.after(u.fall()+settleTime, func() {
+		p.setRogue(u, func() { u.settling = false })
+		p.w.oracle.answerFor()
+	})
 }
 
 // drive orders the unit to draw at most watts.

@@ -32,7 +32,7 @@ func (s *seat) restart(why string) {
 func (s *seat) begin() {
 	s.session++
 	session := s.session
-	s.r, s.queue, s.snaps, s.waiting, s.folding = nil, nil, nil, false, false
+	s.r, s.queue, s.snaps, s.waiting, s.folding, s.reversed = nil, nil, nil, false, false, 0
 	w := s.h.w
 	if !s.h.online() {
 		w.after(startAgain, func() {
@@ -353,10 +353,10 @@ func (s *seat) takeBack() {
 		return
 	}
 	known := s.r.Openings()
-	if len(known) < 2 || s.h.w.takenBack[s] == len(known)+1000*s.session {
+	if len(known) < 2 || s.reversed == len(known) {
 		return
 	}
-	s.h.w.takenBack[s] = len(known) + 1000*s.session
+	s.reversed = len(known)
 	var epochs decider.Epochs
 	for _, o := range known {
 		epochs.Add(o)

@@ -49,7 +49,6 @@ type world struct {
 	oracle    oracle
 	audit     *auditor
 	signals   []signalInForce
-	takenBack map[*seat]int
 	shares    int64
 	folded    int64
 	minutes   []int64 // mining energy, mWh, at the end of each minute
@@ -63,7 +62,7 @@ type signalInForce struct {
 }
 
 func newWorld(st *Story, g rig, trace io.Writer) *world {
-	w := &world{story: st, rig: g, trace: trace, byAgent: make(map[string]*agent), takenBack: make(map[*seat]int)}
+	w := &world{story: st, rig: g, trace: trace, byAgent: make(map[string]*agent)}
 	w.audit = newAuditor(w)
 	w.bus = newBus(w)
 	w.plant = plant{w: w, house: st.House}
