@@ -309,6 +309,7 @@ func TestJSONEverywhere(t *testing.T) {
 		{"revenue", "--by", "reason"},
 		{"doctor"},
 		{"engine", "list"},
+		{"simulate", "--seeds", "2"},
 		{"engine", "selftest", "--hits", "50"},
 		{"decider", "ls", "--site", "demo"},
 		{"decider", "activate", "dispatch", "--site", "demo"},

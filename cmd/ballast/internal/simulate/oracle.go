@@ -28,11 +28,11 @@ const (
 
 // Violation is the first rule that a run broke.
 type Violation struct {
-	Rule Rule
+	Rule Rule `json:"rule"`
 	// At is the true time since the start of the run.
-	At time.Duration
+	At time.Duration `json:"at_nanos"`
 	// What happened, for people.
-	What string
+	What string `json:"what"`
 }
 
 // Error implements error.
