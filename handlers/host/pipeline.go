@@ -114,6 +114,7 @@ type pipeline struct {
 	token       uint64
 	outstanding int
 	blocked     bool      // waiting before going back
+	sole        bool      // the newest answer was for outputs that nobody else had stored
 	second      time.Time // when another replica was first the last time
 	retry       *backoff.ExponentialBackOff
 	timer       *time.Timer // ends blocked
@@ -226,14 +227,37 @@ func (p *pipeline) pump() {
 				p.pumpAfter(wait)
 				break
 			}
-			if !p.gather(&w, stream, c, func() bool { return p.outstanding < maxOutstanding }) {
-				return
+			if !p.gather(&w, stream, c, func() bool { return p.hasRoom(stream, now) }) {
+				break
 			}
 		}
-		if len(w.outs) > 0 && p.outstanding < maxOutstanding && !p.send(w) {
+		if p.blocked || p.closed {
+			return
+		}
+		if len(w.outs) > 0 && p.hasRoom(stream, now) && !p.send(w) {
 			return
 		}
 	}
+}
+
+// hasRoom reports whether another batch may be sent to a stream. Where outputs
+// of others may be in the stream already (of a replica, or of the process that
+// this one replaces), one at a time: of a group that is refused because some of
+// it is known the rest is sent again, and the next group must not be stored
+// before it.
+func (p *pipeline) hasRoom(stream string, now time.Time) bool {
+	if p.outstanding >= maxOutstanding {
+		return false
+	}
+	if p.sole && now.Sub(p.second) >= politeFor {
+		return true
+	}
+	for _, w := range p.pending {
+		if w.outs[0].Stream == stream {
+			return false
+		}
+	}
+	return true
 }
 
 // flush sends all that waits at once, whatever is under way.
@@ -381,7 +405,7 @@ func (p *pipeline) settle() {
 func (p *pipeline) goBack(err error) {
 	p.m.goBacks.Inc()
 	clear(p.pending)
-	p.outstanding = 0
+	p.outstanding, p.sole = 0, false
 	for _, c := range p.queue {
 		for _, o := range c.batches {
 			switch {
