@@ -13,6 +13,9 @@ type Block struct {
 	BlockHash string `json:"block_hash"`
 	// Height of the block.
 	Height int64 `json:"height"`
+	// NBits of the block's header, 8 hex digits; empty in what older gateways
+	// said.
+	NBits string `json:"nbits,omitempty"`
 	// Pool that it was submitted to: the id of the gateway's upstream.
 	Pool string `json:"pool"`
 	// JobID, Agent and Unit of the share.

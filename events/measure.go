@@ -39,8 +39,17 @@ type ClockTick struct {
 	Second int64 `json:"second"`
 }
 
+// NetworkQuoteLife is how long the network's state from a block template
+// (MarketQuote.NetworkOnly) goes before that of quotes with a price. A chain is
+// longer than that without a block once in some years.
+const NetworkQuoteLife = 2 * time.Hour
+
 // MarketQuote (market.quote) is what a unit of work is worth: network state and
 // price. It is a fact with a source, so that a replay needs no look-up.
+//
+// What a gateway on a node says from its block template has no price, see
+// NetworkOnly. As long as one is younger than NetworkQuoteLife, nothing but the
+// price counts of quotes that have one.
 type MarketQuote struct {
 	// NBits is the network target in compact form, 8 hex digits.
 	NBits string `json:"nbits"`
@@ -49,10 +58,14 @@ type MarketQuote struct {
 	// SubsidySats and FeesSats make the block reward, satoshi.
 	SubsidySats int64 `json:"subsidy_sats"`
 	FeesSats    int64 `json:"fees_sats"`
-	// BTCPriceMicrousd is the price of one bitcoin in micro-dollars.
+	// BTCPriceMicrousd is the price of one bitcoin in micro-dollars; 0 when there
+	// is none.
 	BTCPriceMicrousd int64 `json:"btc_price_microusd"`
 	// QuotedAt is when the quote was true.
 	QuotedAt time.Time `json:"quoted_at"`
 	// Practice is true for quotes of a practice chain: no money.
 	Practice bool `json:"practice,omitempty"`
+	// NetworkOnly: the state of the network as a block template tells it. The
+	// price is 0 then, and the one known before stays.
+	NetworkOnly bool `json:"network_only,omitempty"`
 }

@@ -70,6 +70,9 @@ func (b *Block) validate() error {
 	var c checker
 	c.hex("block_hash", b.BlockHash, 64)
 	c.between("height", b.Height, 0, math.MaxUint32)
+	if b.NBits != "" {
+		c.nbits("nbits", b.NBits)
+	}
 	c.name("pool", b.Pool)
 	c.name("job_id", b.JobID)
 	c.token("agent", b.Agent)

@@ -33,6 +33,9 @@ func (q *MarketQuote) Validate() error {
 	c.between("subsidy_sats", q.SubsidySats, 0, MaxSatoshi)
 	c.between("fees_sats", q.FeesSats, 0, MaxSatoshi)
 	c.count("btc_price_microusd", q.BTCPriceMicrousd)
+	if q.NetworkOnly && q.BTCPriceMicrousd != 0 {
+		c.fail("btc_price_microusd", "is %d; a quote of the network only has no price", q.BTCPriceMicrousd)
+	}
 	c.when("quoted_at", q.QuotedAt)
 	return c.err
 }

@@ -51,6 +51,9 @@ func describe(ev *events.Event) string {
 		if d.BTCPriceMicrousd > 0 {
 			s += ", " + dollars(d.BTCPriceMicrousd) + " per bitcoin"
 		}
+		if d.NetworkOnly {
+			s += ", by a node's template"
+		}
 		if d.Practice {
 			s += " (practice)"
 		}

@@ -9,12 +9,24 @@ import (
 	"github.com/ballast-energy/ballast/events"
 )
 
-// quote is what the newest market.quote makes of a unit of energy.
+// networkLife is how long the numbers of a block template go before those of a
+// quote with a price, elapsed time of the journal in ns.
+const networkLife = int64(events.NetworkQuoteLife)
+
+// quote is what the newest market.quotes make of a unit of energy: one that has
+// a price, and one of the network alone where a gateway has block templates.
 type quote struct {
-	// Known: a usable quote has been folded.
+	// Known: both the network and the price have been folded.
 	Known bool `json:"known"`
-	// Raw is kept because the pool fee of the configuration enters.
+	// Raw is what has been folded, the newest of each part; kept because the
+	// pool fee of the configuration enters.
 	Raw events.MarketQuote `json:"raw"`
+	// Priced: a quote with a price has been folded.
+	Priced bool `json:"priced,omitempty"`
+	// Network: the network in Raw is that of a template, which came at
+	// NetworkAt, elapsed ns.
+	Network   bool  `json:"network,omitempty"`
+	NetworkAt int64 `json:"network_at,omitempty"`
 	// Scaled is revenue × efficiency, µ$/MWh × mJ/TH: the revenue of a unit
 	// is Scaled ÷ its mJ/TH, rounded down.
 	Scaled int64 `json:"scaled"`
@@ -67,14 +79,33 @@ func scaledRevenue(q *events.MarketQuote, feePPM int64) (int64, bool) {
 	return n.Int64(), true
 }
 
-// onQuote folds a quote and reports whether it changed anything.
+// onQuote folds a quote and reports whether it changed anything. One of a
+// practice chain is no money, so no unit runs or waits because of it.
 func (d *Dispatch) onQuote(q *events.MarketQuote) bool {
-	scaled, ok := scaledRevenue(q, d.site.poolFee)
-	if !ok {
+	if _, ok := scaledRevenue(q, 0); !ok || q.Practice {
 		return false
 	}
-	d.quote = quote{Known: true, Raw: *q, Scaled: scaled}
-	d.quote.Raw.NBits = string([]byte(q.NBits))
+	v := d.quote
+	switch {
+	case q.NetworkOnly:
+		price := v.Raw.BTCPriceMicrousd
+		v.Raw = *q
+		v.Raw.BTCPriceMicrousd = price
+		v.Network, v.NetworkAt = true, d.now
+	case v.Network && d.now-v.NetworkAt < networkLife:
+		v.Raw.BTCPriceMicrousd = q.BTCPriceMicrousd
+		v.Priced = true
+	default:
+		v.Raw = *q
+		v.Priced, v.Network, v.NetworkAt = true, false, 0
+	}
+	v.Raw.NBits = string([]byte(v.Raw.NBits)) // q lives on in a buffer
+	v.Known = v.Priced
+	v.Scaled = 0
+	if v.Known {
+		v.Scaled, _ = scaledRevenue(&v.Raw, d.site.poolFee)
+	}
+	d.quote = v
 	d.hashMisc()
 	return true
 }

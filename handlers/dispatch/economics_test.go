@@ -45,6 +45,61 @@ func TestRevenue(t *testing.T) {
 	}
 }
 
+// A snapshot taken while the price, or the age of the template, still matters
+// goes on as the original does.
+func TestQuoteSurvivesSnapshots(t *testing.T) {
+	price := func(btc int64) *events.MarketQuote {
+		return &events.MarketQuote{NBits: "1701a10c", SubsidySats: 312_500_000, BTCPriceMicrousd: btc}
+	}
+	template := &events.MarketQuote{NBits: "17034219", Height: 7, SubsidySats: 312_500_000, FeesSats: 5_000_000, NetworkOnly: true}
+	d := New(Config{})
+	for i, step := range []struct {
+		after int64
+		q     *events.MarketQuote
+		known bool
+		nbits string
+		btc   int64
+	}{
+		{second, template, false, "17034219", 0},
+		{second, price(60_000_000_000), true, "17034219", 60_000_000_000},
+		{networkLife - second - 1, price(50_000_000_000), true, "17034219", 50_000_000_000},
+		{second, template, true, "17034219", 50_000_000_000},
+		{networkLife, price(40_000_000_000), true, "1701a10c", 40_000_000_000},
+		{second, template, true, "17034219", 40_000_000_000},
+		{second, price(0), true, "17034219", 0},
+	} {
+		raw, err := d.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := New(Config{})
+		if err := r.Restore(raw); err != nil {
+			t.Fatal(err)
+		}
+		d.now += step.after
+		r.now = d.now
+		if !d.onQuote(step.q) || !r.onQuote(step.q) {
+			t.Fatalf("step %d: not folded", i)
+		}
+		if d.quote != r.quote || d.misc != r.misc {
+			t.Errorf("step %d: %+v, restored %+v", i, d.quote, r.quote)
+		}
+		want := int64(0)
+		if d.quote.Known {
+			want, _ = scaledRevenue(&d.quote.Raw, d.site.poolFee)
+		}
+		if q := d.quote; q.Known != step.known || q.Raw.NBits != step.nbits || q.Raw.BTCPriceMicrousd != step.btc || q.Scaled != want {
+			t.Errorf("step %d: %+v", i, q)
+		}
+	}
+	was := d.quote
+	practice := *template
+	practice.Practice = true
+	if d.onQuote(&practice) || d.quote != was {
+		t.Error("a practice chain is believed")
+	}
+}
+
 // TestEnvelope compares the queue with the plain maximum of everything pushed.
 func TestEnvelope(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))

@@ -196,7 +196,7 @@ func (d *Dispatch) Restore(b []byte) error {
 	for i := range s.Agents {
 		d.restoreAgent(&s.Agents[i])
 	}
-	if d.site.known || d.quote.Known {
+	if d.site.known || d.quote.Raw.NBits != "" {
 		d.hashMisc()
 	}
 	d.load, d.joining = s.Load, s.Joining

@@ -43,7 +43,7 @@
 //	worker A leaves | restarts | falls silent | returns | disobeys | obeys
 //	signal KIND [to POWER|PRICE] [for D] [starting in D] [from ISSUER] [id ID] [programme P]
 //	       [precedence P] [priority N] [test] [supersedes ID] [cancels ID] [because "TEXT"]
-//	quote btc PRICE $ subsidy N sat fees N sat nbits HEX [height N] [practice]
+//	quote btc PRICE $ subsidy N sat fees N sat nbits HEX [height N] [practice] [network-only]
 //	clock jumps forward|back D | ticks stop | ticks resume | tick | epoch N
 //	event TYPE from SOURCE {JSON}
 //

@@ -184,8 +184,10 @@ func readQuote(w *words) (action, error) {
 			q.Height, err = w.integer("height")
 		case w.take("practice"):
 			q.Practice = true
+		case w.take("network-only"):
+			q.NetworkOnly = true
 		default:
-			err = w.errorf("a quote has btc, subsidy, fees, nbits, height and practice, not %q", w.peek())
+			err = w.errorf("a quote has btc, subsidy, fees, nbits, height, practice and network-only, not %q", w.peek())
 		}
 	}
 	return func(p *player) error {

@@ -16,7 +16,7 @@ const maxBlocks = 4096
 type block struct {
 	Key  [2]uint64
 	Hash string
-	// NBits of the network when it was found.
+	// NBits of its header.
 	NBits string
 	// Matured: the chain holds it, so it shall be booked; At is when that was
 	// first said.
@@ -87,7 +87,11 @@ func (d *Decider) blockOf(b *events.Block) *block {
 			"use shorter settlement intervals; book the block by hand")
 		return nil
 	}
-	d.Blocks = append(d.Blocks, block{Key: key, Hash: b.BlockHash, NBits: d.termsOf(purse).NBits, Purse: purse})
+	nbits := b.NBits
+	if nbits == "" { // an older gateway's; the newest shares of the pool are of the same network
+		nbits = d.termsOf(purse).NBits
+	}
+	d.Blocks = append(d.Blocks, block{Key: key, Hash: b.BlockHash, NBits: nbits, Purse: purse})
 	d.mix(key[0])
 	return &d.Blocks[len(d.Blocks)-1]
 }

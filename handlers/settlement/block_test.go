@@ -91,6 +91,31 @@ func TestBlocksAreBookedWhenTheyMature(t *testing.T) {
 	}
 }
 
+// A block's accrual names the target of its own header, although the difficulty
+// has changed since.
+func TestBlocksAreBookedAtTheirOwnTarget(t *testing.T) {
+	j := newJournal(t)
+	j.fold("operator", siteConfig(meterOf("ai", events.MeasuresAI)))
+	solo := livePayout()
+	solo.Pool, solo.Scheme, solo.NBits = "node", events.SchemeSolo, "1702068f"
+	j.share(j.now, solo, "1048576")
+	j.run(midnight.Add(20*time.Minute), func() {}) // the share is booked
+	b, old := soloBlock(1, 317_500_000), soloBlock(2, 317_500_000)
+	b.NBits = "17034219"
+	j.fold("gw-1", (*events.BlockFound)(&b))
+	j.fold("gw-1", (*events.BlockMatured)(&b))
+	j.fold("gw-1", (*events.BlockMatured)(&old)) // of a gateway that does not say
+	var got []string
+	for _, a := range j.accrued {
+		if a.BlockHash != "" {
+			got = append(got, a.Payout.NBits)
+		}
+	}
+	if len(got) != 2 || got[0] != "17034219" || got[1] != "1702068f" {
+		t.Errorf("booked at %v", got)
+	}
+}
+
 // Only solo pays by the block, whatever a gateway says of others.
 func TestBlocksOfPoolsBookNothing(t *testing.T) {
 	j := newJournal(t)

@@ -69,8 +69,8 @@
 // proves energy; it is worth nothing and no pool hears of it.
 //
 // Micro-dollars use the newest market.quote of the same world: a practice quote
-// for practice shares, any other quote for live and modelled ones; without one
-// they are 0. A price signal counts from the moment it is known, never
+// for practice shares, any other quote for live and modelled ones, never one of the
+// network alone; without one they are 0. A price signal counts from the moment it is known, never
 // backwards.
 //
 // # Forgone

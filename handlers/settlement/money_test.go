@@ -138,6 +138,9 @@ func TestVerdicts(t *testing.T) {
 	j.fold("operator", siteConfig(meterOf("ai", events.MeasuresAI)))
 	j.fold("market", &events.MarketQuote{BTCPriceMicrousd: 86_000_000_000})
 	j.fold("market", &events.MarketQuote{BTCPriceMicrousd: 1_000_000_000, Practice: true})
+	// A node's template says nothing of prices.
+	j.fold("gw-1", &events.MarketQuote{NBits: "17034219", NetworkOnly: true})
+	j.fold("gw-1", &events.MarketQuote{NBits: "17034219", NetworkOnly: true, Practice: true})
 	j.fold("rig", status("rig", 0, false, "", true))
 	with := func(change func(*events.Payout)) events.Payout {
 		p := livePayout()

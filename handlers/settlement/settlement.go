@@ -119,9 +119,10 @@ func (d *Decider) begin(e *events.Event, t int64) {
 	d.mix(uint64(d.Since))
 }
 
-// quote remembers what a bitcoin is worth.
+// quote remembers what a bitcoin is worth; one of the network alone does not
+// say.
 func (d *Decider) quote(q *events.MarketQuote) {
-	if q.BTCPriceMicrousd < 0 || q.BTCPriceMicrousd > events.MaxInteger {
+	if q.NetworkOnly || q.BTCPriceMicrousd < 0 || q.BTCPriceMicrousd > events.MaxInteger {
 		return
 	}
 	if q.Practice {

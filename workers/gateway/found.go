@@ -24,7 +24,7 @@ func (g *Gateway) foundBlock(f *flight) *events.Event {
 func (g *Gateway) announce(f *flight, w *events.WorkAssigned, detail string) *events.Event {
 	now := g.cfg.Now().UTC()
 	b := events.BlockFound{
-		BlockHash: f.share.ShareID, Height: w.Height, Pool: f.payout.Pool, JobID: f.share.JobID, Agent: f.agent, Unit: f.share.Unit,
+		BlockHash: f.share.ShareID, Height: w.Height, NBits: f.payout.NBits, Pool: f.payout.Pool, JobID: f.share.JobID, Agent: f.agent, Unit: f.share.Unit,
 		RewardSats: f.payout.RewardSats, Scheme: f.payout.Scheme, Basis: f.payout.Basis, Detail: detail, SeenAt: now,
 	}
 	e := events.New(g.cfg.Site, g.cfg.Gateway, &b).WithID(f.share.ShareID + "/block").At(now).CausedBy(f.cause)
