@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,12 +80,19 @@ func (g *Gateway) listenForShares(ctx context.Context) error {
 	var pump sync.WaitGroup
 	failed := make(chan error, 1)
 	pumping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	// The pump's: what it hands back, and why it judges no more.
+	var back []jetstream.Msg
+	var over error
 	pump.Go(func() {
 		for {
 			m, err := messages.Next()
 			if err != nil {
-				failed <- err
+				failed <- cmp.Or(over, err)
 				return
+			}
+			if over != nil {
+				back = append(back, m)
+				continue
 			}
 			e, err := judge.Read(m)
 			if err != nil {
@@ -94,13 +102,12 @@ func (g *Gateway) listenForShares(ctx context.Context) error {
 				continue
 			}
 			if g.forgotten(e, m) {
-				messages.Stop() // first, or it comes again to nobody
-				_ = m.Nak()     // or it comes again by itself
-				failed <- errForgotten
-				return
+				over, back = errForgotten, append(back, m)
+				messages.Drain()
+				continue
 			}
 			if err := g.certain(pumping, e); err != nil {
-				_ = m.Nak() // or it comes again by itself
+				back = append(back, m)
 				if !errors.Is(err, ErrLeaseLost) {
 					failed <- err
 					return
@@ -110,9 +117,12 @@ func (g *Gateway) listenForShares(ctx context.Context) error {
 			g.take(e, m)
 		}
 	})
-	defer pump.Wait()
-	defer messages.Stop()
-	defer stop()
+	defer func() {
+		stop()
+		messages.Stop()
+		pump.Wait()
+		handBack(back)
+	}()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("consume shares: %w", err)
@@ -121,8 +131,8 @@ func (g *Gateway) listenForShares(ctx context.Context) error {
 	if g.lease.isLost() {
 		// What is left is the other's: it is handed back.
 		messages.Drain()
-		g.handBack()
 		pump.Wait()
+		handBack(g.waiting())
 		return nil
 	}
 	return g.drain(context.WithoutCancel(ctx), consumer)
@@ -148,16 +158,26 @@ func (g *Gateway) certain(ctx context.Context, e *events.Event) error {
 	return g.lease.confirm(ctx)
 }
 
-// handBack lets another gateway have the shares that wait for a verdict here:
-// they would come to it anyway, but later.
-func (g *Gateway) handBack() {
+// handBack lets whoever goes on have shares that were not judged: they would
+// come to it anyway, but later. Nothing is asked for here any more, or they
+// would come back to nobody.
+func handBack(shares []jetstream.Msg) {
+	for _, m := range shares {
+		_ = m.Nak() // or it comes again by itself
+	}
+}
+
+// waiting are the shares without a verdict.
+func (g *Gateway) waiting() []jetstream.Msg {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	var out []jetstream.Msg
 	for _, f := range g.flights {
 		if f.msg != nil {
-			_ = f.msg.Nak() // or it comes again by itself
+			out = append(out, f.msg)
 		}
 	}
+	return out
 }
 
 // drain waits until the shares that have been found are judged, within
