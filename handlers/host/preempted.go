@@ -20,27 +20,33 @@ import (
 // source writes into the same stream: one that used such an id before us would
 // make the server drop a curtailment as known. So a duplicate is looked at, and
 // if it is none of ours, m is stored without an id. Deciders fold a fact and
-// the tick of a second once, even if every host does that.
-func (h *Host) storeInJournal(ctx context.Context, journal jetstream.Stream, m *nats.Msg) error {
+// the tick of a second once, even if every host does that. known is the sequence
+// of the copy where m was stored already, else 0.
+func (h *Host) storeInJournal(ctx context.Context, journal jetstream.Stream, m *nats.Msg) (known uint64, err error) {
 	js := h.cfg.Bus.JetStream()
 	ack, err := js.PublishMsg(ctx, m)
 	if err != nil || !ack.Duplicate {
-		return err
+		return 0, err
 	}
 	if ack.Sequence > 0 {
 		have, err := journal.GetMsg(ctx, ack.Sequence)
 		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return fmt.Errorf("look at what is stored as %s: %w", m.Header.Get(events.HeaderMsgID), err)
+			return 0, fmt.Errorf("look at what is stored as %s: %w", m.Header.Get(events.HeaderMsgID), err)
 		}
 		if err == nil && have.Subject == m.Subject {
-			return nil
+			return ack.Sequence, nil
 		}
 		if err == nil {
 			h.cfg.Logger.Error("somebody used an id of the dispatchers: stored without one", "site", h.cfg.Site,
 				"id", m.Header.Get(events.HeaderMsgID), "subject", m.Subject, "used_on", have.Subject, "sequence", ack.Sequence)
 		}
 	}
+	return 0, storeAgain(ctx, js, m)
+}
+
+// storeAgain stores m without an id.
+func storeAgain(ctx context.Context, js jetstream.JetStream, m *nats.Msg) error {
 	m.Header.Del(events.HeaderMsgID)
-	_, err = js.PublishMsg(ctx, m)
+	_, err := js.PublishMsg(ctx, m)
 	return err
 }

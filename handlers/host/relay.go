@@ -139,7 +139,7 @@ func (h *Host) relayStream(ctx context.Context, stream string, epochs *decider.E
 			return fmt.Errorf("the connection broke: %w", errRelayAgain)
 		}
 		pctx, cancel := context.WithTimeout(ctx, relayWait)
-		err = h.storeInJournal(pctx, journal, msg)
+		_, err = h.storeInJournal(pctx, journal, msg)
 		cancel()
 		if errors.Is(err, nats.ErrMaxPayload) {
 			h.tooLarge(ctx, stream, m)

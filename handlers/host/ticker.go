@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -56,7 +57,10 @@ func (h *Host) ticker(ctx context.Context) {
 	}
 }
 
-// offerTick stores the tick of that second unless another host has.
+// offerTick stores the tick of that second unless another host has. One that is
+// known but not followed by later ones is of a clock that ran ahead and was set
+// back, since when the same second comes again: without its tick no permit would
+// be renewed until all seconds known are over.
 func (h *Host) offerTick(ctx context.Context, journal jetstream.Stream, second int64) error {
 	e := events.New(h.cfg.Site, events.SiteSource, &events.ClockTick{Second: second}).At(time.Now().UTC()).
 		WithID(h.cfg.Site + "/tick/" + strconv.FormatInt(second, 10))
@@ -64,7 +68,19 @@ func (h *Host) offerTick(ctx context.Context, journal jetstream.Stream, second i
 	if err != nil {
 		return err
 	}
-	return h.storeInJournal(ctx, journal, m)
+	known, err := h.storeInJournal(ctx, journal, m)
+	if err != nil || known == 0 {
+		return err
+	}
+	last, err := journal.GetLastMsgForSubject(ctx, m.Subject)
+	if err != nil {
+		return fmt.Errorf("look at the newest tick: %w", err)
+	}
+	var newest events.ClockTick
+	if last.Sequence <= known || json.Unmarshal(last.Data, &newest) != nil || newest.Second >= second {
+		return nil
+	}
+	return storeAgain(ctx, h.cfg.Bus.JetStream(), m)
 }
 
 // tickWatch finds gaps between the ticks of the journal. All of it follows

@@ -205,7 +205,7 @@ func (h *host) tick(life int) {
 		m := h.w.encode(e)
 		h.link.carry(toBus, func() {
 			if h.w.bus.up {
-				h.w.bus.store(events.StreamJournal, m)
+				h.w.bus.offerTick(m, second)
 			}
 		})
 	}

@@ -3,6 +3,7 @@
 package simulate
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -94,6 +95,26 @@ func (b *bus) store(name string, m *nats.Msg) (sequence uint64, duplicate bool) 
 	}
 	b.w.stored(name, &s.msgs[len(s.msgs)-1])
 	return s.last(), false
+}
+
+// offerTick stores the tick of a second as hosts do: again, without its id, where
+// the tick known by that id is followed by those of earlier seconds.
+func (b *bus) offerTick(m *nats.Msg, second int64) {
+	known, duplicate := b.store(events.StreamJournal, m)
+	if !duplicate {
+		return
+	}
+	msgs := b.journal().msgs
+	for i := len(msgs) - 1; i >= int(known); i-- {
+		var newest events.ClockTick
+		if msgs[i].Subject == m.Subject && json.Unmarshal(msgs[i].Data, &newest) == nil {
+			if newest.Second < second {
+				m.Header.Del(events.HeaderMsgID)
+				b.store(events.StreamJournal, m)
+			}
+			return
+		}
+	}
 }
 
 // storeBatch stores all or, if one id is known, nothing.
