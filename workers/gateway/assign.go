@@ -205,10 +205,7 @@ func (d *dispatcher) payouts(tasks []*task) (map[*task]events.Payout, bool) {
 			FeePPM: t.Terms.FeePPM, Scheme: t.Terms.Scheme, Basis: t.Terms.Basis,
 		}
 		if p.RewardSats <= 0 {
-			q := d.quotes.live
-			if p.Basis == events.BasisPractice {
-				q = d.quotes.practice
-			}
+			q := d.quotes.Network(p.Basis == events.BasisPractice)
 			if q == nil {
 				d.g.alarms.raise(alarmReward, "", events.SeverityCritical,
 					"no work is handed out: the upstream does not tell the block reward and no market.quote is known, so revenue could not be valued",

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/workers/quotes"
 	"github.com/ballast-energy/ballast/workers/roster"
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
@@ -45,7 +46,8 @@ type dispatcher struct {
 	roster *roster.Roster
 	seats  map[string]*seat
 	peers  peers
-	quotes struct{ live, practice *events.MarketQuote }
+	quotes quotes.Book
+	quoter *quoter
 	kv     jetstream.KeyValue
 	dec    events.Decoder
 
@@ -77,7 +79,7 @@ type seat struct {
 
 func newDispatcher(g *Gateway, connect func(upstream.Upstream)) *dispatcher {
 	return &dispatcher{
-		g: g, connect: connect, log: g.log, heard: make(chan *nats.Msg, 8192), roster: roster.New(), seats: make(map[string]*seat),
+		g: g, connect: connect, log: g.log, quoter: newQuoter(g), heard: make(chan *nats.Msg, 8192), roster: roster.New(), seats: make(map[string]*seat),
 		peers: peers{self: g.cfg.Gateway, others: make(map[string]peer)}, connections: 1,
 	}
 }
@@ -138,7 +140,7 @@ func (d *dispatcher) remember(ctx context.Context) {
 			continue
 		}
 		q := e.Data
-		d.quoted(&q)
+		d.quotes.Take(&q)
 	}
 	now := time.Now()
 	for e, err := range events.Read[events.GatewayStatus](ctx, d.g.bus, events.AtSite(d.g.cfg.Site), events.Since(now.Add(-events.GatewaySilence))) {
@@ -156,17 +158,6 @@ func (d *dispatcher) remember(ctx context.Context) {
 	var err error
 	if d.kv, err = d.g.bus.SliceStore(ctx); err != nil {
 		d.log.Warn("no work can be handed out yet", "error", err)
-	}
-}
-
-// quoted takes a quote unless it is older than the one known.
-func (d *dispatcher) quoted(q *events.MarketQuote) {
-	have := &d.quotes.live
-	if q.Practice {
-		have = &d.quotes.practice
-	}
-	if *have == nil || !q.QuotedAt.Before((*have).QuotedAt) {
-		*have = q
 	}
 }
 
@@ -212,8 +203,7 @@ func (d *dispatcher) hearOne(m *nats.Msg) (needs bool) {
 		}
 		return due
 	case *events.MarketQuote:
-		q := *s
-		d.quoted(&q)
+		d.quotes.Take(s)
 		return true
 	case *events.GatewayStatus:
 		return d.met(e.Source, s)
@@ -324,6 +314,7 @@ func (d *dispatcher) job(l *link, j *upstream.Job, clean bool) bool {
 	g.easiest = g.easiestTarget()
 	g.mu.Unlock()
 	g.clock(j)
+	d.quoter.template(l.up.ID(), j)
 	if s.space == nil || !s.space.of(j) {
 		s.space = newSpace(g.cfg.Site, l.up.ID(), j)
 	}

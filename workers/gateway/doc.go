@@ -93,11 +93,14 @@
 // called orphaned at the same depth, with the alert block-unknown. Of several
 // gateways one says so.
 //
-// # What is left out
+// # What a block pays
 //
-// Work whose reward nobody knows is held back with an alert: its shares could
-// not be valued. Market quotes are not made from templates: a quote without a
-// price would wipe the one that is known.
+// A node's template says what a block pays, and the gateway tells the site: one
+// market.quote without a price for every block that there is to build on
+// (MarketQuote.NetworkOnly), of one id from all gateways of a node. A pool does
+// not say it; work of a pool is valued by the newest quote, one of a template
+// first (package quotes). Work whose reward nobody knows is held back with an
+// alert: its shares could not be valued.
 //
 // # Concurrency
 //

@@ -160,6 +160,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	connect(g.cfg.Upstream)
 	d := newDispatcher(g, connect)
 	loops.Go(func() { d.run(ctx) })
+	loops.Go(func() { d.quoter.run(ctx) })
 	loops.Go(func() { g.watchBlocks(ctx) })
 	loops.Go(func() { g.confirm(ctx) })
 	loops.Go(func() { g.speak(ctx) })

@@ -35,21 +35,45 @@ func blockOf(t *testing.T, n *nodetest.BTCD, hash string) *wire.MsgBlock {
 	return &b
 }
 
+// Who may spend what everybody is paid is everybody: the script is "true".
+var everybodysScript = []byte{0x51}
+
+// everybody is the address of that.
+func everybody(t *testing.T) string {
+	t.Helper()
+	program := sha256.Sum256(everybodysScript)
+	payTo, err := address.NewAddressWitnessScriptHash(program[:], &chaincfg.SimNetParams)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payTo.EncodeAddress()
+}
+
+// spend sends the node a transaction that spends the coins of a block, paid to
+// everybody, with a fee of 10,000 satoshi.
+func spend(t *testing.T, n *nodetest.BTCD, block string) *wire.MsgTx {
+	t.Helper()
+	program := sha256.Sum256(everybodysScript)
+	coins := blockOf(t, n, block).Transactions[0]
+	tx := wire.NewMsgTx(2)
+	tx.AddTxIn(&wire.TxIn{PreviousOutPoint: wire.OutPoint{Hash: coins.TxHash()}, Witness: wire.TxWitness{everybodysScript}, Sequence: wire.MaxTxInSequenceNum})
+	tx.AddTxOut(&wire.TxOut{Value: coins.TxOut[0].Value - 10_000, PkScript: append([]byte{0, 32}, program[:]...)})
+	var text bytes.Buffer
+	if err := tx.Serialize(&text); err != nil {
+		t.Fatal(err)
+	}
+	n.Call(nil, "sendrawtransaction", hex.EncodeToString(text.Bytes()))
+	return tx
+}
+
 // A block with transactions is found while the gateway is dead. The node has
 // been restarted, too, and offers other transactions than before: the gateway
 // that comes makes the block of what it had kept, and the node's chain shows it.
 func TestABlockWithTransactionsFoundAfterAKillReachesTheChain(t *testing.T) {
 	real := nodetest.Start(t)
 	b := openBus(t)
-	// Who may spend the coins is everybody: the script is "true".
-	script := []byte{0x51}
-	program := sha256.Sum256(script)
-	payTo, err := address.NewAddressWitnessScriptHash(program[:], &chaincfg.SimNetParams)
-	if err != nil {
-		t.Fatal(err)
-	}
 	upstreamIn := func(dir string) *solo.Node {
-		n, err := solo.New(solo.Config{ID: "node-a", Nodes: []rpc.Endpoint{real.Endpoint()}, Network: nodetest.Network, Address: payTo.EncodeAddress(), Dir: dir})
+		n, err := solo.New(solo.Config{ID: "node-a", Nodes: []rpc.Endpoint{real.Endpoint()}, Network: nodetest.Network, Address: everybody(t), Dir: dir})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,15 +101,7 @@ func TestABlockWithTransactionsFoundAfterAKillReachesTheChain(t *testing.T) {
 	real.Generate(299) // the coins mature, and witnesses are allowed
 	w = at(301)
 	// The node offers the transaction with the next block.
-	spend := blockOf(t, real, coins.ShareID).Transactions[0]
-	tx := wire.NewMsgTx(2)
-	tx.AddTxIn(&wire.TxIn{PreviousOutPoint: wire.OutPoint{Hash: spend.TxHash()}, Witness: wire.TxWitness{script}, Sequence: wire.MaxTxInSequenceNum})
-	tx.AddTxOut(&wire.TxOut{Value: spend.TxOut[0].Value - 10_000, PkScript: append([]byte{0, 32}, program[:]...)})
-	var text bytes.Buffer
-	if err := tx.Serialize(&text); err != nil {
-		t.Fatal(err)
-	}
-	real.Call(nil, "sendrawtransaction", hex.EncodeToString(text.Bytes()))
+	tx := spend(t, real, coins.ShareID)
 	r.found(solve(t, w, "rig-1", w.ShareDifficulty, 0, 1)...)
 	w = r.await("work with the transaction", func(w *events.WorkAssigned) bool { return len(w.MerkleBranches) > 0 })
 	// What a share is worth comes from the template: subsidy and fees.

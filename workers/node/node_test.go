@@ -87,7 +87,7 @@ func TestLongpollBringsJobs(t *testing.T) {
 		f.template["coinbasevalue"] = 5000000100
 	})
 	third := e.number(3)
-	if third.Clean || third.Terms.RewardSats != 5000000100 || third.PrevHash != second.PrevHash {
+	if third.Clean || third.Terms.RewardSats != 5000000100 || third.Terms.FeesSats != 100 || third.PrevHash != second.PrevHash {
 		t.Errorf("job %+v", third)
 	}
 }

@@ -306,7 +306,7 @@ func (s *session) issueAt(t *template, at time.Time) error {
 		NTime:    t.now, MinTime: t.min, MaxTime: t.max,
 		Bits: t.bits, Height: t.height, Difficulty: difficultyText(t.target),
 		Clean:    cur == nil || cur.prev != t.prev,
-		Terms:    upstream.Terms{Scheme: events.SchemeSolo, RewardSats: t.valueSats, Basis: n.config.Basis},
+		Terms:    upstream.Terms{Scheme: events.SchemeSolo, RewardSats: t.valueSats, FeesSats: max(t.valueSats-n.network.Subsidy(t.height), 0), Basis: n.config.Basis},
 		Received: at,
 	})
 	return nil

@@ -21,7 +21,7 @@
 // known any more. A real share is checked in full: coinbase, merkle root,
 // header, hash, target, time, version bits, duplicate. A share that is labelled
 // as modelled has nothing to check; it is credited on the modelled basis, at the
-// newest market quote. Real and modelled never mix: a share of the one kind for
+// newest market quote (package quotes). Real and modelled never mix: a share of the one kind for
 // a job of the other is rejected.
 //
 // Verdicts of one round are stored in one atomic batch before the shares are

@@ -20,6 +20,7 @@ import (
 	"github.com/ballast-energy/ballast/hashengine"
 	"github.com/ballast-energy/ballast/workers/job"
 	"github.com/ballast-energy/ballast/workers/judge"
+	"github.com/ballast-energy/ballast/workers/quotes"
 	"github.com/ballast-energy/ballast/workers/roster"
 )
 
@@ -147,7 +148,7 @@ type Pool struct {
 	roster  *roster.Roster
 	jobs    *judge.Table
 	seen    *judge.Seen
-	quote   *events.MarketQuote
+	quotes  quotes.Book
 	// draining: the pool ends and hands out no more work.
 	draining bool
 
@@ -240,18 +241,9 @@ func (p *Pool) payout(modelled bool) events.Payout {
 	}
 	if modelled {
 		o.Basis, o.NBits, o.RewardSats = events.BasisModelled, p.cfg.Modelled.NBits, p.cfg.Modelled.RewardSats
-		if q := p.quote; q != nil {
+		if q := p.quotes.Network(false); q != nil {
 			o.NBits, o.RewardSats = q.NBits, q.SubsidySats+q.FeesSats
 		}
 	}
 	return o
-}
-
-// quoted takes a market quote, unless it is older than the one known or of a
-// practice chain.
-func (p *Pool) quoted(q *events.MarketQuote) {
-	if q.Practice || p.quote != nil && q.QuotedAt.Before(p.quote.QuotedAt) {
-		return
-	}
-	p.quote = q
 }

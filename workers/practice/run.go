@@ -234,8 +234,7 @@ func (p *Pool) hearOne(dec *events.Decoder, m *nats.Msg, needs map[string]*roste
 			delete(needs, e.Source)
 		}
 	case *events.MarketQuote:
-		q := *d
-		p.quoted(&q)
+		p.quotes.Take(d)
 	}
 }
 
@@ -273,7 +272,7 @@ func (p *Pool) recover(ctx context.Context, acknowledged uint64) (map[string]str
 			return nil, fmt.Errorf("quotes: %w", err)
 		}
 		q := ev.Data
-		p.quoted(&q)
+		p.quotes.Take(&q)
 	}
 	recent := events.ReadRequest{
 		Stream: events.StreamShares, Types: []events.Type{events.TypeShareFound, events.TypeShareAccepted},

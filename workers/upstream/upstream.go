@@ -101,6 +101,9 @@ type Terms struct {
 	// RewardSats of the block under the scheme: the template's where there is
 	// one, else 0, and the gateway takes the newest market quote.
 	RewardSats int64
+	// FeesSats of RewardSats are transaction fees, the rest is the subsidy; 0
+	// where RewardSats is 0.
+	FeesSats int64
 	// Basis of the value.
 	Basis events.Basis
 }
