@@ -52,6 +52,23 @@ func TestCauseOfTheSetpointInForce(t *testing.T) {
 			{4, up(key(5), 3000, headroom), 3000, headroom},
 			{5, up(key(6), full, available), full, none},
 		},
+		"what is off by hand is nobody else's, as long as the hand holds it": {
+			{0, up(key(1), full, available), full, none},
+			{1, limit(0), 0, local},
+			{2, cut(key(2), 0, signal), 0, local},
+			{3, unlimit, 0, signal},
+			{4, limit(0), 0, signal},
+			{5, up(key(3), full, available), 0, local},
+			{6, unlimit, full, none},
+		},
+		"of two deciders the first that took it keeps it": {
+			{0, up(key(1), full, available, "a"), full, none},
+			{1, up(key(1), full, available, "b"), full, none},
+			{2, cut(key(2), 0, headroom, "b"), 0, headroom},
+			{3, cut(key(3), 0, signal, "a"), 0, headroom},
+			{4, up(key(4), full, available, "b"), 0, signal},
+			{5, up(key(5), full, available, "a"), full, none},
+		},
 		"what takes nothing away changes nothing": {
 			{0, up(key(1), full, available), full, none},
 			{1, cut(key(2), 0, economics), 0, economics},

@@ -348,7 +348,9 @@ func (m *Machine) settle() {
 	watts, why, live, lapsed := m.full, Cause{}, false, false
 	for i := range m.origins {
 		o := &m.origins[i]
-		if o.limit < watts {
+		// Of several that hold it at the same power the one that did so before
+		// is the cause: the others take nothing away.
+		if o.limit < watts || o.limit == watts && watts < m.full && o.cause == m.cause {
 			watts, why = o.limit, o.cause
 		}
 		live = live || o.granted
@@ -362,7 +364,7 @@ func (m *Machine) settle() {
 		// A reduction to what it may draw anyhow takes nothing from it.
 		watts, why = m.failsafe, Cause{Reason: events.ReasonBoot}
 	}
-	if m.local < watts {
+	if m.local < watts || m.local == watts && watts < m.full && m.cause.Reason == events.ReasonLocal {
 		watts, why = m.local, Cause{Reason: events.ReasonLocal}
 	}
 	m.setpoint, m.cause = watts, why
