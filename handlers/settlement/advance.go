@@ -132,6 +132,9 @@ func (d *Decider) stepBack(t int64) {
 	for i := range d.Agents {
 		d.Agents[i].Heard = min(d.Agents[i].Heard, t)
 	}
+	for i := range d.Rates {
+		d.Rates[i].At = min(d.Rates[i].At, t)
+	}
 	d.NextAccrual = after(t, d.Config.Accrual)
 	d.nextStale, d.nextSilent = t, t
 	d.refreshPrice()

@@ -50,6 +50,24 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
+// What a share was paid in a year that never was is not the newest for all of
+// the year to come.
+func TestRatesAfterClockSetBack(t *testing.T) {
+	j := newJournal(t)
+	j.fold("operator", siteConfig(meterOf("ai", events.MeasuresAI)))
+	j.at(midnight.AddDate(1, 0, 0)).fold("rig", status("rig", 0, false, "", true))
+	j.share(j.now, livePayout(), "1048576")
+	j.at(midnight.Add(time.Minute))
+	now := livePayout()
+	now.RewardSats /= 2
+	j.share(j.now, now, "1048576")
+	j.run(midnight.Add(hour+30*time.Second), func() { j.fold("rig", status("rig", 0, false, "", false)) })
+	c := j.curtailed[len(j.curtailed)-1]
+	if len(c.Rates) != 1 || c.Rates[0].Payout != now {
+		t.Errorf("valued at %+v, want %+v", c.Rates, now)
+	}
+}
+
 func TestClockSetBackAtOnce(t *testing.T) {
 	j := newJournal(t)
 	j.fold("operator", siteConfig(meterOf("ai", events.MeasuresAI)))

@@ -86,7 +86,8 @@
 //	available                   on its way up: the ramp budget
 //	lease                       its permit ran out, or its agent is silent: for
 //	                            an hour, after which it is not waited for
-//	local, worker, boot         a person on site; ill; no permit yet
+//	local, worker, boot         a person on site; ill, and whatever it is told
+//	                            until it is well; no permit yet
 //	machine                     permitted full power, it draws less: starting,
 //	                            without work, better than its nameplate
 //	unsaid                      its agent does not say

@@ -103,8 +103,11 @@ func (d *Decider) excuse(u *unit, s *events.UnitStatus) {
 	case basis == basisModelled:
 		basis = basisUnproven
 	}
+	if u.Why == events.ReasonWorker && !s.Healthy {
+		why = events.ReasonWorker // it was ill before: who lowers it takes nothing from it
+	}
 	if why != s.Reason {
-		signal = "" // it belongs to a reason that is not known here
+		signal = "" // it belongs to a reason that does not count here
 	}
 	if why == u.Why && signal == u.Signal && basis == u.Basis {
 		return
@@ -140,8 +143,13 @@ func (d *Decider) spareOf(u *unit, watts int64) {
 			d.View -= u.Nameplate
 		}
 	}
-	u.Waits, u.Alone, u.Line = waits, a.Silent, -1
-	d.enter(u)
+	if a.Silent != u.Alone {
+		u.Alone, u.Line = a.Silent, -1
+	}
+	u.Waits = waits
+	if u.Line < 0 { // looked up only when the reason is another: this is done for every status
+		d.enter(u)
+	}
 }
 
 // resize changes the nameplate and the efficiency of a unit.

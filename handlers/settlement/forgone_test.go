@@ -297,6 +297,36 @@ func TestForgoneWithoutAWord(t *testing.T) {
 	}
 }
 
+// A unit that is ill when a signal comes was off anyway: nothing of it is that
+// signal's until it is well again.
+func TestForgoneOfTheIll(t *testing.T) {
+	j := newJournal(t)
+	j.fold("operator", siteConfig(meterOf("ai", events.MeasuresAI)))
+	s := status("rig", 0, false, "", true)
+	u := &s.Units[0]
+	j.run(midnight.Add(hour+30*time.Second), func() {
+		switch minute := j.now.Sub(midnight) / time.Minute; {
+		case minute < 10: // broken at full power
+			u.SetpointWatts, u.Healthy, u.Reason, u.SignalID = 5000, false, events.ReasonWorker, ""
+		case minute < 30: // and lowered
+			u.SetpointWatts, u.Reason, u.SignalID = 0, events.ReasonGridCurtail, "sig"
+		case minute < 40: // mended
+			u.Healthy = true
+		default: // what goes wrong while it is lowered takes nothing from the signal
+			u.Healthy = false
+		}
+		j.fold("rig", s)
+	})
+	if len(j.curtailed) != 1 {
+		t.Fatalf("%d intervals", len(j.curtailed))
+	}
+	l := j.curtailed[0].Lines
+	if len(l) != 2 || l[0].Reason != events.ReasonGridCurtail || l[0].SignalID != "sig" || l[0].MilliwattHours != 2_500_000 ||
+		l[1].Reason != events.ReasonWorker || l[1].SignalID != "" || l[1].MilliwattHours != 2_500_000 {
+		t.Errorf("lines %+v", l)
+	}
+}
+
 // However many signals there are, an interval is one event of bounded size, and
 // nothing of the energy is lost.
 func TestForgoneIsBounded(t *testing.T) {
