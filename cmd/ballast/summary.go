@@ -23,14 +23,16 @@ type summaryLine struct {
 	SharesUnknown      map[events.Basis]int64 `json:"shares_unknown"`
 	RevenueMillisats   map[events.Basis]int64 `json:"revenue_millisats"`
 	RevenueMicrousd    map[events.Basis]int64 `json:"revenue_microusd"`
-	OverLimitSeconds   float64                `json:"over_limit_seconds"`
-	OverByMining       float64                `json:"over_limit_by_mining_seconds"`
-	OverMaxWatts       int64                  `json:"over_limit_max_watts"`
-	HeadroomUsedPM     int64                  `json:"headroom_used_permille"`
-	Curtails           int64                  `json:"curtail_commands"`
-	Ramps              int64                  `json:"ramp_commands"`
-	DecidedMillis      map[string]float64     `json:"decided_ms"`
-	AppliedMillis      map[string]float64     `json:"applied_ms"`
+	// Forgone in the intervals that were settled meanwhile.
+	Forgone          map[events.Basis]siteview.Forgone `json:"forgone"`
+	OverLimitSeconds float64                           `json:"over_limit_seconds"`
+	OverByMining     float64                           `json:"over_limit_by_mining_seconds"`
+	OverMaxWatts     int64                             `json:"over_limit_max_watts"`
+	HeadroomUsedPM   int64                             `json:"headroom_used_permille"`
+	Curtails         int64                             `json:"curtail_commands"`
+	Ramps            int64                             `json:"ramp_commands"`
+	DecidedMillis    map[string]float64                `json:"decided_ms"`
+	AppliedMillis    map[string]float64                `json:"applied_ms"`
 }
 
 // summary prints the end of a run, one block per site.
@@ -43,7 +45,7 @@ func (a *app) summary(views []*siteview.View, demos []demo, ran time.Duration) e
 			if err := p.value(summaryLine{
 				Site: s.Site, ReductionsDisabled: demos[i].unsafe, Seconds: ran.Seconds(), LimitWatts: limit, Energy: s.Energy,
 				SharesFound: s.Found, SharesAccepted: s.Accepted, SharesRejected: s.Rejected, SharesUnknown: s.Unknown,
-				RevenueMillisats: s.Millisats, RevenueMicrousd: s.Microusd,
+				RevenueMillisats: s.Millisats, RevenueMicrousd: s.Microusd, Forgone: s.Forgone,
 				OverLimitSeconds: s.OverLimit.Seconds(), OverByMining: s.OverByMining.Seconds(), OverMaxWatts: s.OverMaxWatts,
 				HeadroomUsedPM: s.Mined.PermilleOf(s.Headroom), Curtails: s.Curtails, Ramps: s.Ramps,
 				DecidedMillis: percentiles(s.Decision), AppliedMillis: percentiles(s.Applied),
@@ -89,6 +91,11 @@ func printSummary(p *printer, s siteview.Picture, d *demo, ran time.Duration) {
 		}
 		p.linef("  %-11s %s found, %d accepted, %d rejected, %d unknown%s", basis, count(s.Found[basis], "share"), s.Accepted[basis], s.Rejected[basis], s.Unknown[basis], waiting)
 		p.linef("              %s accrued%s", valued(s.Millisats[basis], s.Microusd[basis]), note)
+	}
+	for _, basis := range []events.Basis{events.BasisLive, events.BasisPractice, events.BasisModelled} {
+		if f := s.Forgone[basis]; f.MilliwattHours >= 100 { // a core's share of it rounds to nothing
+			p.linef("  forgone     %s not used, worth %s, %s net of the energy's cost  (%s, settled intervals)", wattHours(f.MilliwattHours), valued(f.Millisats, f.Microusd), dollars(f.NetMicrousd), basis)
+		}
 	}
 	over := p.paint(codeGood, "0 s")
 	if s.OverByMining > 0 {

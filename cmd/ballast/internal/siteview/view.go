@@ -46,6 +46,8 @@ type Picture struct {
 	Found, Accepted, Rejected, Unknown map[events.Basis]int64
 	// Millisats and Microusd accrued per basis.
 	Millisats, Microusd map[events.Basis]int64
+	// Forgone in settled intervals, per basis; part of nothing above.
+	Forgone map[events.Basis]Forgone
 	// Alerts raised and not cleared, newest last.
 	Alerts []events.AlertRaised
 	// Recent lines worth a person's eye, newest last.
@@ -88,6 +90,7 @@ type View struct {
 	role     map[string]events.MeterConfig
 	signals  map[string]*events.GridSignal
 	pending  []pending
+	forgone  []forgoneIn
 	lastStep time.Time
 }
 
@@ -125,7 +128,7 @@ func New(site string, log Log) *View {
 	v := &View{site: site, log: log, paidAs: events.BasisPractice, units: map[string]unit{}, meters: map[string]reading{}, role: map[string]events.MeterConfig{}, signals: map[string]*events.GridSignal{}}
 	v.p = Picture{Site: site, Since: now, Now: now,
 		Found: map[events.Basis]int64{}, Accepted: map[events.Basis]int64{}, Rejected: map[events.Basis]int64{}, Unknown: map[events.Basis]int64{},
-		Millisats: map[events.Basis]int64{}, Microusd: map[events.Basis]int64{}}
+		Millisats: map[events.Basis]int64{}, Microusd: map[events.Basis]int64{}, Forgone: map[events.Basis]Forgone{}}
 	return v
 }
 
@@ -206,6 +209,7 @@ func (v *View) Picture() Picture {
 	p.Now = time.Now()
 	p.Found, p.Accepted, p.Rejected, p.Unknown = maps.Clone(p.Found), maps.Clone(p.Accepted), maps.Clone(p.Rejected), maps.Clone(p.Unknown)
 	p.Millisats, p.Microusd = maps.Clone(p.Millisats), maps.Clone(p.Microusd)
+	p.Forgone = maps.Clone(p.Forgone)
 	p.Alerts, p.Recent = slices.Clone(p.Alerts), slices.Clone(p.Recent)
 	p.Decision, p.Applied = p.Decision.clone(), p.Applied.clone()
 	p.Signals = nil
@@ -278,6 +282,8 @@ func (v *View) take(ev *events.Event) {
 		v.p.Millisats[d.Payout.Basis] += d.ValueMillisats
 		v.p.Microusd[d.Payout.Basis] += d.ValueMicrousd
 		v.recent(ev)
+	case *events.CurtailmentSettled:
+		v.takeForgone(ev, d)
 	case *events.RevenueSettled, *events.EnergySettled:
 		v.recent(ev)
 	}
