@@ -122,9 +122,6 @@ func (c *committer) insist(ctx context.Context, evs []*events.Event) error {
 	return backoff.RetryNotify(func() error {
 		try, cancel := context.WithTimeout(ctx, storeTime)
 		defer cancel()
-		if len(evs) == 0 {
-			return nil
-		}
 		_, err := c.g.bus.PublishBatch(try, events.StreamShares, evs...)
 		if err == nil {
 			return nil
@@ -133,7 +130,8 @@ func (c *committer) insist(ctx context.Context, evs []*events.Event) error {
 			return backoff.Permanent(fmt.Errorf("%w: %w", errNotStored, err))
 		}
 		// Something of it may be stored, and longer ago than the stream
-		// remembers ids: the stream itself knows.
+		// remembers ids: the stream itself knows. When all of it is, the next
+		// try stores nothing, but still wants the lease.
 		left, lerr := c.missing(try, evs, began)
 		if lerr == nil {
 			evs = left

@@ -59,6 +59,8 @@ type dispatcher struct {
 	roundTask *task
 	// asked for so many connections.
 	connections int
+	// unsettled is since when one of them has been waited for; zero when none is.
+	unsettled time.Time
 	fresh       bool // a clean job waits to be handed out
 	// troubled is when an open session last was not as it should be.
 	troubled time.Time

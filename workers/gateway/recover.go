@@ -83,9 +83,11 @@ func (g *Gateway) recover(ctx context.Context, acknowledged uint64) error {
 		case judged:
 			g.seen.Put(key, judge.Sighting{Sequence: seq, Judged: true})
 		default:
-			// What was read is known, whoever takes it up.
+			// What was read is known, whoever takes it up. The verdict on a share of
+			// the downstream server's may have been stored since: its place comes
+			// to what is known of it.
 			if key == s.ShareID+verdictSuffix {
-				g.seen.Put(s.ShareID, judge.Sighting{Sequence: seq})
+				g.seen.Put(s.ShareID, judge.Sighting{Sequence: seq, Judged: first.Judged})
 			} else {
 				g.seen.Put(key, judge.Sighting{Sequence: seq})
 			}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/ballast-energy/ballast/events"
 )
@@ -166,8 +167,13 @@ func (d *dispatcher) wider() bool {
 	return d.g.cfg.Another != nil && d.connections < d.g.cfg.MaxConnections
 }
 
+// settleTime is how long a connection may take to bring its session until people
+// hear that there is no search space.
+const settleTime = 10 * time.Second
+
 // further asks for one more connection; the one asked for before must have
-// brought its session. Where none can be had, it returns what to do.
+// brought its session. Where none can be had, or the one before takes too long,
+// it returns what to do.
 func (d *dispatcher) further() (remedy string) {
 	g := d.g
 	if !d.wider() {
@@ -180,8 +186,16 @@ func (d *dispatcher) further() (remedy string) {
 	}
 	g.mu.Unlock()
 	if !settled {
-		return ""
+		now := g.cfg.Now()
+		if d.unsettled.IsZero() {
+			d.unsettled = now
+		}
+		if now.Sub(d.unsettled) < settleTime {
+			return ""
+		}
+		return "A connection to the upstream brings no session: see how many it allows of the account, or start another gateway."
 	}
+	d.unsettled = time.Time{}
 	up, err := g.cfg.Another(d.connections + 1)
 	if err != nil {
 		return events.ClipText("A further connection could not be made: " + err.Error() + ".")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -221,6 +222,32 @@ func TestWorkIsHeldBackUntilItsRewardIsKnown(t *testing.T) {
 	}
 }
 
+// ready waits until gateways have work to hand out.
+func ready(t testing.TB, b *bus.Bus, gateways ...string) {
+	t.Helper()
+	said := make(chan *nats.Msg, 64)
+	sub, err := b.Conn().ChanSubscribe(events.Subject(b.Prefix(), site, events.TypeGatewayStatus, "*"), said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	deadline := time.After(patience)
+	for missing := slices.Clone(gateways); len(missing) > 0; {
+		select {
+		case m := <-said:
+			e, err := events.Decode(m.Subject, m.Header, m.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Data.(*events.GatewayStatus).State == events.UpstreamReady {
+				missing = slices.DeleteFunc(missing, func(id string) bool { return id == e.Source })
+			}
+		case <-deadline:
+			t.Fatalf("waited in vain for %q to be ready", missing)
+		}
+	}
+}
+
 func TestBlocksGoToEveryNode(t *testing.T) {
 	b := openBus(t)
 	simple := func(id string) *node {
@@ -231,6 +258,7 @@ func TestBlocksGoToEveryNode(t *testing.T) {
 	na, nc := simple("node-a"), simple("node-c")
 	run(t, newGateway(t, b, "gw-a", na).Run)
 	run(t, newGateway(t, b, "gw-c", nc).Run)
+	ready(t, b, "gw-a", "gw-c")
 	r := newRig(t, b, "rig-1")
 	w := r.any()
 	target, err := hashengine.TargetFromBits(0x1f0fffff)
