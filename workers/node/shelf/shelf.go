@@ -225,6 +225,7 @@ func (s *Shelf) Put(t Template) error {
 	if err := w.add(appendRecord(nil, t.Key, s.codec.pack(body))); err != nil {
 		// What is in the file before stays; nobody writes behind a torn end.
 		_ = s.finish()
+		s.prune() // a full disk is not filled with beginnings of files
 		return fmt.Errorf("%w: %w", ErrFolder, err)
 	}
 	for id, place := range fresh {

@@ -247,6 +247,32 @@ func TestAFolderThatCannotBeUsed(t *testing.T) {
 	}
 }
 
+// A disk that is full is not filled further with files that hold nothing.
+func TestFilesThatHoldNothingGo(t *testing.T) {
+	dir := t.TempDir()
+	s := New(Config{Dir: dir})
+	first := template(1, 1)
+	put(t, s, first)
+	for n := 2; n < 5; n++ {
+		previous := template(n).Previous
+		if err := errors.Join(s.finish(), s.begin(previous), s.now.f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Put(template(n, n)); !errors.Is(err, ErrFolder) {
+			t.Errorf("%v", err)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("%d files, %v", len(files), err)
+	}
+	kept(t, s, first)
+	put(t, s, template(5, 5))
+	kept(t, s, template(5, 5))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func FuzzBody(f *testing.F) {
 	f.Add(appendBody(nil, []int{0, 0, 1}, [][]byte{{1, 2}, {3}, nil}))
 	f.Add([]byte{0})
