@@ -192,7 +192,7 @@ func often(message string, n int, what string) string {
 // their place: they undo each other, and the newest says how often that was. The
 // caller holds mu.
 func (a *alarms) publish(id string, p events.Payload) {
-	e := events.New(a.g.cfg.Site, a.g.cfg.Gateway, p).WithID(a.g.cfg.Site + "/alert/" + a.g.instance + "/" + id)
+	e := events.New(a.g.cfg.Site, a.g.cfg.Gateway, p).WithID(a.occurrence(id))
 	name := alertOf(e)
 	var of []int
 	for i, w := range a.waiting {

@@ -164,6 +164,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	loops.Go(func() { g.watchBlocks(ctx) })
 	loops.Go(func() { g.confirm(ctx) })
 	loops.Go(func() { g.speak(ctx) })
+	loops.Go(func() { g.alarms.inherit(ctx) })
 	g.consume(ctx) // ends after it has drained
 
 	cause := context.Cause(ctx)
