@@ -284,7 +284,7 @@ func TestABlockThatNoNodeKnowsComesToAnEnd(t *testing.T) {
 func TestGatewaysOfASiteSayOnceWhatBecameOfABlock(t *testing.T) {
 	b := openBus(t)
 	na, nc := newNodeUpstream(), newNodeUpstream()
-	na.tip, nc.tip = 900_050, 900_050
+	na.tip, nc.tip = 899_999, 899_999 // until the nodes know the blocks
 	run(t, newGateway(t, b, "gw-a", na, quickLooks).Run)
 	run(t, newGateway(t, b, "gw-c", nc, quickLooks).Run)
 	// The gateway that found them never comes back.
@@ -292,7 +292,7 @@ func TestGatewaysOfASiteSayOnceWhatBecameOfABlock(t *testing.T) {
 	orphaned := foundBy(t, b, "gw-gone", "node-a", 2, 900_049, time.Now())
 	last := foundBy(t, b, "gw-gone", "node-a", 3, 900_050, time.Now())
 	for _, n := range []*node{na, nc} {
-		n.set(func() { n.depth[matured], n.depth[orphaned], n.depth[last] = 51, 0, 1 })
+		n.set(func() { n.tip, n.depth[matured], n.depth[orphaned], n.depth[last] = 900_050, 51, 0, 1 })
 	}
 	na.looks(t, last, 2)
 	nc.looks(t, last, 2)
