@@ -204,10 +204,12 @@ func (l ledger) await(what string, ok func(tally) bool) tally {
 		if ok(s) {
 			return s
 		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("waited in vain for %s: %d found, %d accepted, rejected %v, %d unknown", what, len(s.found), len(s.accepted), s.rejected, s.unknown)
+		}
 		select {
 		case <-wake:
-		case <-time.After(time.Until(deadline)):
-			l.t.Fatalf("waited in vain for %s: %d found, %d accepted, rejected %v, %d unknown", what, len(s.found), len(s.accepted), s.rejected, s.unknown)
+		case <-time.After(100 * time.Millisecond): // a batch is heard before it is stored
 		}
 	}
 }
