@@ -75,7 +75,9 @@
 // # Alerts
 //
 // An alert that comes and goes is told at most once a minute each way, with how
-// often it did, and always as it is in the end. Alerts wait for the bus.
+// often it did, and always as it is in the end. Alerts wait for the bus. Those
+// that were up when the gateway ended are cleared by its next start, which raises
+// again what is still so.
 //
 // # Blocks
 //
