@@ -61,7 +61,7 @@ type dispatcher struct {
 	connections int
 	// unsettled is since when one of them has been waited for; zero when none is.
 	unsettled time.Time
-	fresh       bool // a clean job waits to be handed out
+	fresh     bool // a clean job waits to be handed out
 	// troubled is when an open session last was not as it should be.
 	troubled time.Time
 }
