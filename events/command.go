@@ -123,10 +123,14 @@ type DispatchDecided struct {
 	// Version and ConfigHash of the decider.
 	Version    string `json:"version"`
 	ConfigHash string `json:"config_hash"`
-	// Binding is the constraint that set the total.
-	Binding Reason `json:"binding"`
-	// Inputs of the headroom sum, W:
-	// headroom = limit × factor − AI − house − reserve.
+	// Binding is the constraint that set the total, BindingNode the node of the
+	// power tree where it binds (RootNode for the point of connection); empty
+	// in a site without nodes, and where nothing was lowered for the sake of a
+	// node.
+	Binding     Reason `json:"binding"`
+	BindingNode string `json:"binding_node,omitempty"`
+	// Inputs of the headroom sum, W, at the binding node, else at the point of
+	// connection: headroom = usable − AI − house − reserve.
 	LimitWatts    int64 `json:"limit_watts"`
 	UsableWatts   int64 `json:"usable_watts"`
 	AIWatts       int64 `json:"ai_watts"`

@@ -132,6 +132,9 @@ func appendCapabilities(b []byte, k *Capabilities) []byte {
 	if k.Meter != "" {
 		b = appendText(b, `,"meter":`, k.Meter)
 	}
+	if k.Node != "" {
+		b = appendText(b, `,"node":`, k.Node)
+	}
 	return append(b, '}')
 }
 

@@ -164,7 +164,7 @@ func readUnit(s *scanner, u *UnitStatus, r *statusRoom) {
 }
 
 var capabilityFields = [...]string{"class", "nameplate_watts", "levels_watts", "min_watts", "failsafe_watts",
-	"millijoules_per_terahash", "fall_milliseconds", "boot_milliseconds", "meter"}
+	"millijoules_per_terahash", "fall_milliseconds", "boot_milliseconds", "meter", "node"}
 
 const capabilityRequired = (1<<8 - 1) &^ (1 << 2)
 
@@ -211,6 +211,10 @@ func readCapabilities(s *scanner, k *Capabilities, levels []int64) {
 		case "meter":
 			if f.take(s, 8) {
 				k.Meter = s.name()
+			}
+		case "node":
+			if f.take(s, 9) {
+				k.Node = s.name()
 			}
 		default:
 			s.skip(0)

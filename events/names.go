@@ -23,6 +23,7 @@ const (
 	TypeCommandRamp        Type = "command.ramp"
 	TypePermitRenewed      Type = "permit.renewed"
 	TypeDispatchDecided    Type = "dispatch.decided"
+	TypeHeadroomPublished  Type = "headroom.published"
 	TypeWorkAssigned       Type = "work.assigned"
 	TypeGatewayStatus      Type = "gateway.status"
 	TypeShareFound         Type = "share.found"

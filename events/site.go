@@ -24,6 +24,12 @@ type SiteConfig struct {
 	Reserve ReserveConfig `json:"reserve"`
 	// Meters that the deciders believe, at least one that sees the AI load.
 	Meters []MeterConfig `json:"meters"`
+	// Nodes of the power tree below the point of connection, which the fields
+	// above describe: in any order, each once. With nodes, AINameplateWatts and
+	// HouseWatts are load that hangs on none of them, and a unit gets a permit
+	// only where its node is known (NodeConfig.Agents, Capabilities.Node). None
+	// for a site that is one node.
+	Nodes []NodeConfig `json:"nodes,omitempty"`
 	// Policy of dispatch.
 	Policy PolicyConfig `json:"policy"`
 	// Tariff of settlement.
@@ -53,7 +59,8 @@ type Measures string
 
 // What a meter sees.
 const (
-	// MeasuresTotal: the whole site at the point of connection.
+	// MeasuresTotal: all that flows through the node of the meter: the whole
+	// site, at the point of connection.
 	MeasuresTotal Measures = "total"
 	// MeasuresAI: the AI load, or a part of it.
 	MeasuresAI Measures = "ai"
@@ -67,10 +74,13 @@ const (
 type MeterConfig struct {
 	// Meter is the id, the source token of its readings.
 	Meter string `json:"meter"`
+	// Node whose load, with all beneath it, the meter sees; empty for the point
+	// of connection.
+	Node string `json:"node,omitempty"`
 	// Measures says what it sees.
 	Measures Measures `json:"measures"`
-	// Group: meters of one non-empty group measure the same thing and the
-	// highest is believed; all others of the same Measures add up.
+	// Group: meters of one node and one non-empty group measure the same thing
+	// and the highest is believed; all others of the same Measures add up.
 	Group string `json:"group,omitempty"`
 	// PeriodMilliseconds is the normal distance of two readings.
 	PeriodMilliseconds int64 `json:"period_milliseconds"`

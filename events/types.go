@@ -43,6 +43,7 @@ var typeTable = []TypeInfo{
 	{TypeCommandRamp, StreamCommands, false, func() Payload { return new(CommandRamp) }},
 	{TypePermitRenewed, "", false, func() Payload { return new(PermitRenewed) }},
 	{TypeDispatchDecided, StreamCommands, false, func() Payload { return new(DispatchDecided) }},
+	{TypeHeadroomPublished, StreamCommands, false, func() Payload { return new(HeadroomPublished) }},
 	{TypeWorkAssigned, StreamJobs, false, func() Payload { return new(WorkAssigned) }},
 	{TypeGatewayStatus, StreamJobs, false, func() Payload { return new(GatewayStatus) }},
 	{TypeShareFound, StreamShares, false, func() Payload { return new(ShareFound) }},

@@ -111,6 +111,9 @@ func (d *DispatchDecided) Validate() error {
 	c.version(d.Version)
 	c.hex("config_hash", d.ConfigHash, 16)
 	c.reason("binding", d.Binding)
+	if d.BindingNode != "" {
+		c.token("binding_node", d.BindingNode)
+	}
 	c.signed("limit_watts", d.LimitWatts)
 	c.signed("usable_watts", d.UsableWatts)
 	c.signed("ai_watts", d.AIWatts)

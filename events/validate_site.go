@@ -2,11 +2,8 @@
 
 package events
 
-const (
-	maxMeters = 1000
-	// stuckReadings that are alike, at least, make a stuck meter.
-	stuckReadings = 10
-)
+// stuckReadings that are alike, at least, make a stuck meter.
+const stuckReadings = 10
 
 // Validate implements Payload.
 func (s *SiteConfig) Validate() error {
@@ -16,19 +13,17 @@ func (s *SiteConfig) Validate() error {
 	c.watts("contracted_watts", s.ContractedWatts)
 	c.watts("ai_nameplate_watts", s.AINameplateWatts)
 	c.watts("house_watts", s.HouseWatts)
-	c.watts("reserve.floor_watts", s.Reserve.FloorWatts)
-	c.watts("reserve.unlearned_watts", s.Reserve.UnlearnedWatts)
-	c.watts("reserve.margin_watts", s.Reserve.MarginWatts)
-	c.between("reserve.envelope_seconds", s.Reserve.EnvelopeSeconds, 0, daySeconds)
+	c.reserve(&s.Reserve)
 	c.meters(s.Meters)
+	c.nodes(s)
 	c.policy(&s.Policy)
 	c.tariff(&s.Tariff)
 	return c.err
 }
 
 func (c *checker) meters(ms []MeterConfig) {
-	if len(ms) == 0 || len(ms) > maxMeters {
-		c.fail("meters", "%d given; 1 to %d are possible", len(ms), maxMeters)
+	if len(ms) == 0 || len(ms) > MaxMeters {
+		c.fail("meters", "%d given; 1 to %d are possible", len(ms), MaxMeters)
 		return
 	}
 	seen := make(map[string]bool, len(ms))
@@ -38,6 +33,9 @@ func (c *checker) meters(ms []MeterConfig) {
 		m := &ms[i]
 		c.at = i
 		c.token("meter", m.Meter)
+		if m.Node != "" {
+			c.token("node", m.Node)
+		}
 		if seen[m.Meter] {
 			c.fail("meter", "%s is listed twice", quote(m.Meter))
 		}

@@ -90,6 +90,9 @@ func (c *checker) capabilities(k *Capabilities) {
 	if k.Meter != "" {
 		c.token("capabilities.meter", k.Meter)
 	}
+	if k.Node != "" {
+		c.token("capabilities.node", k.Node)
+	}
 }
 
 // distinct fails when two of n names are the same. Short lists, the usual

@@ -137,4 +137,8 @@ type Capabilities struct {
 	BootMilliseconds int64 `json:"boot_milliseconds"`
 	// Meter that sees this unit, or empty when only the unit itself reports.
 	Meter string `json:"meter,omitempty"`
+	// Node of the site's power tree on which the unit hangs, RootNode for the
+	// point of connection itself; needed where the site has nodes and none of
+	// them lists the agent.
+	Node string `json:"node,omitempty"`
 }

@@ -175,7 +175,7 @@ var roleTable = map[Role]roleInfo{
 			relayed(), anybody(events.TypeClockTick), anybody(events.TypeJournalOpened),
 			anybody(events.TypeDeciderActivated), anybody(events.TypeDeciderCheckpoint),
 			anybody(events.TypeCommandCurtail), anybody(events.TypeCommandRamp), broadcast(),
-			anybody(events.TypePermitRenewed), anybody(events.TypeDispatchDecided),
+			anybody(events.TypePermitRenewed), anybody(events.TypeDispatchDecided), anybody(events.TypeHeadroomPublished),
 			anybody(events.TypeEnergySettled), anybody(events.TypeRevenueAccrued), anybody(events.TypeRevenueSettled),
 			anybody(events.TypeRevenueReconciled), anybody(events.TypeCurtailmentSettled),
 			anybody(events.TypeAlertRaised), anybody(events.TypeAlertCleared), anybody(events.TypeDeadLetter),

@@ -109,6 +109,7 @@ var mayPublish = map[string]string{
 	"ballast.demo.command.broadcast":             "D",
 	"ballast.demo.permit.renewed.rig-17":         "D",
 	"ballast.demo.dispatch.decided.site":         "D",
+	"ballast.demo.headroom.published.site":       "D",
 	"ballast.demo.energy.settled.site":           "D",
 	"ballast.demo.revenue.accrued.site":          "D",
 	"ballast.demo.revenue.settled.site":          "D",

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+import "slices"
+
+// Bounds on the power tree of a site.
+const (
+	// MaxMeters and MaxNodes of one site.
+	MaxMeters = 4096
+	MaxNodes  = 4096
+	// MaxNodeDepth is how many nodes may stand above one another below the
+	// point of connection.
+	MaxNodeDepth = 16
+	// MaxNodeAgents are listed at the nodes of one site in all.
+	MaxNodeAgents = 20_000
+)
+
+// RootNode names the point of connection itself where a node is asked for and
+// a unit or a figure belongs to no node below it. No node may be called so.
+const RootNode = SiteSource
+
+// Redundancy is how many of the paths that feed a node may fail without its
+// load noticing.
+type Redundancy string
+
+// Redundancies.
+const (
+	// RedundancyNone: the whole rating may be used.
+	RedundancyNone Redundancy = "none"
+	// Redundancy2N: two paths, each able to carry the load alone: half of
+	// what both are rated for may be used.
+	Redundancy2N Redundancy = "2n"
+	// RedundancyN1: Paths paths, one of which may fail: (Paths − 1) ÷ Paths of
+	// what all are rated for may be used.
+	RedundancyN1 Redundancy = "n+1"
+)
+
+// NodeConfig describes one node of the power tree: a feed, a transformer, a
+// UPS, a PDU, a rack, a tank. What is usable at it is
+//
+//	min(limit × continuous factor, limit × redundancy, cooling limit)
+//
+// and headroom is the least over a node and all above it.
+type NodeConfig struct {
+	// Node is the id, unique in the site; a token, and not RootNode.
+	Node string `json:"node"`
+	// Parent is the node that feeds it; empty for the point of connection.
+	Parent string `json:"parent,omitempty"`
+	// LimitWatts is the rating, of all paths together. W.
+	LimitWatts int64 `json:"limit_watts"`
+	// ContinuousFactorPPM is the share of the limit usable for hours, parts
+	// per million, as at the site.
+	ContinuousFactorPPM int64 `json:"continuous_factor_ppm"`
+	// Redundancy; empty means none.
+	Redundancy Redundancy `json:"redundancy,omitempty"`
+	// Paths that feed the node, the spare one included; for n+1 only, 2 to 64.
+	Paths int64 `json:"paths,omitempty"`
+	// CoolingLimitWatts is the most whose heat can be carried off; 0 means that
+	// cooling sets no limit here. W.
+	CoolingLimitWatts int64 `json:"cooling_limit_watts,omitempty"`
+	// AINameplateWatts and HouseWatts are load that hangs at this very node,
+	// not at one below it. The nameplate counts while no meter of this node
+	// that sees the AI load is believed, the house load always. W.
+	AINameplateWatts int64 `json:"ai_nameplate_watts,omitempty"`
+	HouseWatts       int64 `json:"house_watts,omitempty"`
+	// Reserve kept free at this node for the AI load beneath it; nil for none.
+	Reserve *ReserveConfig `json:"reserve,omitempty"`
+	// RampWattsPerSecond and RampBurstWatts bound increases beneath the node;
+	// both 0: no bound of its own.
+	RampWattsPerSecond int64 `json:"ramp_watts_per_second,omitempty"`
+	RampBurstWatts     int64 `json:"ramp_burst_watts,omitempty"`
+	// Agents whose units hang at this node, whatever they announce.
+	Agents []string `json:"agents,omitempty"`
+}
+
+// SiteMeters are the meters whose sum is the site: of AI, house and mining
+// meters those that no meter of the same Measures above them sees already, of
+// total meters those at the point of connection. Groups are made distinct by
+// node. Without nodes they are Meters itself, which must not be changed.
+func (s *SiteConfig) SiteMeters() []MeterConfig {
+	if len(s.Nodes) == 0 {
+		return s.Meters
+	}
+	parent := make(map[string]string, len(s.Nodes))
+	for i := range s.Nodes {
+		parent[s.Nodes[i].Node] = s.Nodes[i].Parent
+	}
+	type place struct {
+		node string
+		what Measures
+	}
+	metered := make(map[place]bool, len(s.Meters))
+	for i := range s.Meters {
+		metered[place{s.Meters[i].Node, s.Meters[i].Measures}] = true
+	}
+	seen := func(m *MeterConfig) bool {
+		at := m.Node
+		for range MaxNodeDepth + 1 {
+			if at == "" {
+				return false
+			}
+			at = parent[at]
+			if metered[place{at, m.Measures}] {
+				return true
+			}
+		}
+		return true // a circle: nothing in it is the site
+	}
+	out := slices.Clone(s.Meters)
+	out = slices.DeleteFunc(out, func(m MeterConfig) bool {
+		return m.Measures == MeasuresTotal && m.Node != "" || seen(&m)
+	})
+	for i := range out {
+		if m := &out[i]; m.Group != "" && m.Node != "" {
+			m.Group = m.Node + "/" + m.Group
+		}
+	}
+	return out
+}
