@@ -6,7 +6,7 @@ import (
 	"github.com/ballast-energy/ballast/events"
 )
 
-// Alert ids begin with the kind, then the meter, agent or unit.
+// Alert ids begin with the kind, then the meter, agent, unit or node.
 const (
 	alarmMeter   = "meter-stale"
 	alarmStuck   = "meter-stuck"
@@ -16,6 +16,9 @@ const (
 	alarmFlood   = "signal-flood"
 	alarmCrowd   = "too-many-workers"
 	alarmClock   = "clock-skew"
+	alarmHome    = "unit-without-node"
+	alarmTree    = "tree-balance"
+	alarmBroken  = "site-config"
 )
 
 // maxOpenAlerts of one kind that are raised one by one; the rest share one.
@@ -39,13 +42,16 @@ type alarms struct {
 	Flood   alarm `json:"flood"`
 	Crowd   alarm `json:"crowd"`
 	Clock   alarm `json:"clock"`
+	Home    alarm `json:"home,omitzero"`
+	Tree    alarm `json:"tree,omitzero"`
+	Broken  alarm `json:"broken,omitzero"`
 }
 
 func (a *alarms) hash() uint64 {
 	h := uint64(0)
-	// Stuck comes first: a site without such alerts keeps the digest that it
-	// had before there were any.
-	for _, k := range [...]*alarm{&a.Stuck, &a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
+	// The younger kinds come first: a site without such alerts keeps the digest
+	// that it had before there were any.
+	for _, k := range [...]*alarm{&a.Broken, &a.Tree, &a.Home, &a.Stuck, &a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
 		v := uint64(k.Open) << 1
 		if k.Many {
 			v |= 1

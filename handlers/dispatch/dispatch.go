@@ -45,16 +45,14 @@ type Dispatch struct {
 	tickSecond int64
 	tickAt     int64
 
-	site     settings
-	env      envelope
-	balance  int64
-	balanced bool
-	load     load
-	// restartUntil bars increases after a meter came back, elapsed ns.
-	restartUntil int64
-	// settleAt is when everything lowered so far must have fallen, elapsed ns:
-	// before it nothing changes places.
-	settleAt int64
+	site settings
+	// nodes of the power tree, every one before those it feeds; root is the
+	// first, the point of connection.
+	nodes []*node
+	root  *node
+	// rungs and silences wait for meters.
+	rungs, silences timers
+	unsaidStuck     bool
 
 	signals signals
 	quote   quote
@@ -63,18 +61,13 @@ type Dispatch struct {
 	roster []*agent // by id
 	order  []*unit  // by merit
 
-	// Sums over all units, W: setpoints; setpoints beyond command; draw above
-	// setpoints that should have ended; bookings while others want to rise;
-	// what falling units may still draw beyond those.
-	setSum, fixedSum, extraSum, raiseSum, fallSum int64
-	// maxStep is the largest rise that some unit can only make at once.
-	maxStep      int64
+	// sets are the setpoints of all units that can be lowered, by rank in the
+	// merit order; unranked: they and the ranks are to be made anew.
+	sets     []int64
+	unranked bool
+	// stepsChanged: the largest steps beneath the nodes are to be found anew.
 	stepsChanged bool
 
-	// The ramp bucket: tokens in W, tokenCarry in billionths of a watt.
-	tokens     int64
-	tokenCarry uint64
-	refilledAt int64
 	// joining: a unit may have become ready since the last raise.
 	joining  bool
 	raisedAt int64
@@ -82,15 +75,22 @@ type Dispatch struct {
 	alarms         alarms
 	flooded, crowd bool
 	skewed         bool
+	brokenAlert    bool
+	// cursor is the node with which the next headroom.published begins.
+	cursor int
 
-	// entries is the digest of meters, signals, agents and units; misc that of
-	// config and quote.
+	// entries is the digest of meters, nodes, signals, agents and units; misc
+	// that of config and quote.
 	entries, misc uint64
+	rawHash       uint64
 
 	// Scratch of one fold.
-	lowered, raised []*unit
-	notes           []events.Payload
-	recheck         bool
+	lowered, raised, waiting, picks []*unit
+	dirty, over, rehashes           []*node
+	due                             []*meter
+	frees                           []free
+	notes                           []events.Payload
+	recheck                         bool
 }
 
 var _ decider.Decider = (*Dispatch)(nil)
@@ -103,9 +103,13 @@ func New(cfg Config) *Dispatch {
 		agents:  make(map[string]*agent),
 		signals: newSignals(),
 	}
-	d.env.Started = -1
+	d.silences.kind = timerAlert
 	d.gen, d.tickAt, d.raisedAt = 1, -second, -second
-	d.look(false)
+	d.root = newNode(events.RootNode)
+	d.root.ramps = true
+	d.nodes, d.unranked = []*node{d.root}, true
+	d.site.nodes = d.nodes
+	d.look(d.root, false)
 	return d
 }
 
@@ -115,21 +119,21 @@ func (d *Dispatch) Identity() decider.Identity { return d.who }
 // Fold implements decider.Decider.
 func (d *Dispatch) Fold(e *events.Event, out *decider.Outbox) {
 	d.advance(e)
-	before := d.setSum
+	before := d.root.setSum
 	tick := false
 	switch p := e.Data.(type) {
 	case *events.WorkerStatus:
 		d.onStatus(e.Source, p)
 	case *events.MeterReading:
-		if d.onReading(e.Source, d.wall, p) {
-			d.look(true)
-			d.watchMeters()
+		if m := d.onReading(e.Source, d.wall, p); m != nil {
+			d.lookUp(m.node, true)
+			d.watchMeters(m)
 		}
 	case *events.ClockTick:
 		tick = d.onTick(p)
 	case *events.GridSignal:
 		if d.onSignal(e, p) {
-			d.look(false)
+			d.look(d.root, false)
 			d.recheck = true
 		}
 	case *events.SiteConfig:
@@ -174,9 +178,18 @@ func (d *Dispatch) advance(e *events.Event) {
 		d.runSignals()
 		d.recheck = true
 	}
-	if due || jumped || d.now >= d.load.NextAt {
-		d.look(false)
-		d.watchMeters()
+	switch {
+	case jumped:
+		d.waitAll()
+		d.lookAll()
+		d.watchAll()
+	case due:
+		d.lookDue()
+		d.look(d.root, false)
+		d.watchMeters(nil)
+	case d.rungs.first(d.now) != nil:
+		d.lookDue()
+		d.watchMeters(nil)
 	}
 }
 
@@ -187,8 +200,8 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 	for _, m := range d.site.meters {
 		d.entries -= m.h
 	}
-	gone, old := d.site.meters, d.site.byID
-	d.site, d.stepsChanged = newSettings(c, old), true
+	gone, old, nodes := d.site.meters, d.site.byID, d.nodes
+	d.site = newSettings(c, old)
 	for _, m := range d.site.meters {
 		m.booked, m.units = 0, 0
 		if old[m.cfg.Meter] == nil || !m.has && m.heard == 0 {
@@ -209,47 +222,30 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 			d.clearAlert(&d.alarms.Metered, &o.overAlert, alarmMetered, o.cfg.Meter, "the meter is not configured any more")
 		}
 	}
+	d.transplant(nodes)
 	for _, u := range d.order {
 		d.meet(u, 1)
 	}
 	if first {
-		d.tokens, d.refilledAt = d.site.rampBurst, d.now
+		d.root.bucket = bucket{tokens: d.root.rampBurst, refilledAt: d.now}
 	}
-	d.balanced = d.balanced && len(d.site.totals) > 0 && len(d.site.minings) > 0
+	d.waitAll()
 	if d.quote.Known {
 		if scaled, ok := scaledRevenue(&d.quote.Raw, d.site.poolFee); ok {
 			d.quote.Scaled = scaled
 		}
 	}
-	d.hashMisc()
-	d.look(false)
-	d.watchMeters()
+	d.hashSite()
+	d.lookAll()
+	d.watchAll()
 	d.recheck, d.joining = true, true
 }
 
-func (d *Dispatch) hashMisc() { d.misc = mix2(hashJSON(&d.site.raw), hashJSON(&d.quote)) }
-
-// watchMeters raises and clears the alerts about silent and stuck meters.
-func (d *Dispatch) watchMeters() {
-	for _, m := range d.site.meters {
-		was, stuck := m.staleAlert, m.stuckAlert
-		if m.stuck {
-			d.raiseAlert(&d.alarms.Stuck, &m.stuckAlert, alarmStuck, m.cfg.Meter, events.SeverityCritical,
-				"the meter keeps reporting one and the same value for longer than its stuck time: it is not believed until the value moves",
-				"check the sensor and its gateway or poller; for a source that holds values between samples, raise stuck_milliseconds of this meter or set it to 0")
-		} else {
-			d.clearAlert(&d.alarms.Stuck, &m.stuckAlert, alarmStuck, m.cfg.Meter, "the meter is not taken for stuck any more")
-		}
-		switch silent := d.now-m.heard-m.gap > m.stale; {
-		case silent && !m.staleAlert:
-			d.raiseAlert(&d.alarms.Meter, &m.staleAlert, alarmMeter, m.cfg.Meter, events.SeverityCritical,
-				"no believable reading for longer than the meter's stale time: its load counts as full",
-				"check the meter, its clock, its range in site.config and its link")
-		case !silent && m.staleAlert:
-			d.clearAlert(&d.alarms.Meter, &m.staleAlert, alarmMeter, m.cfg.Meter, "the meter is believed again")
-		}
-		if was != m.staleAlert || stuck != m.stuckAlert {
-			d.touchMeter(m)
-		}
-	}
+// hashSite brings the digest up to date after a change of the configuration,
+// hashMisc after one of the quote.
+func (d *Dispatch) hashSite() {
+	d.rawHash = hashJSON(&d.site.raw)
+	d.hashMisc()
 }
+
+func (d *Dispatch) hashMisc() { d.misc = mix2(d.rawHash, hashJSON(&d.quote)) }

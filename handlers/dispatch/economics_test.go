@@ -140,16 +140,16 @@ func TestEnvelope(t *testing.T) {
 // TestRefill checks that no fraction of a watt is lost or made.
 func TestRefill(t *testing.T) {
 	d := New(Config{})
-	d.site.rampRate, d.site.rampBurst = 7, 1_000_000
+	d.root.rampRate, d.root.rampBurst = 7, 1_000_000
 	for range 3_000_000 {
 		d.now += 333
-		d.refill()
+		d.refill(d.root)
 	}
-	if want := int64(3_000_000) * 333 * 7 / second; d.tokens != want {
-		t.Errorf("%d W, want %d", d.tokens, want)
+	if want := int64(3_000_000) * 333 * 7 / second; d.root.bucket.tokens != want {
+		t.Errorf("%d W, want %d", d.root.bucket.tokens, want)
 	}
 	d.now += 1 << 60
-	if d.refill(); d.tokens != 1_000_000 || d.tokenCarry != 0 {
-		t.Errorf("a full bucket holds %d W and %d", d.tokens, d.tokenCarry)
+	if d.refill(d.root); d.root.bucket.tokens != 1_000_000 || d.root.bucket.carry != 0 {
+		t.Errorf("a full bucket holds %d W and %d", d.root.bucket.tokens, d.root.bucket.carry)
 	}
 }

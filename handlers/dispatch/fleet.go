@@ -20,7 +20,7 @@ const (
 	// MaxAgentUnits of one agent: what one command can name.
 	MaxAgentUnits = events.MaxCommandUnits
 	// MaxMeters of one site.
-	MaxMeters = 4_096
+	MaxMeters = events.MaxMeters
 )
 
 // agent is one speaker for units.
@@ -190,6 +190,8 @@ func (d *Dispatch) join(a *agent, st *events.UnitStatus) *unit {
 	}
 	u := &unit{id: strings.Clone(st.Unit), agent: a, local: -1, unhealthyAt: -1, onSince: -1, offSince: -1, state: events.PermitBoot}
 	u.learn(usableCaps(st.Capabilities))
+	d.unranked = true
+	d.settleIn(u)
 	d.place(u, u.caps.FailsafeWatts)
 	d.fall(u, max(u.caps.FailsafeWatts, clamp(st.PowerWatts, 0, u.caps.NameplateWatts)))
 	u.changedAt = d.now
@@ -215,14 +217,14 @@ func (d *Dispatch) crowded() {
 func (d *Dispatch) rank(u *unit) {
 	i, _ := slices.BinarySearchFunc(d.order, u, byMerit)
 	d.order = slices.Insert(d.order, i, u)
-	d.stepsChanged = true
+	d.stepsChanged, d.unranked = true, true
 }
 
 func (d *Dispatch) unrank(u *unit) {
 	if i, ok := slices.BinarySearchFunc(d.order, u, byMerit); ok {
 		d.order = slices.Delete(d.order, i, i+1)
 	}
-	d.stepsChanged = true
+	d.stepsChanged, d.unranked = true, true
 }
 
 // meet counts u at the meter that sees it, or no more with n = −1.
@@ -238,7 +240,7 @@ func (u *unit) sameCaps(c *events.Capabilities) bool {
 	return o.Class == c.Class && o.NameplateWatts == c.NameplateWatts && o.MinWatts == c.MinWatts &&
 		o.FailsafeWatts == c.FailsafeWatts && o.MillijoulesPerTerahash == c.MillijoulesPerTerahash &&
 		o.FallMilliseconds == c.FallMilliseconds && o.BootMilliseconds == c.BootMilliseconds &&
-		o.Meter == c.Meter && slices.Equal(o.LevelsWatts, c.LevelsWatts)
+		o.Meter == c.Meter && o.Node == c.Node && slices.Equal(o.LevelsWatts, c.LevelsWatts)
 }
 
 func (d *Dispatch) relearn(u *unit, c events.Capabilities) {
@@ -247,7 +249,10 @@ func (d *Dispatch) relearn(u *unit, c events.Capabilities) {
 	if ok {
 		d.order = slices.Delete(d.order, i, i+1)
 	}
+	d.add(u.node, booksOf(u).negative())
 	u.learn(c)
+	d.settleIn(u)
+	d.add(u.node, booksOf(u))
 	d.rank(u)
 	d.meet(u, 1)
 	d.joining = true

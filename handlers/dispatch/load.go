@@ -14,11 +14,11 @@ const (
 )
 
 // standInWindow is how far back the peak reaches that stands in for a meter
-// that has missed two readings, where the site has no envelope of its own.
+// that has missed two readings, where its node has no envelope of its own.
 const standInWindow = 60 * second
 
-// load is the power balance of the site as of the last look, and what mining
-// may have of it. All W.
+// load is the power balance of a node as of the last look, and what mining
+// beneath it may have of it. All W.
 type load struct {
 	Limit    int64 `json:"limit"`
 	Usable   int64 `json:"usable"`
@@ -39,64 +39,116 @@ type load struct {
 	SignalID string        `json:"signal_id,omitempty"`
 	// Mining as its meters see it, −1 when they are not believed.
 	Mining int64 `json:"mining"`
-	// NextAt is when a meter changes its rung by mere silence, elapsed ns.
-	NextAt int64 `json:"next_at"`
 }
 
-// look works out the load anew. It is called whenever something in it may have
-// changed and costs a few nanoseconds per meter.
-func (d *Dispatch) look(reading bool) {
-	s, l := &d.site, &d.load
-	*l = load{Ceiling: -1, Mining: -1, NextAt: never}
-	sig := &d.signals.now
+// lookUp works out the load of n and of every node above it anew: what a
+// reading at n costs.
+func (d *Dispatch) lookUp(n *node, reading bool) {
+	for ; n != nil; n = n.up {
+		d.look(n, reading)
+	}
+}
+
+// lookAll works out the load of every node anew.
+func (d *Dispatch) lookAll() {
+	for i := len(d.nodes) - 1; i >= 0; i-- {
+		d.look(d.nodes[i], false)
+	}
+}
+
+// lookDue works out the load where meters have gone down a rung by silence.
+func (d *Dispatch) lookDue() {
+	for m := d.rungs.first(d.now); m != nil; m = d.rungs.first(d.now) {
+		d.rungs.set(m, d.deadline(m))
+		d.lookUp(m.node, false)
+	}
+}
+
+// look works out the load of n anew from its meters and from what the nodes
+// beneath it tell, and tells the node above. It is called whenever something in
+// it may have changed and costs a few nanoseconds per meter of n.
+func (d *Dispatch) look(n *node, reading bool) {
+	s, l := &d.site, &n.load
+	*l = load{Ceiling: -1, Mining: -1}
+	d.mark(n)
+	d.changed(n)
 	if !s.known {
 		l.Reason = events.ReasonNoConfig
-		d.applyCeiling(0)
+		d.applyCeiling(n, 0)
 		return
 	}
-	for _, m := range s.meters {
-		l.NextAt = min(l.NextAt, d.deadline(m))
+	if len(n.minings) > 0 {
+		if w, r := d.sum(n.minings, false); r <= rungEnvelope {
+			l.Mining = w
+		}
 	}
-	if w, r := d.sum(s.minings, false); len(s.minings) > 0 && r <= rungEnvelope {
-		l.Mining = w
-	}
-	nonMining, worst := d.nonMining()
+	tell := told{}
+	nonMining, worst := d.nonMining(n, &tell)
 	l.AI = max(nonMining-l.House, 0)
-	if reading && l.Fresh {
-		w := s.window
+	if reading && l.Fresh && n.measured {
+		w := n.window
 		if w == 0 {
 			w = standInWindow
 		}
-		d.env.push(d.now, w, l.AI)
+		n.env.push(d.now, w, l.AI)
 	}
-	l.Limit, l.Usable = s.limit, s.usable
+	l.Limit, l.Usable = n.limit, n.usable
 	reason := events.ReasonHeadroom
-	if sig.importLimit >= 0 && sig.importLimit < l.Usable {
+	sig := &d.signals.now
+	if n.up == nil && sig.importLimit >= 0 && sig.importLimit < l.Usable {
 		l.Usable = sig.importLimit
 		reason, l.SignalID = events.ReasonImportLimit, sig.importID
 	}
-	l.Reserve = d.reserve(l.AI)
+	l.Reserve = d.reserve(n, l.AI)
 	l.Headroom = l.Usable - l.AI - l.House - l.Reserve
 	room := max(l.Headroom, 0)
 	if worst == rungDead {
-		room = min(s.guaranteed, max(l.Usable, 0))
+		// What is guaranteed is guaranteed to the site, not to every node.
+		room = 0
+		if n.up == nil {
+			room = min(s.guaranteed, max(l.Usable, 0))
+		}
 	}
 	if worst != rungFresh {
 		reason, l.SignalID = events.ReasonNoMeter, ""
 	}
 	l.Reason = reason
-	d.applyCeiling(room)
+	d.applyCeiling(n, room)
+	d.tell(n, &tell, worst)
 }
 
-// applyCeiling sets the caps from the room that load leaves and the lowest
-// ceiling of the signals in force.
-func (d *Dispatch) applyCeiling(room int64) {
-	l, sig := &d.load, &d.signals.now
+// tell passes on what n tells the node above it.
+func (d *Dispatch) tell(n *node, t *told, worst rung) {
+	t.AI, t.House = n.load.AI, n.load.House
+	own := n.figures() && worst <= rungEnvelope
+	if t.SeenAI = n.below.SeenAI; own {
+		t.SeenAI = n.load.AI
+	}
+	if !n.load.Fresh {
+		t.Unfresh = 1
+	}
+	if (!own || worst != rungFresh) && (n.nameplate > 0 || n.below.Uncovered > 0) {
+		t.Uncovered = 1
+	}
+	if own || n.below.Sources > 0 {
+		t.Sources = 1
+	}
+	if n.up != nil {
+		n.up.below.add(&n.told, -1)
+		n.up.below.add(t, 1)
+	}
+	n.told = *t
+}
+
+// applyCeiling sets the caps of n from the room that load leaves and, at the
+// point of connection, the lowest ceiling of the signals in force.
+func (d *Dispatch) applyCeiling(n *node, room int64) {
+	l, sig := &n.load, &d.signals.now
 	l.Cap, l.ShedCap = room, room
 	if d.unsafe {
 		l.ShedCap = never / 4
 	}
-	if sig.ceiling < 0 {
+	if n.up != nil || sig.ceiling < 0 {
 		return
 	}
 	l.Ceiling = sig.ceiling
@@ -106,89 +158,124 @@ func (d *Dispatch) applyCeiling(room int64) {
 	}
 }
 
-// nonMining is the believed load of AI and house, with the stand-ins for what
-// is not believed, and the worst rung of what measures the AI load. It sets
-// House and Fresh.
-func (d *Dispatch) nonMining() (int64, rung) {
-	s, l := &d.site, &d.load
-	house := s.house
-	worstHouse := rungFresh
-	for i := range s.houses {
-		w, r := d.read(&s.houses[i], false)
+// houseLoad is the believed load of the house beneath n, and the worst rung of
+// its meters. A node without house meters of its own takes what the nodes
+// beneath it tell.
+func (d *Dispatch) houseLoad(n *node, t *told) (int64, rung) {
+	if len(n.houses) == 0 {
+		t.SeenHouse = n.house + n.below.SeenHouse
+		return n.house + n.below.House, rungFresh
+	}
+	house, worst := int64(0), rungFresh
+	for i := range n.houses {
+		w, r := d.read(&n.houses[i], false)
 		if r >= rungStale {
 			w = 0
-			for _, m := range s.houses[i].meters {
+			for _, m := range n.houses[i].meters {
 				w = max(w, watts(m.cfg.MaxWatts))
 			}
 		}
 		house += w
-		worstHouse = max(worstHouse, r)
+		worst = max(worst, r)
 	}
+	house = max(house, n.below.SeenHouse)
+	t.SeenHouse = n.house + house
+	if worst >= rungStale {
+		t.SeenHouse = n.house + n.below.SeenHouse
+	}
+	return n.house + house, worst
+}
+
+// nonMining is the believed load of AI and house beneath n, with the stand-ins
+// for what is not believed, and the worst rung of what measures the AI load. It
+// sets House and Fresh.
+//
+// Where n is measured, the higher of its own figure and of what is measured
+// beneath it counts; a stand-in of a node beneath does not, for n knows better.
+// Where it is not, it is the sum of the nodes beneath and of its own nameplate.
+func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
+	l := &n.load
+	house, worstHouse := d.houseLoad(n, t)
 	l.House = house
 
 	balance, balanceRung := int64(0), rungDead
-	hasBalance := len(s.totals) > 0 && len(s.minings) > 0
-	if hasBalance && d.balanced {
-		_, rt := d.sum(s.totals, false)
-		_, rm := d.sum(s.minings, true)
-		balance, balanceRung = d.balance, max(rt, rm)
+	hasBalance := len(n.totals) > 0 && len(n.minings) > 0
+	if hasBalance && n.balanced {
+		_, rt := d.sum(n.totals, false)
+		_, rm := d.sum(n.minings, true)
+		balance, balanceRung = n.balance, max(rt, rm)
 	}
+	n.ownAI = -1
 	var load int64
 	var worst rung
 	switch {
-	case len(s.ai) > 0:
-		ai, r := d.sum(s.ai, false)
+	case len(n.ai) > 0:
+		ai, r := d.sum(n.ai, false)
 		worst = r
-		if r >= rungStale {
-			ai = max(ai, s.nameplate)
-		} else if r == rungEnvelope {
-			ai = max(ai, d.env.peak(d.now))
+		if r == rungFresh {
+			n.ownAI = ai
 		}
-		load = ai + house
+		if r >= rungStale {
+			ai = max(ai, n.nameplate+n.below.AI)
+		} else if r == rungEnvelope {
+			ai = max(ai, n.env.peak(d.now))
+		}
+		load = max(ai, n.below.SeenAI) + house
 		if balanceRung <= rungEnvelope {
 			load = max(load, balance)
 		}
 	case hasBalance:
 		worst = balanceRung
 		load = balance
+		if worst == rungFresh {
+			n.ownAI = max(balance-house, 0)
+		}
 		if worst >= rungStale {
-			load = max(load, s.nameplate+house)
+			load = max(load, n.nameplate+n.below.AI+house)
 		} else if worst == rungEnvelope {
-			load = max(load, d.env.peak(d.now)+house)
+			load = max(load, n.env.peak(d.now)+house)
+		}
+		load = max(load, n.below.SeenAI+house)
+	case d.site.tree:
+		load = n.nameplate + n.below.AI + house
+		if n.below.Unfresh > 0 {
+			worst = rungStale
 		}
 	default:
-		worst, load = rungDead, s.nameplate+house
+		worst, load = rungDead, n.nameplate+house
 	}
 	l.Fresh = worst == rungFresh && worstHouse == rungFresh && (!hasBalance || balanceRung == rungFresh)
+	if len(n.houses) == 0 && !n.figures() {
+		l.Fresh = l.Fresh && n.below.Unfresh == 0
+	}
 	return load, worst
 }
 
-// reserve is what stays free for the next step of the AI load; nothing in a
-// demonstration without reductions, whose point is what happens then.
-func (d *Dispatch) reserve(ai int64) int64 {
+// reserve is what stays free at n for the next step of the AI load; nothing in
+// a demonstration without reductions, whose point is what happens then.
+func (d *Dispatch) reserve(n *node, ai int64) int64 {
 	if d.unsafe {
 		return 0
 	}
-	s := &d.site
-	r := s.floor
-	if s.window > 0 {
-		r = max(r, d.env.peak(d.now)-ai)
+	r := n.floor
+	if n.window > 0 {
+		r = max(r, n.env.peak(d.now)-ai)
 	}
-	if s.window == 0 || d.env.Started < 0 || d.now-d.env.Started < s.window {
-		r = max(r, s.unlearned)
+	if n.window == 0 || n.env.Started < 0 || d.now-n.env.Started < n.window {
+		r = max(r, n.unlearned)
 	}
-	return r + s.margin
+	return r + n.margin
 }
 
-// excess is draw that the mining meters see and no unit explains: units that
-// deny what they draw, or losses. Whoever sheds for it excuses what lowered
-// units may still draw while they fall, or it would be shed twice; whoever
-// raises excuses nothing.
-func (d *Dispatch) excess(excused int64) int64 {
-	if d.load.Mining < 0 {
+// excess is draw that the mining meters of n see and no unit beneath it
+// explains: units that deny what they draw, or losses. Whoever sheds for it
+// excuses what lowered units may still draw while they fall, or it would be
+// shed twice; whoever raises excuses nothing.
+func (n *node) excess(excused int64) int64 {
+	if n.load.Mining < 0 {
 		return 0
 	}
-	if x := d.load.Mining - d.raiseSum - excused; x > d.raiseSum/50+50 {
+	if x := n.load.Mining - n.raiseSum - excused; x > n.raiseSum/50+50 {
 		return x
 	}
 	return 0

@@ -50,7 +50,14 @@ type meter struct {
 	stuck         bool
 
 	staleAlert, overAlert, stuckAlert bool
-	h                                 uint64
+
+	// Derived: where it stands in the configuration and in the power tree, and
+	// in the heaps of those that are waited for.
+	index int
+	node  *node
+	due   [timerKinds]int64
+	slot  [timerKinds]int
+	h     uint64
 }
 
 func (m *meter) use(c events.MeterConfig) {
@@ -154,10 +161,17 @@ func (d *Dispatch) sum(gs []group, lowest bool) (int64, rung) {
 	return total, worst
 }
 
-// onReading folds one sample. It reports whether anything believed changed.
-func (d *Dispatch) onReading(source string, arrived int64, r *events.MeterReading) bool {
-	m := d.site.byID[source]
-	if m == nil || r.Quality != events.QualityGood && r.Quality != events.QualitySuspect {
+// onReading folds one sample. It returns its meter if anything believed changed.
+func (d *Dispatch) onReading(source string, arrived int64, r *events.MeterReading) *meter {
+	if m := d.site.byID[source]; m != nil && d.believe(m, arrived, r) {
+		return m
+	}
+	return nil
+}
+
+// believe takes a sample of m, or not.
+func (d *Dispatch) believe(m *meter, arrived int64, r *events.MeterReading) bool {
+	if r.Quality != events.QualityGood && r.Quality != events.QualitySuspect {
 		return false
 	}
 	w := r.PowerWatts
@@ -197,11 +211,12 @@ func (d *Dispatch) onReading(source string, arrived int64, r *events.MeterReadin
 	}
 	if m.has && d.now-m.heard-m.gap > m.stale && d.lone(m) {
 		// The quantity comes back after it was lost, not only after a jump.
-		d.restartUntil = max(d.restartUntil, d.now+d.site.restart)
+		m.node.restartUntil = max(m.node.restartUntil, d.now+d.site.restart)
 	}
 	m.has, m.watts, m.sampled, m.gen, m.gap = true, w, sampled, d.gen, 0
 	m.heard = d.now - max(age, 0)
 	m.round = true
+	d.wait(m)
 	d.rebalance(m)
 	d.touchMeter(m)
 	return true
@@ -212,7 +227,7 @@ func (d *Dispatch) lone(m *meter) bool {
 	if m.cfg.Group == "" {
 		return true
 	}
-	for _, o := range d.site.meters {
+	for _, o := range m.node.meters {
 		if o != m && o.cfg.Group == m.cfg.Group && o.cfg.Measures == m.cfg.Measures && d.rung(o) <= rungEnvelope {
 			return false
 		}
@@ -224,17 +239,17 @@ func (d *Dispatch) lone(m *meter) bool {
 // and mining quantity has a reading newer than the last estimate: half a round
 // would take mining that ramps for AI load.
 func (d *Dispatch) rebalance(m *meter) {
-	s := &d.site
+	n := m.node
 	if m.cfg.Measures != events.MeasuresTotal && m.cfg.Measures != events.MeasuresMining {
 		return
 	}
-	if len(s.totals) == 0 || len(s.minings) == 0 || !complete(s.totals) || !complete(s.minings) {
+	if len(n.totals) == 0 || len(n.minings) == 0 || !complete(n.totals) || !complete(n.minings) {
 		return
 	}
-	total, _ := d.sum(s.totals, false)
-	mining, _ := d.sum(s.minings, true)
-	d.balance, d.balanced = max(total-mining, 0), true
-	for _, o := range s.meters {
+	total, _ := d.sum(n.totals, false)
+	mining, _ := d.sum(n.minings, true)
+	n.balance, n.balanced = max(total-mining, 0), true
+	for _, o := range n.meters {
 		if o.round {
 			o.round = false
 			d.touchMeter(o)

@@ -25,8 +25,10 @@ func checked(d *Dispatch, e *events.Event, out *decider.Outbox, wild bool) error
 	if err := d.consistent(); err != nil {
 		return err
 	}
-	if room := max(d.load.ShedCap, 0); d.setSum-d.fixedSum > room {
-		return fmt.Errorf("permits of %d W beyond the cap of %d W", d.setSum-d.fixedSum, room)
+	for _, n := range d.nodes {
+		if room := max(n.load.ShedCap, 0); n.setSum-n.fixedSum > room {
+			return fmt.Errorf("permits of %d W at %s, beyond its cap of %d W", n.setSum-n.fixedSum, n.id, room)
+		}
 	}
 	seenRamp, seenDecided, lastKey := false, false, events.OrderKey{}
 	for i, o := range out.Outputs() {
@@ -44,19 +46,22 @@ func checked(d *Dispatch, e *events.Event, out *decider.Outbox, wild bool) error
 			lastKey = c.Key
 		case *events.CommandRamp:
 			seenRamp, lastKey = true, c.Key
-			if !d.load.Fresh || d.tickGen != d.gen {
-				return fmt.Errorf("a ramp without fresh meters and tick")
+			if d.tickGen != d.gen {
+				return fmt.Errorf("a ramp without a fresh tick")
 			}
-			rose := false
 			for _, p := range c.Units {
 				u := d.agents[c.Agent].find(p.Unit)
 				if p.SetpointWatts != u.set || u.fixed || !u.healthy {
 					return fmt.Errorf("a ramp of %s to %d W, permitted %d W", p.Unit, p.SetpointWatts, u.set)
 				}
-				rose = rose || u.set > before[u]
-			}
-			if rose && d.raiseSum > d.load.Cap {
-				return fmt.Errorf("a ramp although %d W of %d W are booked", d.raiseSum, d.load.Cap)
+				for n := u.node; n != nil; n = n.up {
+					if !n.load.Fresh || u.homeless {
+						return fmt.Errorf("a ramp of %s without fresh meters at %s", p.Unit, n.id)
+					}
+					if u.set > before[u] && n.raiseSum > n.load.Cap {
+						return fmt.Errorf("a ramp of %s although %d W of %d W are booked at %s", p.Unit, n.raiseSum, n.load.Cap, n.id)
+					}
+				}
 			}
 		case *events.PermitRenewed:
 			if e.Data.EventType() != events.TypeClockTick {
@@ -98,16 +103,16 @@ func checked(d *Dispatch, e *events.Event, out *decider.Outbox, wild bool) error
 
 // consistent compares every sum and digest with what the entries give.
 func (d *Dispatch) consistent() error {
-	var set, fixed, extra, raise, fall int64
+	want := make(map[*node]books, len(d.nodes))
 	sum := uint64(0)
 	units := 0
 	for _, u := range d.order {
-		set += u.set
-		extra += u.extra
-		raise += u.raiseBook
-		fall += u.fallBook
-		if u.fixed {
-			fixed += u.set
+		for n := u.node; n != nil; n = n.up {
+			w, b := want[n], booksOf(u)
+			want[n] = books{w.setSum + b.setSum, w.fixedSum + b.fixedSum, w.extraSum + b.extraSum, w.raiseSum + b.raiseSum, w.fallSum + b.fallSum}
+		}
+		if n, known := d.home(u); u.node != n || u.homeless == known {
+			return fmt.Errorf("unit %s hangs on %s", u.id, u.node.id)
 		}
 		if u.h != u.hash() {
 			return fmt.Errorf("unit %s changed without its digest", u.id)
@@ -156,11 +161,15 @@ func (d *Dispatch) consistent() error {
 	for _, s := range d.signals.live {
 		sum += s.hash()
 	}
+	for _, n := range d.nodes {
+		if d.site.tree {
+			sum += n.h
+		}
+	}
+	if err := d.consistentNodes(want); err != nil {
+		return err
+	}
 	switch {
-	case fall != d.fallSum:
-		return fmt.Errorf("%d W may still fall, counted %d", fall, d.fallSum)
-	case set != d.setSum || fixed != d.fixedSum || extra != d.extraSum || raise != d.raiseSum:
-		return fmt.Errorf("sums %d %d %d %d, want %d %d %d %d", d.setSum, d.fixedSum, d.extraSum, d.raiseSum, set, fixed, extra, raise)
 	case sum != d.entries:
 		return fmt.Errorf("the digest of the entries is off")
 	case units != len(d.order) || len(d.agents) != len(d.roster):

@@ -24,17 +24,21 @@ type settings struct {
 	known bool
 	raw   events.SiteConfig
 
-	limit, usable, house, nameplate int64
-	floor, unlearned, margin        int64
-	window                          int64 // envelope, ns; 0 = off
-	lease, dead, restart            int64
-	guaranteed, rampRate, rampBurst int64
-	minOn, minOff, hysteresis       int64
-	economics                       bool
-	adder, tariffPrice, poolFee     int64
-	ai, houses, totals, minings     []group
-	meters                          []*meter
-	byID                            map[string]*meter
+	lease, dead, restart        int64
+	guaranteed, minOn, minOff   int64
+	economics                   bool
+	adder, tariffPrice, poolFee int64
+	meters                      []*meter
+	byID                        map[string]*meter
+
+	// nodes of the power tree, every one before those it feeds, the point of
+	// connection first. tree: there are others, and units need a place.
+	nodes     []*node
+	nodeByID  map[string]*node
+	agentNode map[string]*node
+	tree      bool
+	// broken says why the tree cannot be; empty when it can.
+	broken string
 }
 
 // group is one quantity measured by one or more meters.
@@ -66,51 +70,20 @@ func share(w, ppm int64) int64 {
 // newSettings reads a config. Meters known already keep their state.
 func newSettings(c *events.SiteConfig, old map[string]*meter) settings {
 	s := settings{known: true, raw: *c, byID: make(map[string]*meter, len(c.Meters))}
-	s.raw.Meters = slices.Clone(c.Meters)
-	s.limit = watts(c.LimitWatts)
-	s.usable = share(c.LimitWatts, c.ContinuousFactorPPM)
-	s.house = watts(c.HouseWatts)
-	s.nameplate = watts(c.AINameplateWatts)
-	s.floor = watts(c.Reserve.FloorWatts)
-	s.unlearned = watts(c.Reserve.UnlearnedWatts)
-	s.margin = watts(c.Reserve.MarginWatts)
-	s.window = clamp(c.Reserve.EnvelopeSeconds, 0, 86_400) * second
+	s.raw.Meters, s.raw.Nodes = slices.Clone(c.Meters), slices.Clone(c.Nodes)
 	p := &c.Policy
 	s.lease = min(millis(p.LeaseMilliseconds, events.DefaultLease.Milliseconds()), 15*second)
 	s.dead = millis(p.DeadMilliseconds, 60_000)
 	s.restart = clamp(p.RestartDelayMilliseconds, 0, 86_400_000) * milli
 	s.guaranteed = watts(p.GuaranteedWatts)
-	s.rampRate = watts(p.RampWattsPerSecond)
-	s.rampBurst = watts(p.RampBurstWatts)
 	s.minOn = clamp(p.MinOnMilliseconds, 0, 86_400_000) * milli
 	s.minOff = clamp(p.MinOffMilliseconds, 0, 86_400_000) * milli
-	s.hysteresis = watts(p.HysteresisWatts)
 	s.economics = p.Economics
 	s.adder = clamp(p.StrikeAdderMicrousdPerMWh, -events.MaxInteger, events.MaxInteger)
 	s.tariffPrice = clamp(c.Tariff.EnergyPriceMicrousdPerMWh, -events.MaxInteger, events.MaxInteger)
 	s.poolFee = clamp(c.Tariff.PoolFeePPM, 0, 1_000_000)
-	for _, mc := range s.raw.Meters {
-		if s.byID[mc.Meter] != nil || len(s.meters) == MaxMeters {
-			continue
-		}
-		m := &meter{}
-		if o := old[mc.Meter]; o != nil && o.cfg.Measures == mc.Measures {
-			*m = *o
-		}
-		m.use(mc)
-		s.byID[mc.Meter] = m
-		s.meters = append(s.meters, m)
-		switch mc.Measures {
-		case events.MeasuresAI:
-			s.ai = join(s.ai, m)
-		case events.MeasuresHouse:
-			s.houses = join(s.houses, m)
-		case events.MeasuresTotal:
-			s.totals = join(s.totals, m)
-		case events.MeasuresMining:
-			s.minings = join(s.minings, m)
-		}
-	}
+	s.plant(c)
+	s.hang(old)
 	return s
 }
 

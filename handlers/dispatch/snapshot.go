@@ -22,6 +22,7 @@ type snapshot struct {
 	TickAt       int64              `json:"tick_at"`
 	Site         *events.SiteConfig `json:"site,omitempty"`
 	Meters       []meterState       `json:"meters,omitempty"`
+	Nodes        []nodeState        `json:"nodes,omitempty"`
 	Envelope     envelope           `json:"envelope"`
 	Balance      int64              `json:"balance"`
 	Balanced     bool               `json:"balanced"`
@@ -42,6 +43,27 @@ type snapshot struct {
 	Flooded      bool               `json:"flooded"`
 	Crowd        bool               `json:"crowd"`
 	Skewed       bool               `json:"skewed"`
+	BrokenAlert  bool               `json:"broken_alert,omitempty"`
+	Cursor       int                `json:"cursor,omitempty"`
+}
+
+// nodeState is a node of a power tree; what the snapshot itself says of the
+// point of connection is not said again here.
+type nodeState struct {
+	Envelope     *envelope `json:"envelope,omitempty"`
+	Balance      int64     `json:"balance"`
+	Balanced     bool      `json:"balanced"`
+	Load         *load     `json:"load,omitempty"`
+	RestartUntil int64     `json:"restart_until"`
+	SettleAt     int64     `json:"settle_at"`
+	Tokens       int64     `json:"tokens"`
+	TokenCarry   uint64    `json:"token_carry"`
+	RefilledAt   int64     `json:"refilled_at"`
+	OffSince     int64     `json:"off_since"`
+	OffAlert     bool      `json:"off_alert"`
+	Said         said      `json:"said"`
+	Told         told      `json:"told"`
+	OwnAI        int64     `json:"own_ai"`
 }
 
 type meterState struct {
@@ -110,20 +132,23 @@ type unitState struct {
 	FollowAlert bool                `json:"follow_alert"`
 	Overdue     bool                `json:"overdue"`
 	Fixed       bool                `json:"fixed"`
+	HomeAlert   bool                `json:"home_alert,omitempty"`
 }
 
 // Snapshot implements decider.Decider.
 func (d *Dispatch) Snapshot() ([]byte, error) {
+	r := d.root
 	s := snapshot{
 		Version: d.who.Version, ConfigHash: d.who.ConfigHash,
 		Clock: d.clk, Generation: d.gen, Epoch: d.epoch,
 		TickGen: d.tickGen, TickSecond: d.tickSecond, TickAt: d.tickAt,
-		Envelope: d.env, Balance: d.balance, Balanced: d.balanced, Load: d.load,
-		RestartUntil: d.restartUntil, SettleAt: d.settleAt,
+		Envelope: r.env, Balance: r.balance, Balanced: r.balanced, Load: r.load,
+		RestartUntil: r.restartUntil, SettleAt: r.settleAt,
 		Signals: d.signals.live, Folded: d.signals.folded, Seen: d.signals.seen.sources, Quote: d.quote,
-		Tokens: d.tokens, TokenCarry: d.tokenCarry, RefilledAt: d.refilledAt,
+		Tokens: r.bucket.tokens, TokenCarry: r.bucket.carry, RefilledAt: r.bucket.refilledAt,
 		Joining: d.joining, RaisedAt: d.raisedAt,
 		Alarms: d.alarms, Flooded: d.flooded, Crowd: d.crowd, Skewed: d.skewed,
+		BrokenAlert: d.brokenAlert, Cursor: d.cursor,
 	}
 	if d.site.known {
 		s.Site = &d.site.raw
@@ -132,6 +157,11 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		s.Meters = append(s.Meters, meterState{m.has, m.watts, m.heard, m.gap, m.gen, m.sampled, m.round, m.over, m.staleAlert, m.overAlert,
 			m.last, m.counter, m.counted, m.since, m.same, m.stuck, m.stuckAlert})
 	}
+	if d.site.tree {
+		for _, n := range d.nodes {
+			s.Nodes = append(s.Nodes, n.state())
+		}
+	}
 	for _, a := range d.roster {
 		as := agentState{ID: a.id, Boot: a.boot, Counter: a.counter, Heard: a.heard, Generation: a.gen,
 			Renewed: a.renewed, RenewedAt: a.renewedAt, Leaving: a.leaving, Lost: a.lost, LeftAt: a.leftAt,
@@ -139,7 +169,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		for _, u := range a.units {
 			as.Units = append(as.Units, unitState{u.id, u.caps, u.set, u.key, u.changedAt, u.counter, u.lowering, u.raising,
 				u.tries, u.inflight, u.allow, u.due, u.fallBy, u.held, u.heldUntil, u.onSince, u.offSince, u.notBefore, u.state, u.setpoint, u.power, u.applied,
-				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed})
+				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed, u.homeAlert})
 		}
 		s.Agents = append(s.Agents, as)
 	}
@@ -164,16 +194,13 @@ func (d *Dispatch) Restore(b []byte) error {
 	d.clk, d.now, d.wall = s.Clock, s.Clock.ElapsedNanos, s.Clock.LastUnixNano
 	d.gen, d.epoch = s.Generation, s.Epoch
 	d.tickGen, d.tickSecond, d.tickAt = s.TickGen, s.TickSecond, s.TickAt
-	d.env = s.Envelope
-	d.env.rehash()
-	d.balance, d.balanced = s.Balance, s.Balanced
-	d.restartUntil, d.settleAt = s.RestartUntil, s.SettleAt
 	d.quote = s.Quote
-	d.tokens, d.tokenCarry, d.refilledAt = s.Tokens, s.TokenCarry, s.RefilledAt
 	d.raisedAt, d.alarms = s.RaisedAt, s.Alarms
 	d.flooded, d.crowd, d.skewed = s.Flooded, s.Crowd, s.Skewed
+	d.brokenAlert, d.cursor = s.BrokenAlert, s.Cursor
 	if s.Site != nil {
 		d.site = newSettings(s.Site, nil)
+		d.nodes, d.root = d.site.nodes, d.site.nodes[0]
 		if len(d.site.meters) != len(s.Meters) {
 			return fmt.Errorf("dispatch snapshot holds %d meters for a configuration of %d: fold the journal instead", len(s.Meters), len(d.site.meters))
 		}
@@ -186,6 +213,9 @@ func (d *Dispatch) Restore(b []byte) error {
 		m.stuck, m.stuckAlert = t.Stuck, t.StuckAlert
 		d.touchMeter(m)
 	}
+	if err := d.restoreNodes(&s); err != nil {
+		return err
+	}
 	for _, g := range s.Signals {
 		d.keepSignal(g)
 	}
@@ -197,9 +227,55 @@ func (d *Dispatch) Restore(b []byte) error {
 		d.restoreAgent(&s.Agents[i])
 	}
 	if d.site.known || d.quote.Raw.NBits != "" {
-		d.hashMisc()
+		d.hashSite()
 	}
-	d.load, d.joining = s.Load, s.Joining
+	d.joining = s.Joining
+	d.waitAll()
+	for _, m := range d.site.meters {
+		d.unsaidStuck = d.unsaidStuck || m.stuck && !m.stuckAlert
+	}
+	d.rehash()
+	return nil
+}
+
+func (n *node) state() nodeState {
+	s := nodeState{Balance: n.balance, Balanced: n.balanced, RestartUntil: n.restartUntil, SettleAt: n.settleAt,
+		Tokens: n.bucket.tokens, TokenCarry: n.bucket.carry, RefilledAt: n.bucket.refilledAt,
+		OffSince: n.offSince, OffAlert: n.offAlert, Said: n.said, Told: n.told, OwnAI: n.ownAI}
+	if n.up != nil {
+		s.Envelope, s.Load = &n.env, &n.load
+	}
+	return s
+}
+
+// restoreNodes takes over the state of the nodes.
+func (d *Dispatch) restoreNodes(s *snapshot) error {
+	r := d.root
+	r.env, r.load = s.Envelope, s.Load
+	r.balance, r.balanced = s.Balance, s.Balanced
+	r.restartUntil, r.settleAt = s.RestartUntil, s.SettleAt
+	r.bucket = bucket{tokens: s.Tokens, carry: s.TokenCarry, refilledAt: s.RefilledAt}
+	if d.site.tree && len(s.Nodes) != len(d.nodes) {
+		return fmt.Errorf("dispatch snapshot holds %d nodes for a power tree of %d: fold the journal instead", len(s.Nodes), len(d.nodes))
+	}
+	for i := range s.Nodes {
+		n, t := d.nodes[i], &s.Nodes[i]
+		if n.up != nil && t.Envelope != nil && t.Load != nil {
+			n.env, n.load = *t.Envelope, *t.Load
+		}
+		n.balance, n.balanced, n.restartUntil, n.settleAt = t.Balance, t.Balanced, t.RestartUntil, t.SettleAt
+		n.bucket = bucket{tokens: t.Tokens, carry: t.TokenCarry, refilledAt: t.RefilledAt}
+		n.offSince, n.offAlert, n.said, n.told, n.ownAI = t.OffSince, t.OffAlert, t.Said, t.Told, t.OwnAI
+		if n.up != nil {
+			n.up.below.add(&n.told, 1)
+		}
+	}
+	d.unranked, d.stepsChanged = true, true
+	for _, n := range d.nodes {
+		n.env.rehash()
+		d.mark(n)
+		d.changed(n)
+	}
 	return nil
 }
 
@@ -213,6 +289,10 @@ func (d *Dispatch) restoreAgent(s *agentState) {
 	for _, t := range s.Units {
 		u := &unit{id: t.ID, agent: a}
 		u.learn(usableCaps(&t.Caps))
+		u.homeAlert = t.HomeAlert
+		var known bool
+		u.node, known = d.home(u)
+		u.homeless = !known
 		d.place(u, t.Set)
 		u.key, u.changedAt, u.counter = t.Key, t.ChangedAt, t.Counter
 		u.lowering, u.raising, u.tries, u.inflight = t.Lowering, t.Raising, t.Tries, t.Inflight

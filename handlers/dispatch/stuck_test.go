@@ -89,12 +89,12 @@ func TestStuck(t *testing.T) {
 			heard := w.d.site.byID["ai"].heard
 			w.reads(60, 4_000_000, nil)
 			w.want(1, 0)
-			if m := w.d.site.byID["ai"]; m.heard != heard || w.d.rung(m) != rungDead || w.d.load.Cap != 200_000 {
-				w.t.Errorf("a meter stuck for a minute is on rung %d, and mining may have %d W", w.d.rung(m), w.d.load.Cap)
+			if m := w.d.site.byID["ai"]; m.heard != heard || w.d.rung(m) != rungDead || w.d.root.load.Cap != 200_000 {
+				w.t.Errorf("a meter stuck for a minute is on rung %d, and mining may have %d W", w.d.rung(m), w.d.root.load.Cap)
 			}
 			w.reads(1, 4_000_001, nil)
 			w.want(1, 1)
-			if m := w.d.site.byID["ai"]; w.d.rung(m) != rungFresh || w.d.restartUntil <= w.d.now {
+			if m := w.d.site.byID["ai"]; w.d.rung(m) != rungFresh || w.d.root.restartUntil <= w.d.now {
 				w.t.Error("the value moved: the meter counts again, after the restart delay")
 			}
 			w.reads(21, 4_000_001, nil)

@@ -38,16 +38,16 @@ func (d *Dispatch) onTick(t *events.ClockTick) bool {
 		return false
 	}
 	d.tickGen, d.tickSecond, d.tickAt = d.gen, t.Second, d.now
-	d.refill()
-	d.look(false)
-	d.watchMeters()
+	d.refill(d.root)
+	d.lookAll()
+	d.watchMeters(nil)
 	return true
 }
 
 // visit looks after every agent, unit and metered draw once per tick.
 func (d *Dispatch) visit() {
 	d.visitAgents()
-	may := d.mayRaise()
+	may := d.mayRaise() && d.open(d.root)
 	for _, u := range d.order {
 		if d.passTime(u) || u.overdue != u.late() {
 			d.book(u)
@@ -62,6 +62,7 @@ func (d *Dispatch) visit() {
 		}
 	}
 	d.visitMeters()
+	d.visitNodes()
 	if d.crowd && len(d.roster) < MaxAgents && len(d.order) < MaxUnits {
 		d.clearAlert(&d.alarms.Crowd, &d.crowd, alarmCrowd, "site", "there is room for workers again")
 	}
@@ -78,7 +79,7 @@ func (d *Dispatch) reissue(u *unit, may bool) {
 		d.lower(u, u.fit(min(u.setpoint, u.set)), events.ReasonWorker)
 		return
 	}
-	if !may || u.agent.gen != d.gen || d.now-u.agent.heard >= d.site.lease || !u.healthy || d.now < u.notBefore {
+	if !may || u.homeless || !d.openUp(u.node) || u.agent.gen != d.gen || d.now-u.agent.heard >= d.site.lease || !u.healthy || d.now < u.notBefore {
 		return
 	}
 	u.tries++
@@ -185,6 +186,7 @@ func (d *Dispatch) forgetUnit(u *unit) {
 	d.book(u)
 	d.meet(u, -1)
 	d.clearAlert(&d.alarms.Follow, &u.followAlert, alarmFollow, u.agent.id+"/"+u.id, "the unit is forgotten")
+	d.clearAlert(&d.alarms.Home, &u.homeAlert, alarmHome, u.agent.id+"/"+u.id, "the unit is forgotten")
 	d.unrank(u)
 	d.entries -= u.h
 	u.h = 0
@@ -193,25 +195,31 @@ func (d *Dispatch) forgetUnit(u *unit) {
 // visitMeters compares what meters of single units see with what those units
 // are booked with: a unit that says 0 W while its meter says 3 kW.
 func (d *Dispatch) visitMeters() {
-	for i := range d.site.minings {
-		for _, m := range d.site.minings[i].meters {
-			over := m.units > 0 && d.rung(m) == rungFresh && m.watts > m.booked+m.booked/20+50
-			was, flag := m.over, m.overAlert
-			switch {
-			case !over:
-				m.over = -1
-				d.clearAlert(&d.alarms.Metered, &m.overAlert, alarmMetered, m.cfg.Meter, "the metered draw is explained again")
-			case m.over < 0:
-				m.over = d.now
-			case d.now-m.over >= 2*answerGrace:
-				d.raiseAlert(&d.alarms.Metered, &m.overAlert, alarmMetered, m.cfg.Meter, events.SeverityCritical,
-					"the meter reads more than the units behind it admit; the difference is booked and others are lowered for it",
-					"cut the outlet or the breaker of the units behind this meter, then look at their agents")
-			}
-			if was != m.over || flag != m.overAlert {
-				d.touchMeter(m)
+	for _, n := range d.nodes {
+		for i := range n.minings {
+			for _, m := range n.minings[i].meters {
+				d.visitMeter(m)
 			}
 		}
+	}
+}
+
+func (d *Dispatch) visitMeter(m *meter) {
+	over := m.units > 0 && d.rung(m) == rungFresh && m.watts > m.booked+m.booked/20+50
+	was, flag := m.over, m.overAlert
+	switch {
+	case !over:
+		m.over = -1
+		d.clearAlert(&d.alarms.Metered, &m.overAlert, alarmMetered, m.cfg.Meter, "the metered draw is explained again")
+	case m.over < 0:
+		m.over = d.now
+	case d.now-m.over >= 2*answerGrace:
+		d.raiseAlert(&d.alarms.Metered, &m.overAlert, alarmMetered, m.cfg.Meter, events.SeverityCritical,
+			"the meter reads more than the units behind it admit; the difference is booked and others are lowered for it",
+			"cut the outlet or the breaker of the units behind this meter, then look at their agents")
+	}
+	if was != m.over || flag != m.overAlert {
+		d.touchMeter(m)
 	}
 }
 

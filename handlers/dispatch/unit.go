@@ -79,12 +79,21 @@ type unit struct {
 	fallBook int64
 	fixed    bool
 	counted  bool
+	// node on which it hangs; homeless: nobody knows on which, so it is booked
+	// at the point of connection and gets no permit. rank in the merit order.
+	node      *node
+	homeless  bool
+	homeAlert bool
+	rank      int
 	// reason for which it was lowered within the present fold, and before
 	// that its setpoint.
 	reason events.Reason
 	before int64
 	// binds is why it rises no further in the present fold.
 	binds events.Reason
+	// bound is the node for whose sake that was; picked to make way.
+	bound  *node
+	picked bool
 	h      uint64
 }
 
@@ -114,7 +123,7 @@ func (u *unit) hash() uint64 {
 	g.int(u.unhealthyAt)
 	g.int(u.heard)
 	var flags uint64
-	for i, f := range [...]bool{u.lowering, u.raising, u.hasApplied, u.healthy, u.followAlert, u.overdue} {
+	for i, f := range [...]bool{u.lowering, u.raising, u.hasApplied, u.healthy, u.followAlert, u.overdue, u.homeAlert} {
 		if f {
 			flags |= 1 << i
 		}
@@ -172,6 +181,7 @@ func usableCaps(c *events.Capabilities) events.Capabilities {
 		FallMilliseconds:       clamp(c.FallMilliseconds, 0, 600_000),
 		BootMilliseconds:       clamp(c.BootMilliseconds, 0, 3_600_000),
 		Meter:                  strings.Clone(c.Meter),
+		Node:                   strings.Clone(c.Node),
 	}
 	o.FailsafeWatts = clamp(c.FailsafeWatts, 0, o.NameplateWatts)
 	for _, l := range c.LevelsWatts[:min(len(c.LevelsWatts), 64)] {
@@ -297,17 +307,16 @@ func (d *Dispatch) bookAs(u *unit, overdue bool) {
 	}
 	raise := max(u.set, u.power, u.setpoint, u.inflight, u.held)
 	falling := max(u.allow-raise, 0)
-	d.fallSum += falling - u.fallBook
-	u.fallBook = falling
 	u.overdue = overdue
-	d.extraSum += extra - u.extra
-	d.raiseSum += raise - u.raiseBook
+	if b := (books{extraSum: extra - u.extra, raiseSum: raise - u.raiseBook, fallSum: falling - u.fallBook}); b != (books{}) {
+		d.add(u.node, b)
+	}
 	if u.caps.Meter != "" {
 		if m := d.site.byID[u.caps.Meter]; m != nil {
 			m.booked += raise - u.raiseBook
 		}
 	}
-	u.extra, u.raiseBook = extra, raise
+	u.extra, u.raiseBook, u.fallBook = extra, raise, falling
 	if low := u.lowering; low != u.counted {
 		if u.counted = low; low {
 			u.agent.lowering++
@@ -319,9 +328,11 @@ func (d *Dispatch) bookAs(u *unit, overdue bool) {
 
 // place sets the setpoint of u in the books.
 func (d *Dispatch) place(u *unit, w int64) {
-	d.setSum += w - u.set
-	if u.fixed {
-		d.fixedSum += w - u.set
+	if b := (books{setSum: w - u.set}); b.setSum != 0 {
+		if u.fixed {
+			b.fixedSum = b.setSum
+		}
+		d.add(u.node, b)
 	}
 	switch {
 	case w == 0 && u.set > 0:
@@ -332,6 +343,7 @@ func (d *Dispatch) place(u *unit, w int64) {
 	if u.set = w; u.allow > 0 {
 		u.due = max(u.due, w)
 	}
+	d.showSet(u)
 }
 
 // fix says whether u is beyond command (leaving, lost).
@@ -341,10 +353,11 @@ func (d *Dispatch) fix(u *unit, fixed bool) {
 	}
 	u.fixed = fixed
 	if fixed {
-		d.fixedSum += u.set
+		d.add(u.node, books{fixedSum: u.set})
 	} else {
-		d.fixedSum -= u.set
+		d.add(u.node, books{fixedSum: -u.set})
 	}
+	d.showSet(u)
 }
 
 // drop forgets the permit of u: it is taken to be at its failsafe setpoint,
@@ -356,7 +369,7 @@ func (d *Dispatch) drop(u *unit) {
 	}
 	u.raising, u.tries, u.inflight = false, 0, 0
 	d.fall(u, from)
-	d.settleAt = max(d.settleAt, d.now+u.fallTime())
+	d.settle(u.node, d.now+u.fallTime())
 }
 
 // byMerit orders units best first, totally.

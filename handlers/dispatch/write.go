@@ -87,8 +87,8 @@ func (d *Dispatch) points(units []*unit, key events.OrderKey) []events.UnitSetpo
 }
 
 func (d *Dispatch) signalFor(why events.Reason) string {
-	if why == d.load.Reason {
-		return d.load.SignalID
+	if l := &d.root.load; why == l.Reason {
+		return l.SignalID
 	}
 	return ""
 }
@@ -98,9 +98,8 @@ func (d *Dispatch) writeRamps(e *events.Event, out *decider.Outbox) {
 	if len(d.raised) == 0 {
 		return
 	}
-	free := d.load.Cap - d.excess(0) - d.setSum - d.extraSum
 	for _, u := range d.raised {
-		u.binds = d.binds(u, free)
+		u.binds = u.bindsAt()
 	}
 	slices.SortFunc(d.raised, func(a, b *unit) int {
 		return cmp.Or(strings.Compare(a.agent.id, b.agent.id), strings.Compare(string(a.binds), string(b.binds)), strings.Compare(a.id, b.id))
@@ -119,43 +118,56 @@ func (d *Dispatch) writeRamps(e *events.Event, out *decider.Outbox) {
 	}
 }
 
-// binds says why u does not rise further than it does in this fold: what set
-// the cap, if there is no room for more, else nothing but the ramp budget and
-// what u itself can do.
-func (d *Dispatch) binds(u *unit, free int64) events.Reason {
-	if top := u.fit(u.limit()); u.set < top && u.fit(min(top, u.set+max(free, 0))) <= u.set {
-		return d.load.Reason
+// bindsAt says why u does not rise further than it does in this fold: what set
+// the cap of the node above it that has no room for more, else nothing but the
+// ramp budget and what u itself can do.
+func (u *unit) bindsAt() events.Reason {
+	top := u.fit(u.limit())
+	if u.set >= top {
+		return events.ReasonAvailable
+	}
+	least, tight := never, u.node
+	for n := u.node; n != nil; n = n.up {
+		if free := n.load.Cap - max(n.excess(0), n.strayBelow) - n.setSum - n.extraSum; free <= least {
+			least, tight = free, n
+		}
+	}
+	if u.fit(min(top, u.set+max(least, 0))) <= u.set {
+		return tight.load.Reason
 	}
 	return events.ReasonAvailable
 }
 
 // writeDecision writes down why: the last output of its cause.
 func (d *Dispatch) writeDecision(e *events.Event, out *decider.Outbox, before int64) {
-	l := &d.load
+	l := &d.root.load
+	binding, why := d.binding()
+	if binding != nil {
+		l = &binding.load
+	}
 	w := &events.DispatchDecided{
 		CauseID: strings.Clone(e.ID), CauseType: e.Data.EventType(),
-		Version: d.who.Version, ConfigHash: d.who.ConfigHash, Binding: events.ReasonAvailable,
+		Version: d.who.Version, ConfigHash: d.who.ConfigHash, Binding: why,
 		LimitWatts: l.Limit, UsableWatts: l.Usable, AIWatts: l.AI, HouseWatts: l.House,
 		ReserveWatts: l.Reserve, HeadroomWatts: l.Headroom, MeterFresh: l.Fresh,
-		PermittedBeforeWatts: before, PermittedAfterWatts: d.setSum,
-		UnitsKnown: int64(len(d.order)), TokensWatts: d.tokens,
+		PermittedBeforeWatts: before, PermittedAfterWatts: d.root.setSum,
+		UnitsKnown: int64(len(d.order)), TokensWatts: d.root.bucket.tokens,
 	}
-	if l.Ceiling >= 0 {
-		c := l.Ceiling
+	if binding != nil && d.site.tree {
+		w.BindingNode = binding.id
+	}
+	if c := d.root.load.Ceiling; c >= 0 {
 		w.CeilingWatts = &c
 		w.SignalID = d.signals.now.ceilingID
+	}
+	if len(d.lowered) > 0 && w.Binding == l.Reason && l.SignalID != "" {
+		w.SignalID = l.SignalID
 	}
 	for _, u := range d.lowered {
 		if u.set < u.before {
 			w.UnitsLowered++
 		}
-		if w.UnitsLowered <= 1 || u.reason == l.Reason {
-			w.Binding = u.reason
-		}
-		u.reason = ""
-	}
-	if len(d.lowered) > 0 && w.Binding == l.Reason && l.SignalID != "" {
-		w.SignalID = l.SignalID
+		u.reason, u.bound = "", nil
 	}
 	for _, u := range d.raised {
 		if u.set > u.before {
@@ -168,4 +180,21 @@ func (d *Dispatch) writeDecision(e *events.Event, out *decider.Outbox, before in
 	}
 	w.Key = out.Key()
 	out.Put(Name, w)
+}
+
+// binding is why units were lowered and, if that was for the sake of a node,
+// the highest such node.
+func (d *Dispatch) binding() (*node, events.Reason) {
+	why := events.ReasonAvailable
+	var n *node
+	lowered := 0
+	for _, u := range d.lowered {
+		if u.set < u.before {
+			lowered++
+		}
+		if lowered <= 1 || u.bound != nil && (n == nil || u.bound.index <= n.index) {
+			n, why = u.bound, u.reason
+		}
+	}
+	return n, why
 }
