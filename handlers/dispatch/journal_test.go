@@ -40,7 +40,9 @@ type world struct {
 	c       chooser
 	hostile int // chance of nonsense per event, in percent
 	// wild lets nonsense through that no reader would let through.
-	wild   bool
+	wild bool
+	// tree: the site has nodes, and some of the units know theirs.
+	tree   bool
 	at     time.Time
 	seq    uint64
 	epoch  uint64
@@ -90,6 +92,14 @@ func newWorld(c chooser, hostile int) *world {
 }
 
 func (w *world) config() *events.SiteConfig {
+	c := w.plainConfig()
+	if w.tree {
+		w.grow(c)
+	}
+	return c
+}
+
+func (w *world) plainConfig() *events.SiteConfig {
 	return &events.SiteConfig{
 		LimitWatts: 10_000_000, ContinuousFactorPPM: 950_000, ContractedWatts: 10_000_000, AINameplateWatts: 9_000_000, HouseWatts: 50_000,
 		Reserve: events.ReserveConfig{FloorWatts: 300_000, UnlearnedWatts: 800_000, MarginWatts: 100_000, EnvelopeSeconds: 60},
@@ -201,6 +211,9 @@ func (w *world) next() *events.Event {
 	case k < 11 && w.c.below(20) == 0:
 		return w.event("market", &events.MarketQuote{NBits: "17034219", SubsidySats: 312_500_000, BTCPriceMicrousd: int64(30+w.c.below(60)) * 1_000_000_000, QuotedAt: w.at})
 	}
+	if w.tree && w.c.below(5) < 3 {
+		return w.nodeReading()
+	}
 	return w.status(w.rigs[w.c.below(len(w.rigs))])
 }
 
@@ -227,6 +240,12 @@ func (w *world) status(r *mock) *events.Event {
 		}
 		if st.Announce {
 			c := u.caps
+			if w.tree {
+				c.Node = []string{"", "feed-a", "pdu-a1", "pdu-a2", "rack-1", "rack-2", "feed-b", "site", "unheard-of"}[int(r.id[len(r.id)-1])%9]
+				if w.c.below(10) == 0 {
+					c.Node = "rack-2"
+				}
+			}
 			us.Capabilities = &c
 		}
 		st.Units = append(st.Units, us)
@@ -302,6 +321,7 @@ func (w *world) nonsense() *events.Event {
 		c.LimitWatts, c.ContinuousFactorPPM, c.Reserve.EnvelopeSeconds = w.odd(), w.odd(), w.odd()
 		c.Policy.RampWattsPerSecond, c.Policy.LeaseMilliseconds, c.Policy.MinOffMilliseconds = w.odd(), w.odd(), w.odd()
 		c.Meters[0].MaxWatts, c.Meters[1].PeriodMilliseconds, c.Meters[2].StaleMilliseconds = w.odd(), w.odd(), w.odd()
+		w.graft(c)
 		return w.event("site", c)
 	case 6:
 		w.at = w.at.Add(time.Duration(w.c.below(20)-8) * time.Second)

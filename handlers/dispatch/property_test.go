@@ -199,7 +199,7 @@ func TestRandomJournals(t *testing.T) {
 	ramps, curtails, renewals := 0, 0, 0
 	for seed := range seeds {
 		w := newWorld(seeded{rand.New(rand.NewPCG(uint64(seed), 7))}, []int{0, 1, 5, 30}[seed%4])
-		w.wild = seed%8 >= 4
+		w.wild, w.tree = seed%8 >= 4, seed%3 != 0
 		d := New(Config{})
 		var twin *Dispatch
 		var out, out2 decider.Outbox
@@ -285,7 +285,7 @@ func FuzzFold(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, hostile byte) {
 		src := &bytewise{b: b}
 		w := newWorld(src, int(hostile)%101)
-		w.wild = hostile >= 128
+		w.wild, w.tree = hostile >= 128, len(b)%2 == 1
 		d := New(Config{})
 		var out decider.Outbox
 		for src.i < len(src.b) || w.seq < 3 {

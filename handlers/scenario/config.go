@@ -79,6 +79,7 @@ var settings = []setting{
 	{[]string{"margin"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.MarginWatts })},
 	{[]string{"envelope"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.EnvelopeSeconds }, perSecond)},
 	{[]string{"meter"}, readMeter},
+	{[]string{"node"}, readNode},
 	{[]string{"lease"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.LeaseMilliseconds }, perMilli)},
 	{[]string{"dead"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.DeadMilliseconds }, perMilli)},
 	{[]string{"guaranteed"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Policy.GuaranteedWatts })},
@@ -123,17 +124,23 @@ next:
 
 // readRamp reads "1 MW per second" or "1 MW/s".
 func readRamp(w *words, c *events.SiteConfig) (err error) {
+	c.Policy.RampWattsPerSecond, err = rampOf(w)
+	return err
+}
+
+func rampOf(w *words) (int64, error) {
 	units := map[string]int64{"W/s": 1, "kW/s": 1_000, "MW/s": 1_000_000}
 	for u, n := range powerUnits {
 		units[u] = n
 	}
-	if c.Policy.RampWattsPerSecond, err = w.scaled("power per second such as 1 MW/s", units); err == nil && w.take("per") {
+	r, err := w.scaled("power per second such as 1 MW/s", units)
+	if err == nil && w.take("per") {
 		err = w.need("second")
 	}
-	return err
+	return r, err
 }
 
-// readMeter reads "ID measures WHAT [every D] [stale D] [stuck D] [range P to P] [group G]".
+// readMeter reads "ID measures WHAT [at NODE] [every D] [stale D] [stuck D] [range P to P] [group G]".
 func readMeter(w *words, c *events.SiteConfig) error {
 	id, err := w.word("the id of a meter")
 	if err != nil {
@@ -180,6 +187,10 @@ func readMeter(w *words, c *events.SiteConfig) error {
 				return err
 			}
 			if m.MaxWatts, err = w.power(); err != nil {
+				return err
+			}
+		case w.take("at"):
+			if m.Node, err = w.word("the id of a node"); err != nil {
 				return err
 			}
 		case w.take("group"):

@@ -15,6 +15,9 @@
 //	at 9.5s expect curtail rig-1 to 0 W because grid-curtail signal eea2
 //	from 10s to 60s expect no ramp
 //
+// A site may be a tree of nodes ("config node pdu-1 in ups-a limit 2 MW, factor
+// 80%, 2n, agent farm"; see node.go), with meters at them ("meter … at pdu-1").
+//
 // A tick of the clock comes by itself every second. A worker that "follows"
 // obeys commands as a real one does: leases, failsafe, time to fall and all.
 // A worker that does not follow says only what lines of the form
@@ -37,7 +40,7 @@
 //	configure KEY VALUE …
 //	meter M reads POWER|workers|site [quality Q] [sampled D ago|ahead] [counter N mWh]
 //	worker A announces [N units of] POWER [at E J/TH] [class C] [min POWER] [levels P P P]
-//	       [failsafe POWER] [falls D] [meter M] [follows] [unhealthy] [real]
+//	       [failsafe POWER] [falls D] [meter M] [node N] [follows] [unhealthy] [real]
 //	worker A reports [power P] [setpoint P] [state S] [applied] [healthy|unhealthy] [local P|unlocked]
 //	       [because REASON [signal ID]|because nothing]
 //	worker A leaves | restarts | falls silent | returns | disobeys | obeys

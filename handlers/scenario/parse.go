@@ -205,12 +205,12 @@ func (s *Story) eventBody(w *words) (action, error) {
 			c := s.config
 			s.later = &c
 		}
-		s.later.Meters = slices.Clone(s.later.Meters)
+		s.later.Meters, s.later.Nodes = slices.Clone(s.later.Meters), slices.Clone(s.later.Nodes)
 		if err := configure(w, s.later); err != nil {
 			return nil, err
 		}
 		c := *s.later
-		c.Meters = slices.Clone(c.Meters)
+		c.Meters, c.Nodes = slices.Clone(c.Meters), slices.Clone(c.Nodes)
 		return func(p *player) error { p.configure(c); return nil }, nil
 	case w.take("meter"):
 		return readReading(w)

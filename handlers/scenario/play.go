@@ -224,7 +224,7 @@ func (p *player) mining() int64 {
 func (p *player) load() int64 {
 	w := p.config.HouseWatts
 	groups := make(map[string]int64)
-	for _, m := range p.config.Meters {
+	for _, m := range p.config.SiteMeters() {
 		if m.Measures != events.MeasuresAI && m.Measures != events.MeasuresHouse {
 			continue
 		}

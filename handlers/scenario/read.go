@@ -270,6 +270,8 @@ func readAnnounce(w *words, id string) (action, error) {
 			c.FailsafeWatts, err = w.power()
 		case w.take("meter"):
 			c.Meter, err = w.word("the id of a meter")
+		case w.take("node"):
+			c.Node, err = w.word("the id of a node")
 		case w.take("levels"):
 			fixed = false
 			for err == nil && w.isPower() {
@@ -289,7 +291,7 @@ func readAnnounce(w *words, id string) (action, error) {
 		case w.take("real"):
 			modelled = false
 		default:
-			err = w.errorf("an announcement has at, class, min, levels, failsafe, falls, meter, follows, unhealthy and real, not %q", w.peek())
+			err = w.errorf("an announcement has at, class, min, levels, failsafe, falls, meter, node, follows, unhealthy and real, not %q", w.peek())
 		}
 	}
 	if fixed {
