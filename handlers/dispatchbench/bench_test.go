@@ -46,3 +46,68 @@ func BenchmarkFold(b *testing.B) {
 		})
 	}
 }
+
+// TestTreeJournal holds two folds of a small power tree against each other.
+func TestTreeJournal(t *testing.T) {
+	j, err := dispatchbench.NewTreeJournal(1_000, 450, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dispatchbench.FoldDecoded(j); err != nil {
+		t.Fatal(err)
+	}
+	d, err := dispatchbench.Decisions(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(d)
+	if d.Largest.Changed == 0 {
+		t.Error("no reading changes anything")
+	}
+	if x, err := dispatchbench.Trip(j); err != nil {
+		t.Error(err)
+	} else {
+		t.Logf("a full feed lowers %d units in %v", x.Changed, x.Took)
+	}
+}
+
+// BenchmarkTree folds the journal of 10,000 units in a tree of 2,000 nodes.
+func BenchmarkTree(b *testing.B) {
+	j, err := dispatchbench.NewTreeJournal(10_000, 2_000, 40)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("fold", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := dispatchbench.FoldDecoded(j); err != nil {
+				b.Fatal(err)
+			}
+		}
+		rate := float64(b.N) * float64(len(j.Events)) / b.Elapsed().Seconds()
+		b.ReportMetric(rate, "events/s")
+		b.ReportMetric(rate/dispatchbench.TargetTree, "×target")
+	})
+	b.Run("decision", func(b *testing.B) {
+		var d dispatchbench.Decided
+		for b.Loop() {
+			if d, err = dispatchbench.Decisions(j); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.Log(d)
+		b.ReportMetric(float64(d.P50.Took.Nanoseconds()), "ns-p50")
+		b.ReportMetric(float64(d.P99.Took.Nanoseconds()), "ns-p99")
+		b.ReportMetric(float64(d.P99.Took)/float64(dispatchbench.TargetDecision), "p99/target")
+	})
+	b.Run("trip", func(b *testing.B) {
+		var x dispatchbench.Decision
+		for b.Loop() {
+			if x, err = dispatchbench.Trip(j); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(x.Changed), "units")
+		b.ReportMetric(float64(x.Took.Nanoseconds())/float64(x.Changed), "ns/unit")
+	})
+}

@@ -12,6 +12,10 @@
 // and folded again by fresh deciders, either from events in memory or from the
 // bytes that a stream would deliver: header block and JSON.
 //
+// NewTreeJournal makes that of a site with a power tree, meters at all its
+// nodes; Decisions measures on it what one reading costs, Trip what it costs to
+// lose a feed.
+//
 // # Concurrency
 //
 // A Journal is read-only after NewJournal and may be folded by several

@@ -59,6 +59,10 @@ type maker struct {
 	byID    map[string]*worker
 	seed    uint64
 	ai      int64
+	// capabilities of a worker, where they are not those of the flat site.
+	capabilities func(*worker) *events.Capabilities
+	// decoded: the journal is for folding decoded events only.
+	decoded bool
 }
 
 // NewJournal makes the journal of that many workers and seconds.
@@ -156,6 +160,9 @@ func (m *maker) say(w *worker, announce bool) error {
 	if announce {
 		u.Capabilities = &events.Capabilities{Class: "s21", NameplateWatts: full, LevelsWatts: []int64{full}, MinWatts: full,
 			MillijoulesPerTerahash: w.efficacy, FallMilliseconds: 5_000, BootMilliseconds: 60_000}
+		if m.capabilities != nil {
+			u.Capabilities = m.capabilities(w)
+		}
 	}
 	return m.add(w.id, &events.WorkerStatus{BootID: "b7c1e2d4", Counter: w.counter, Announce: announce, Units: []events.UnitStatus{u}})
 }
@@ -166,6 +173,22 @@ func (m *maker) add(source string, p events.Payload) error {
 	e.Stream, e.Sequence, e.Epoch, e.Arrived = events.StreamJournal, uint64(len(m.j.Events)+1), 1, m.at
 	e.ID = events.DefaultID(events.StreamJournal, e.Epoch, e.Sequence)
 	m.j.Events = append(m.j.Events, *e)
+	if !m.decoded {
+		if err := m.encode(e); err != nil {
+			return err
+		}
+	}
+	m.out.Begin(e)
+	m.d.Fold(e, &m.out)
+	m.j.Outputs += len(m.out.Outputs())
+	for _, o := range m.out.Outputs() {
+		m.obey(o)
+	}
+	return nil
+}
+
+// encode keeps the event as it comes off the wire.
+func (m *maker) encode(e *events.Event) error {
 	msg, err := events.Encode(prefix, e)
 	if err != nil {
 		return fmt.Errorf("bench journal: %w", err)
@@ -179,12 +202,6 @@ func (m *maker) add(source string, p events.Payload) error {
 	}
 	h.WriteString("\r\n")
 	m.j.Raw = append(m.j.Raw, Raw{Subject: msg.Subject, Header: h.Bytes(), Data: msg.Data, Sequence: e.Sequence, Arrived: e.Arrived})
-	m.out.Begin(e)
-	m.d.Fold(e, &m.out)
-	m.j.Outputs += len(m.out.Outputs())
-	for _, o := range m.out.Outputs() {
-		m.obey(o)
-	}
 	return nil
 }
 
