@@ -82,6 +82,26 @@ func (s *SiteConfig) SiteMeters() []MeterConfig {
 	if len(s.Nodes) == 0 {
 		return s.Meters
 	}
+	covered := s.CoveredMeters()
+	out := slices.DeleteFunc(slices.Clone(s.Meters), func(m MeterConfig) bool {
+		_, seen := covered[m.Meter]
+		return seen || m.Measures == MeasuresTotal && m.Node != ""
+	})
+	for i := range out {
+		if m := &out[i]; m.Group != "" && m.Node != "" {
+			m.Group = m.Node + "/" + m.Group
+		}
+	}
+	return out
+}
+
+// CoveredMeters are the meters below the point of connection that a meter of
+// the same Measures further up sees, too: by id, with the id of the highest such
+// meter. Empty without nodes.
+func (s *SiteConfig) CoveredMeters() map[string]string {
+	if len(s.Nodes) == 0 {
+		return nil
+	}
 	parent := make(map[string]string, len(s.Nodes))
 	for i := range s.Nodes {
 		parent[s.Nodes[i].Node] = s.Nodes[i].Parent
@@ -90,31 +110,38 @@ func (s *SiteConfig) SiteMeters() []MeterConfig {
 		node string
 		what Measures
 	}
-	metered := make(map[place]bool, len(s.Meters))
+	first := make(map[place]string, len(s.Meters))
 	for i := range s.Meters {
-		metered[place{s.Meters[i].Node, s.Meters[i].Measures}] = true
+		m := &s.Meters[i]
+		if at := (place{m.Node, m.Measures}); first[at] == "" {
+			first[at] = m.Meter
+		}
 	}
-	seen := func(m *MeterConfig) bool {
+	covered := make(map[string]string)
+	for i := range s.Meters {
+		m := &s.Meters[i]
 		at := m.Node
-		for range MaxNodeDepth + 1 {
+		for range MaxNodeDepth {
 			if at == "" {
-				return false
+				break
 			}
 			at = parent[at]
-			if metered[place{at, m.Measures}] {
-				return true
+			if by := first[place{at, m.Measures}]; by != "" {
+				covered[m.Meter] = by
 			}
 		}
-		return true // a circle: nothing in it is the site
 	}
-	out := slices.Clone(s.Meters)
-	out = slices.DeleteFunc(out, func(m MeterConfig) bool {
-		return m.Measures == MeasuresTotal && m.Node != "" || seen(&m)
-	})
-	for i := range out {
-		if m := &out[i]; m.Group != "" && m.Node != "" {
-			m.Group = m.Node + "/" + m.Group
-		}
+	return covered
+}
+
+// SiteLoad is what the configuration declares for the whole site: AI load that
+// is taken to be drawn while no meter is believed, and house load that none
+// sees, at the point of connection and at all nodes. W.
+func (s *SiteConfig) SiteLoad() (aiNameplate, house int64) {
+	aiNameplate, house = s.AINameplateWatts, s.HouseWatts
+	for i := range s.Nodes {
+		aiNameplate += s.Nodes[i].AINameplateWatts
+		house += s.Nodes[i].HouseWatts
 	}
-	return out
+	return aiNameplate, house
 }

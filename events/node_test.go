@@ -95,6 +95,13 @@ func TestSiteMetersAreTheTopmost(t *testing.T) {
 	if len(groups) != 2 {
 		t.Errorf("groups of two nodes are one: %v", groups)
 	}
+	if by := c.CoveredMeters(); len(by) != 2 || by["pdu-1-ai"] != "feed-ai" || by["feed-total"] != "total" {
+		t.Errorf("covered: %v", by)
+	}
+	c.HouseWatts, c.Nodes[1].HouseWatts, c.Nodes[3].AINameplateWatts = 1, 2, 4
+	if ai, house := c.SiteLoad(); ai != 4 || house != 3 {
+		t.Errorf("declared: %d W of AI load, %d W of house load", ai, house)
+	}
 	c.Nodes[0].Parent = "pdu-1" // a circle ends all the same
 	c.SiteMeters()
 	c.Nodes = nil

@@ -3,6 +3,8 @@
 package settlement
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
@@ -28,11 +30,12 @@ func termsOf(c *events.SiteConfig) *terms {
 	if lease == 0 {
 		lease = events.DefaultLease
 	}
+	nameplate, house := c.SiteLoad()
 	n := &terms{
 		Limit:      bound(c.LimitWatts, 0, maxWatts),
 		Contracted: bound(c.ContractedWatts, 0, maxWatts),
-		Nameplate:  bound(c.AINameplateWatts, 0, maxWatts),
-		House:      bound(c.HouseWatts, 0, maxWatts),
+		Nameplate:  bound(nameplate, 0, maxWatts),
+		House:      bound(house, 0, maxWatts),
 		Interval:   seconds(t.IntervalSeconds, 1, 86_400),
 		Grace:      seconds(t.GraceSeconds, 0, 86_400),
 		Accrual:    seconds(t.AccrualSeconds, 1, 86_400),
@@ -44,6 +47,10 @@ func termsOf(c *events.SiteConfig) *terms {
 		Scheme:     t.Scheme,
 	}
 	n.Accrual = min(n.Accrual, n.Interval)
+	for m, by := range c.CoveredMeters() {
+		n.Covered = append(n.Covered, cover{m, by})
+	}
+	slices.SortFunc(n.Covered, func(a, b cover) int { return strings.Compare(a.Meter, b.Meter) })
 	return n
 }
 
@@ -72,7 +79,7 @@ func (d *Decider) configure(c *events.SiteConfig) {
 		d.flushAll()
 	}
 	d.Config = next
-	d.lay(c.Meters)
+	d.lay(c.SiteMeters())
 	switch {
 	case first:
 		d.openInterval(d.Now)
@@ -105,6 +112,10 @@ func (d *Decider) mixConfig() {
 		d.mix(uint64(v))
 	}
 	d.mixText(string(t.Scheme))
+	for _, c := range t.Covered {
+		d.mixText(c.Meter)
+		d.mixText(c.By)
+	}
 	for i := range d.Meters {
 		m := &d.Meters[i]
 		d.mixText(m.ID)
@@ -114,8 +125,9 @@ func (d *Decider) mixConfig() {
 	}
 }
 
-// lay makes the accounts for a set of meters. Meters that stay keep what they
-// know.
+// lay makes the accounts for the meters whose sum is the site; what a meter
+// further down its power tree sees is in them already. Meters that stay keep
+// what they know.
 func (d *Decider) lay(configs []events.MeterConfig) {
 	l := &layout{Slots: []slot{{Kind: kindMining}, {Kind: kindMining}}}
 	if n := len(d.Layouts); n > 0 {

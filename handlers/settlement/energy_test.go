@@ -350,3 +350,37 @@ func TestReconfiguring(t *testing.T) {
 		t.Errorf("intervals end at %v, want %v", ends, want)
 	}
 }
+
+// TestPowerTree: a meter beneath another of its kind adds nothing to the site,
+// and a unit behind it is seen by the one above.
+func TestPowerTree(t *testing.T) {
+	at := func(node string, m events.MeterConfig) events.MeterConfig {
+		m.Node = node
+		return m
+	}
+	cfg := siteConfig(meterOf("mine", events.MeasuresMining), at("pdu-1", meterOf("mine-1", events.MeasuresMining)),
+		at("pdu-1", meterOf("ai-1", events.MeasuresAI)), at("rack", meterOf("ai-rack", events.MeasuresAI)), at("pdu-2", meterOf("ai-2", events.MeasuresAI)))
+	cfg.HouseWatts = 10_000
+	cfg.Nodes = []events.NodeConfig{
+		{Node: "pdu-1", LimitWatts: 500_000, ContinuousFactorPPM: 1_000_000, HouseWatts: 5_000},
+		{Node: "rack", Parent: "pdu-1", LimitWatts: 100_000, ContinuousFactorPPM: 1_000_000},
+		{Node: "pdu-2", LimitWatts: 500_000, ContinuousFactorPPM: 1_000_000},
+	}
+	j := newJournal(t)
+	j.fold("operator", cfg)
+	j.fold("rig", status("rig", 90_000, false, "mine-1", true))
+	j.run(midnight.Add(hour+30*time.Second), func() {
+		j.read("mine", 200_000)
+		j.read("mine-1", 100_000)
+		j.read("ai-1", 150_000)
+		j.read("ai-rack", 50_000)
+		j.read("ai-2", 120_000)
+	})
+	got := figuresOf(j.lastSettled())
+	for i := range got {
+		got[i] /= 1_000_000
+	}
+	if want := [7]int64{1000, 0, 270, 15, 200, 0, 515}; got != want {
+		t.Errorf("balance = %v kWh, want %v", got, want)
+	}
+}

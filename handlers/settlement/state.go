@@ -76,7 +76,13 @@ type terms struct {
 	Indexed, Resale                     bool
 	FeePPM                              int64
 	Scheme                              events.Scheme
+	// Covered meters, by id: what they see, a meter further up the power tree
+	// sees, too, and that one counts.
+	Covered []cover `json:",omitempty"`
 }
+
+// cover names a covered meter and the one that counts for it.
+type cover struct{ Meter, By string }
 
 // kind is what a meter sees.
 type kind uint8

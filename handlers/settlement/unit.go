@@ -3,6 +3,9 @@
 package settlement
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -132,10 +135,23 @@ func (d *Decider) place(u *unit) {
 	if u.Modelled {
 		u.Account = accountUnitsModelled
 	}
-	if i, ok := d.meterOf[u.Meter]; ok && u.Meter != "" && d.Meters[i].Kind == kindMining {
+	if i, ok := d.meterOf[d.seenBy(u.Meter)]; ok && u.Meter != "" && d.Meters[i].Kind == kindMining {
 		u.Account = d.Meters[i].Group
 	}
 	d.weigh(u)
+}
+
+// seenBy is the meter that counts for what meter sees: one further up the power
+// tree, if there is one.
+func (d *Decider) seenBy(meter string) string {
+	if d.Config == nil || len(d.Config.Covered) == 0 {
+		return meter
+	}
+	i, ok := slices.BinarySearchFunc(d.Config.Covered, meter, func(c cover, m string) int { return strings.Compare(c.Meter, m) })
+	if !ok {
+		return meter
+	}
+	return d.Config.Covered[i].By
 }
 
 // weigh brings a unit's share of its account's sum up to date.
