@@ -6,10 +6,11 @@ package events
 const MaxHeadroomNodes = 256
 
 // HeadroomPublished (headroom.published) says how much power is free at the
-// nodes of a site's power tree: at most once per clock.tick, and only of nodes
-// whose figures have moved by a hundredth of what is usable there, or that
-// began or ceased to be measured. What does not fit into one event comes with
-// the next ticks.
+// nodes of a site's power tree: every five seconds at most, and only of nodes
+// whose figures have moved by more than a fiftieth of what is usable there and
+// 100 W, or that began or ceased to be measured. What does not fit into one
+// event comes with the next one. A site without nodes has none: dispatch.decided
+// tells its headroom.
 //
 // One event carries many nodes because a step of the AI load at the point of
 // connection moves the headroom of every node beneath it at once.

@@ -35,8 +35,12 @@ func describe(ev *events.Event) string {
 	case *events.CommandRamp:
 		return fmt.Sprintf("%s because %s", describeUnits(d.Units), d.Reason)
 	case *events.DispatchDecided:
+		bound := string(d.Binding)
+		if d.BindingNode != "" {
+			bound += " at " + d.BindingNode
+		}
 		return fmt.Sprintf("%s → %s, bound by %s; headroom %s = %s − AI %s − house %s − reserve %s",
-			watts(d.PermittedBeforeWatts), watts(d.PermittedAfterWatts), d.Binding, watts(d.HeadroomWatts),
+			watts(d.PermittedBeforeWatts), watts(d.PermittedAfterWatts), bound, watts(d.HeadroomWatts),
 			watts(d.UsableWatts), watts(d.AIWatts), watts(d.HouseWatts), watts(d.ReserveWatts))
 	case *events.WorkerStatus:
 		return describeStatus(d)
@@ -45,7 +49,13 @@ func describe(ev *events.Event) string {
 	case *events.ClockTick:
 		return time.Unix(d.Second, 0).UTC().Format("15:04:05")
 	case *events.SiteConfig:
-		return fmt.Sprintf("limit %s, contracted %s, %s", watts(d.LimitWatts), watts(d.ContractedWatts), count(int64(len(d.Meters)), "meter"))
+		s := fmt.Sprintf("limit %s, contracted %s, %s", watts(d.LimitWatts), watts(d.ContractedWatts), count(int64(len(d.Meters)), "meter"))
+		if n := len(d.Nodes); n > 0 {
+			s += ", " + count(int64(n), "node")
+		}
+		return s
+	case *events.HeadroomPublished:
+		return describeHeadroom(d)
 	case *events.MarketQuote:
 		s := fmt.Sprintf("block %d, subsidy and fees %s", d.Height, sats((d.SubsidySats+d.FeesSats)*1000))
 		if d.BTCPriceMicrousd > 0 {
@@ -186,4 +196,28 @@ func describeAccrued(d *events.RevenueAccrued) string {
 		s += " (" + string(d.Payout.Basis) + ": no money)"
 	}
 	return s
+}
+
+// describeHeadroom shows the first nodes of the event.
+func describeHeadroom(h *events.HeadroomPublished) string {
+	const most = 4
+	var b strings.Builder
+	for i := range h.Nodes {
+		n := &h.Nodes[i]
+		if i == most {
+			fmt.Fprintf(&b, ", and %d more", len(h.Nodes)-most)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s %s now, %s firm", n.Node, watts(n.HeadroomWatts), watts(n.FirmWatts))
+		if n.BindingNode != n.Node {
+			fmt.Fprintf(&b, " (bound at %s)", n.BindingNode)
+		}
+		if !n.MeterFresh {
+			b.WriteString(" (meter silent)")
+		}
+	}
+	return b.String()
 }

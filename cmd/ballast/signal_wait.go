@@ -221,7 +221,7 @@ func (w *waiter) isMining(meter string) bool {
 	if w.config == nil {
 		return false
 	}
-	for _, m := range w.config.Meters {
+	for _, m := range w.config.SiteMeters() {
 		if m.Meter == meter && m.Measures == events.MeasuresMining {
 			return true
 		}
@@ -233,7 +233,7 @@ func (w *waiter) anyMining() bool {
 	if w.config == nil {
 		return false
 	}
-	for _, m := range w.config.Meters {
+	for _, m := range w.config.SiteMeters() {
 		if m.Measures == events.MeasuresMining {
 			return true
 		}

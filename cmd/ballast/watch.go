@@ -40,7 +40,7 @@ func (a *app) watchCommand() *cobra.Command {
 		Short: "Events as they are stored: any type, site or source",
 		Long: `Prints events as they are stored. A TYPE is an event type or its first word:
 share covers share.found, share.accepted and the others. Without a TYPE,
-everything but readings, statuses, ticks and shares.`,
+everything but readings, statuses, ticks, shares and the headroom of nodes.`,
 		Example: `  ballast watch --site demo
   ballast watch command dispatch.decided
   ballast watch meter.reading --source ai-feeder --json | jq .data.power_watts
@@ -103,7 +103,7 @@ func watchTypes(args []string) ([]events.Type, error) {
 		for _, i := range events.Types() {
 			switch i.Type {
 			case events.TypeMeterReading, events.TypeWorkerStatus, events.TypeClockTick, events.TypeWorkAssigned, events.TypeGatewayStatus,
-				events.TypeShareFound, events.TypeShareSubmitted, events.TypeShareAccepted, events.TypeShareRejected, events.TypeShareUnknown, events.TypeDeciderCheckpoint:
+				events.TypeShareFound, events.TypeShareSubmitted, events.TypeShareAccepted, events.TypeShareRejected, events.TypeShareUnknown, events.TypeDeciderCheckpoint, events.TypeHeadroomPublished:
 			default:
 				out = append(out, i.Type)
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/tui"
+	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/workers/software"
 )
@@ -47,6 +48,7 @@ each thread on its core. All of it can be in the configuration, under worker.`,
 	h.add(c, 0, "is one per physical core")
 	f.Int64Var(&h.WattsPerThread, "watts-per-thread", software.DefaultWattsPerThread, "power model, used where the machine does not measure itself")
 	f.StringVar(&o.Meter, "meter", "", "`meter` of the site that sees this machine")
+	f.StringVar(&o.Node, "node", "", "`node` of the site's power tree on which this machine hangs")
 	f.StringVar(&metrics, "metrics", "", "serve Prometheus metrics on this `host:port`, path /metrics")
 	return c
 }
@@ -64,6 +66,11 @@ func (a *app) warnUnknownSite(ctx context.Context, b *bus.Bus, site string) {
 }
 
 func (a *app) work(ctx context.Context, o roles.WorkerOptions, h *hashFlags, metrics string) error {
+	if o.Node != "" {
+		if err := events.CheckToken("--node", o.Node); err != nil {
+			return withCode(exitUsage, err)
+		}
+	}
 	conf, err := a.loadConfig()
 	if err != nil {
 		return err

@@ -17,10 +17,19 @@ type free struct {
 	fresh   bool
 }
 
+// Headroom is for people and schedulers, and is stored: it is published every
+// publishEvery ticks at most, of nodes where it has moved by a part of what is
+// usable there and by more than noise.
+const (
+	publishEvery = 5
+	movedPart    = 50
+	movedWatts   = 100
+)
+
 // publishHeadroom says what is free at the nodes of a power tree whose figures
-// have moved, as many as one event takes; the rest waits for the next ticks.
+// have moved, as many as one event takes; the rest waits for the next time.
 func (d *Dispatch) publishHeadroom(out *decider.Outbox) {
-	if !d.site.tree || !d.site.known || d.site.broken != "" {
+	if !d.site.tree || !d.site.known || d.site.broken != "" || d.tickSecond%publishEvery != 0 {
 		return
 	}
 	if cap(d.frees) < len(d.nodes) {
@@ -95,11 +104,10 @@ func (f free) under(up *free) free {
 	return f
 }
 
-// moved reports whether what was published of n is not true any more, by a
-// hundredth of what is usable there.
+// moved reports whether what was published of n is not true any more.
 func (n *node) moved(f *free) bool {
-	s, step := &n.said, max(n.usable/100, 1)
-	return !s.Once || s.Fresh != f.fresh || apart(s.Headroom, f.now) >= step || apart(s.Firm, f.firm) >= step
+	s, step := &n.said, max(n.usable/movedPart, movedWatts)
+	return !s.Once || s.Fresh != f.fresh || apart(s.Headroom, f.now) > step || apart(s.Firm, f.firm) > step
 }
 
 func apart(a, b int64) int64 { return max(a-b, b-a) }

@@ -91,7 +91,7 @@ func newUnit(cfg Config, outbox *agent.Outbox) (*unit, error) {
 	u.caps = events.Capabilities{
 		Class: "cpu", NameplateWatts: full, MinWatts: max(full*minDuty/1000, 1), FailsafeWatts: cfg.FailsafeWatts,
 		MillijoulesPerTerahash: millijoules(full, u.calibrated),
-		FallMilliseconds:       10, Meter: cfg.Meter,
+		FallMilliseconds:       10, Meter: cfg.Meter, Node: cfg.Node,
 	}
 	u.miner, err = hashengine.NewMiner(hashengine.MinerConfig{
 		Threads: cfg.Threads, CPUs: cfg.CPUs, Pin: cfg.Pin, NewEngine: u.kernel.New,

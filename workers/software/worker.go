@@ -57,6 +57,8 @@ type Config struct {
 	FailsafeWatts int64
 	// Meter that sees this machine, or empty.
 	Meter string
+	// Node of the site's power tree on which this machine hangs, or empty.
+	Node string
 	// WorkTimeout after which work counts as gone; default
 	// DefaultWorkTimeout.
 	WorkTimeout time.Duration

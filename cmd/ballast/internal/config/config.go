@@ -41,6 +41,7 @@ type Site struct {
 	House            Power   `yaml:"house"`
 	Reserve          Reserve `yaml:"reserve"`
 	Meters           []Meter `yaml:"meters"`
+	Nodes            []Node  `yaml:"nodes"`
 	Policy           Policy  `yaml:"policy"`
 	Tariff           Tariff  `yaml:"tariff"`
 }
@@ -56,6 +57,7 @@ type Reserve struct {
 // Meter is one meter that the deciders believe.
 type Meter struct {
 	ID       string   `yaml:"id"`
+	Node     string   `yaml:"node"`
 	Measures string   `yaml:"measures"`
 	Group    string   `yaml:"group"`
 	Period   Duration `yaml:"period"`
@@ -280,7 +282,9 @@ func (s *Site) SiteConfig() *events.SiteConfig {
 	if c.ContractedWatts == 0 {
 		c.ContractedWatts = c.LimitWatts
 	}
-	if c.AINameplateWatts == 0 {
+	// In a power tree the key is for load that hangs on none of its nodes, of
+	// which there need not be any.
+	if c.AINameplateWatts == 0 && len(s.Nodes) == 0 {
 		c.AINameplateWatts = c.LimitWatts
 	}
 	for _, m := range s.Meters {
@@ -289,10 +293,13 @@ func (s *Site) SiteConfig() *events.SiteConfig {
 			hi = 2 * c.LimitWatts
 		}
 		c.Meters = append(c.Meters, events.MeterConfig{
-			Meter: m.ID, Measures: events.Measures(m.Measures), Group: m.Group,
+			Meter: m.ID, Node: m.Node, Measures: events.Measures(m.Measures), Group: m.Group,
 			PeriodMilliseconds: m.Period.Millis(), StaleMilliseconds: m.Stale.Millis(), StuckMilliseconds: m.Stuck.Millis(),
 			MinWatts: int64(m.Min), MaxWatts: hi,
 		})
+	}
+	for i := range s.Nodes {
+		c.Nodes = append(c.Nodes, s.Nodes[i].nodeConfig())
 	}
 	return c
 }

@@ -164,3 +164,38 @@ func FuzzQuantities(f *testing.F) {
 		}
 	})
 }
+
+func TestPowerTree(t *testing.T) {
+	c := Default()
+	err := Parse([]byte(`sites:
+  - id: a
+    limit: 10MW
+    meters: [{id: m, measures: ai}, {id: p, measures: ai, node: pdu-1, max: 1MW}]
+    nodes:
+      - {id: pdu-1, parent: ups, limit: 800kW, continuous_factor: 80%, cooling: 500kW, ai_nameplate: 300kW, house: 5kW, reserve: {floor: 10kW, envelope: 10m}, ramp_per_second: 20kW, ramp_burst: 100kW, agents: [rig-1]}
+      - {id: ups, limit: 4MW, redundancy: n+1, paths: 4}
+`), &c)
+	if err == nil {
+		err = c.Validate()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.Sites[0].SiteConfig()
+	if s.AINameplateWatts != 0 || s.Meters[1].Node != "pdu-1" {
+		t.Errorf("the site reads as %+v", s)
+	}
+	n := s.Nodes[0]
+	if n.Node != "pdu-1" || n.Parent != "ups" || n.LimitWatts != 800_000 || n.ContinuousFactorPPM != 800_000 || n.CoolingLimitWatts != 500_000 ||
+		n.AINameplateWatts != 300_000 || n.HouseWatts != 5_000 || n.Reserve.FloorWatts != 10_000 || n.Reserve.EnvelopeSeconds != 600 ||
+		n.RampWattsPerSecond != 20_000 || n.RampBurstWatts != 100_000 || !slices.Equal(n.Agents, []string{"rig-1"}) {
+		t.Errorf("the PDU reads as %+v", n)
+	}
+	if u := s.Nodes[1]; u.Redundancy != "n+1" || u.Paths != 4 || u.ContinuousFactorPPM != 1_000_000 {
+		t.Errorf("the UPS reads as %+v", u)
+	}
+	c.Sites[0].Nodes[1].Parent = "pdu-1"
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "fed by itself") {
+		t.Errorf("a circle: %v", err)
+	}
+}

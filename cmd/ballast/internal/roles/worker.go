@@ -28,6 +28,8 @@ type WorkerOptions struct {
 	WattsPerThread int64
 	// Meter that sees this machine, or empty.
 	Meter string
+	// Node of the site's power tree on which it hangs, or empty.
+	Node string
 	// Ready, when not nil, is called once the bus has stored its announcement.
 	Ready func(w *software.Worker)
 }
@@ -37,7 +39,7 @@ func Worker(o WorkerOptions) fx.Option {
 	return fx.Module("worker", fx.Invoke(func(bg *background, b *bus.Bus, log *slog.Logger, reg *prometheus.Registry) error {
 		w, err := software.New(software.Config{
 			Site: o.Site, Agent: o.Agent, Kernel: o.Kernel, Threads: o.Threads, CPUs: o.CPUs, Pin: o.Pin, Nice: o.Nice,
-			NormalPriority: o.NormalPriority, WattsPerThread: o.WattsPerThread, Meter: o.Meter, Logger: log, Metrics: agent.NewMetrics(reg),
+			NormalPriority: o.NormalPriority, WattsPerThread: o.WattsPerThread, Meter: o.Meter, Node: o.Node, Logger: log, Metrics: agent.NewMetrics(reg),
 		}, b)
 		if err != nil {
 			return err

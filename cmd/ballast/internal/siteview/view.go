@@ -229,7 +229,7 @@ func (v *View) take(ev *events.Event) {
 	case *events.SiteConfig:
 		v.p.Config = d
 		clear(v.role)
-		for _, m := range d.Meters {
+		for _, m := range d.SiteMeters() {
 			v.role[m.Meter] = m
 		}
 	case *events.GridSignal:
@@ -384,7 +384,7 @@ func (v *View) sum() {
 	p := &v.p
 	p.AIWatts, p.HouseWatts, p.MiningWatts, p.ModelledWatts = 0, 0, 0, 0
 	if p.Config != nil {
-		p.HouseWatts = p.Config.HouseWatts
+		_, p.HouseWatts = p.Config.SiteLoad()
 	}
 	groups := map[string]int64{}
 	mining := map[string]reading{} // what counts per group or lone meter
