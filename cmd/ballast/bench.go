@@ -154,8 +154,42 @@ func (a *app) benchFold(ctx context.Context, f *benchFlags, p *printer) error {
 		}
 		p.linef("  %s%s", r, missed(r.Ratio() >= 1))
 	}
+	return a.benchTree(ctx, f, p)
+}
+
+// benchTree prints the fold of a site with a power tree, and what one reading
+// costs there.
+func (a *app) benchTree(ctx context.Context, f *benchFlags, p *printer) error {
+	p.title(fmt.Sprintf("fold: dispatch, %d workers in a power tree of %d nodes, state hash after every event, one core", treeWorkers, treeNodes))
+	j, err := dispatchbench.NewTreeJournal(treeWorkers, treeNodes, treeSeconds)
+	if err != nil {
+		return err
+	}
+	r, d, err := dispatchbench.RunTree(ctx, j, f.runs)
+	if err != nil {
+		return err
+	}
+	met := d.P99.Took <= dispatchbench.TargetDecision
+	if p.json {
+		if err := p.value(map[string]any{"bench": "fold", "case": r.Name, "events_per_second": int64(r.Rate), "target": int64(r.Target), "ratio_to_target": r.Ratio(), "met": r.Ratio() >= 1}); err != nil {
+			return err
+		}
+		return p.value(map[string]any{"bench": "fold", "case": "decision for one reading, tree", "p50_us": inMicros(d.P50.Took), "p99_us": inMicros(d.P99.Took),
+			"target_us": inMicros(dispatchbench.TargetDecision), "met": met})
+	}
+	p.linef("  %s%s", r, missed(r.Ratio() >= 1))
+	p.linef("  %s%s", d, missed(met))
 	return nil
 }
+
+func inMicros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+
+// The site with a power tree that is folded.
+const (
+	treeWorkers = 10_000
+	treeNodes   = 2_000
+	treeSeconds = 40
+)
 
 // foldSeconds of journal that one run folds.
 const foldSeconds = 600

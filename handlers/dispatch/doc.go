@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package dispatch is the decider that turns unused power into permits to mine
-// and takes it back the moment the AI load or the grid wants it. It knows one
-// power node, the point of connection of a site:
+// and takes it back the moment the AI load or the grid wants it. It knows the
+// power tree of a site, from the point of connection down to racks:
 //
-//	headroom = limit × continuous factor − AI load − house load − reserve
+//	avail(n)    = usable(n) − AI load(n) − house load(n) − reserve(n)
+//	headroom(n) = least avail over n and all above it
 //
 // and one list of units in merit order (millijoules per terahash rising, then
-// id). It is a pure fold over the journal (see handlers/decider): the same
-// journal gives the same commands, byte for byte.
+// id). A site without nodes is a tree of one. It is a pure fold over the journal
+// (see handlers/decider): the same journal gives the same commands, byte for
+// byte.
 //
 // # When it acts
 //
@@ -28,16 +30,29 @@
 // far from its arrival is no reading. A suspect one can only lower power. A
 // meter silent for more than two periods is replaced by the peak of the recent
 // AI load, beyond its stale time by the AI nameplate, beyond the dead time
-// mining gets only what is guaranteed to it. A meter that reports one and the
+// mining gets only what is guaranteed to it (to the site: a node below the point
+// of connection then gets nothing). A meter that reports one and the
 // same value for longer than its stuck time, where it has one, counts as silent
 // until the value moves. Where a total meter and mining
 // meters allow a second estimate of the AI load, the higher one counts.
+//
+// A node that is measured takes the higher of its own figure and of what is
+// measured beneath it; stand-ins of nodes beneath count only where it is not
+// measured itself, for then it is their sum.
+//
+// # What it costs
+//
+// A reading recomputes its node and those above it, and moves its meter in a
+// heap of deadlines: O(depth + log meters). Nodes keep sums of what hangs beneath
+// them and the ranks of those units; where a sum is above its cap, one walk in
+// merit order begins at the first unit that does not fit, found from the worst
+// end: that costs what changes. Ticks are linear in units and nodes.
 //
 // # What bounds it
 //
 // State is bounded whatever arrives: at most MaxSignals instructions (the rest
 // of a flood is merged into ceilings that are at least as low), MaxAgents and
-// MaxUnits workers, and twenty open alerts of a kind.
+// MaxUnits workers, MaxNodes nodes and MaxMeters meters, and twenty open alerts of a kind.
 //
 // # Usage
 //

@@ -53,13 +53,11 @@ func TestTreeJournal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := dispatchbench.FoldDecoded(j); err != nil {
-		t.Fatal(err)
-	}
-	d, err := dispatchbench.Decisions(j)
+	r, d, err := dispatchbench.RunTree(context.Background(), j, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Log(r)
 	t.Log(d)
 	if d.Largest.Changed == 0 {
 		t.Error("no reading changes anything")

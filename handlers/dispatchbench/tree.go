@@ -3,6 +3,7 @@
 package dispatchbench
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -186,6 +187,26 @@ func (f *forest) readNext() error {
 	n := &f.nodes[f.next%len(f.nodes)]
 	f.next++
 	return f.add("m-"+n.config.Node, &events.MeterReading{SampledAt: f.maker.at, Quality: events.QualityGood, PowerWatts: n.ai})
+}
+
+// RunTree folds a tree's journal runs times and measures the decision for one
+// reading. It ends early with the context's error.
+func RunTree(ctx context.Context, j *Journal, runs int) (Result, Decided, error) {
+	r := Result{Name: "fold of decoded events, tree", Target: TargetTree, Events: len(j.Events), Outputs: j.Outputs}
+	for range max(runs, 1) {
+		if err := ctx.Err(); err != nil {
+			return r, Decided{}, err
+		}
+		start := time.Now()
+		if err := FoldDecoded(j); err != nil {
+			return r, Decided{}, err
+		}
+		r.Runs = append(r.Runs, float64(len(j.Events))/time.Since(start).Seconds())
+	}
+	sorted := slices.Sorted(slices.Values(r.Runs))
+	r.Rate = sorted[len(sorted)/2]
+	d, err := Decisions(j)
+	return r, d, err
 }
 
 // Decision is what one meter reading cost.
