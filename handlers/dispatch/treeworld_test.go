@@ -75,7 +75,8 @@ func (w *world) graft(c *events.SiteConfig) {
 // nodeReading is a sample of a meter below the point of connection.
 func (w *world) nodeReading() *events.Event {
 	share := func(of int64) int64 { return w.ai / of }
-	id, watts := "", int64(0)
+	var id string
+	var watts int64
 	switch w.c.below(8) {
 	case 0, 1:
 		id, watts = "ai-a", share(3)
