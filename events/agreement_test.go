@@ -41,6 +41,7 @@ var differences = []struct {
 	{"rule between fields: settlement intervals", "", "does not divide"},
 	{"rule between fields: one name once", "", "is listed twice"},
 	{"rule between fields: what a node hangs on is listed", "", "is no node of this site"},
+	{"rule between fields: a total at a node is balanced by its mining", "", "tells nothing without a meter"},
 	{"rule between fields: a budget is refilled", "", "would never be refilled"},
 	{"rule between fields: levels rise", "", "list the levels rising"},
 	{"rule between fields: the last level is the nameplate", "", "is not nameplate_watts"},

@@ -69,6 +69,15 @@ func TestTreesThatCannotBe(t *testing.T) {
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), `"b" is no node`) {
 		t.Errorf("a meter at no node: %v", err)
 	}
+	c.Meters = append(c.Meters[:1:1], MeterConfig{Meter: "t", Node: "a", Measures: MeasuresTotal, PeriodMilliseconds: 1_000, StaleMilliseconds: 5_000, MaxWatts: 1_000})
+	c.Meters[0].Node = ""
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "tells nothing without") {
+		t.Errorf("a total without its mining: %v", err)
+	}
+	c.Meters = append(c.Meters, MeterConfig{Meter: "m", Node: "a", Measures: MeasuresMining, PeriodMilliseconds: 1_000, StaleMilliseconds: 5_000, MaxWatts: 1_000})
+	if err := c.Validate(); err != nil {
+		t.Errorf("a total with its mining: %v", err)
+	}
 }
 
 func TestSiteMetersAreTheTopmost(t *testing.T) {

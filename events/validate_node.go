@@ -33,13 +33,30 @@ func (c *checker) nodes(s *SiteConfig) {
 	}
 	c.parents(s.Nodes, at)
 	c.nodeAgents(s.Nodes, agents)
+	c.nodeMeters(s.Meters, at)
+}
+
+// nodeMeters checks that meters hang on nodes that there are, and can be heeded
+// there.
+func (c *checker) nodeMeters(meters []MeterConfig, at map[string]int) {
+	mining := make(map[string]bool)
+	for i := range meters {
+		if meters[i].Measures == MeasuresMining {
+			mining[meters[i].Node] = true
+		}
+	}
 	c.in = "meters"
-	for i := range s.Meters {
+	for i := range meters {
 		c.at = i
-		if n := s.Meters[i].Node; n != "" {
-			if _, known := at[n]; !known {
-				c.fail("node", "%s is no node of this site: list it under nodes, or leave it out for the point of connection", quote(n))
-			}
+		n := meters[i].Node
+		if n == "" {
+			continue
+		}
+		if _, known := at[n]; !known {
+			c.fail("node", "%s is no node of this site: list it under nodes, or leave it out for the point of connection", quote(n))
+		}
+		if meters[i].Measures == MeasuresTotal && !mining[n] {
+			c.fail("measures", "total at %s tells nothing without a meter there that measures mining; add one, or measure ai", quote(n))
 		}
 	}
 	c.in = ""

@@ -23,7 +23,7 @@ func (d *Dispatch) decide(e *events.Event, out *decider.Outbox, before int64, ti
 		d.visit()
 		d.shed()
 	}
-	if tick || d.joining && d.now-d.raisedAt >= raiseGap {
+	if tick || d.joining && d.now-d.raisedAt >= raiseGap && !d.spares(e) {
 		d.raise()
 	}
 	d.writeCurtails(e, out)
@@ -61,4 +61,12 @@ func (d *Dispatch) onlyRepeats() bool {
 		}
 	}
 	return true
+}
+
+// spares reports whether e is a reading in a power tree: what it costs does not
+// depend on how many units there are, so who joins waits for the next event that
+// is none.
+func (d *Dispatch) spares(e *events.Event) bool {
+	_, reading := e.Data.(*events.MeterReading)
+	return reading && d.site.tree
 }

@@ -222,13 +222,15 @@ type Decided struct {
 	P50, P99, Worst Decision
 	// Largest is the reading that changed most units.
 	Largest Decision
+	// TickP50 and TickWorst of the ticks, which are linear in units and nodes.
+	TickP50, TickWorst time.Duration
 }
 
 // String is one line for people.
 func (d Decided) String() string {
-	return fmt.Sprintf("one reading: p50 %v, p99 %v (%.2f × the target of %v), worst %v with %d units changed; %d units changed in %v, of %d readings",
+	return fmt.Sprintf("one reading: p50 %v, p99 %v (%.2f × the target of %v), worst %v with %d units changed; %d units changed in %v, of %d readings; ticks p50 %v, worst %v",
 		d.P50.Took, d.P99.Took, float64(d.P99.Took)/float64(TargetDecision), TargetDecision, d.Worst.Took, d.Worst.Changed,
-		d.Largest.Changed, d.Largest.Took, d.Readings)
+		d.Largest.Changed, d.Largest.Took, d.Readings, d.TickP50, d.TickWorst)
 }
 
 // Decisions folds the decoded events and measures, for every meter reading, the
@@ -237,6 +239,7 @@ func Decisions(j *Journal) (Decided, error) {
 	d := dispatch.New(dispatch.Config{})
 	var out decider.Outbox
 	var all []Decision
+	var ticks []time.Duration
 	outputs, hash := 0, uint64(0)
 	for i := range j.Events {
 		e := &j.Events[i]
@@ -247,6 +250,9 @@ func Decisions(j *Journal) (Decided, error) {
 		hash = d.StateHash()
 		took := time.Since(start)
 		outputs += len(out.Outputs())
+		if _, tick := e.Data.(*events.ClockTick); tick {
+			ticks = append(ticks, took)
+		}
 		if !reading {
 			continue
 		}
@@ -258,12 +264,14 @@ func Decisions(j *Journal) (Decided, error) {
 		}
 		all = append(all, x)
 	}
-	if len(all) == 0 {
-		return Decided{}, fmt.Errorf("bench journal: no readings in %d events", len(j.Events))
+	if len(all) == 0 || len(ticks) == 0 {
+		return Decided{}, fmt.Errorf("bench journal: no readings or no ticks in %d events", len(j.Events))
 	}
 	s := Decided{Readings: len(all), Largest: slices.MaxFunc(all, func(a, b Decision) int { return int(a.Changed - b.Changed) })}
 	slices.SortFunc(all, func(a, b Decision) int { return int(a.Took - b.Took) })
 	s.P50, s.P99, s.Worst = all[len(all)/2], all[len(all)*99/100], all[len(all)-1]
+	slices.Sort(ticks)
+	s.TickP50, s.TickWorst = ticks[len(ticks)/2], ticks[len(ticks)-1]
 	return s, j.same(outputs, hash)
 }
 
