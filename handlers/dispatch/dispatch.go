@@ -109,6 +109,7 @@ func New(cfg Config) *Dispatch {
 	d.root.ramps = true
 	d.nodes, d.unranked = []*node{d.root}, true
 	d.site.nodes = d.nodes
+	d.rawHash = hashJSON(&d.site.raw)
 	d.look(d.root, false)
 	return d
 }
