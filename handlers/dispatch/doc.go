@@ -40,6 +40,10 @@
 // measured beneath it; stand-ins of nodes beneath count only where it is not
 // measured itself, for then it is their sum.
 //
+// Draw that mining meters see and no unit explains takes room like any other;
+// nor does what is booked for a raise explain it before the meters had the time
+// to see the raise.
+//
 // # What it costs
 //
 // A reading recomputes its node and those above it, and moves its meter in a

@@ -101,6 +101,9 @@ func (d *Dispatch) StateHash() uint64 {
 	g.int(r.load.ShedCap)
 	g.int(r.load.Mining)
 	g.bool(r.load.Fresh)
+	if r.rogue != (rogue{}) {
+		r.rogue.digest(&g)
+	}
 	if d.cursor != 0 || d.brokenAlert {
 		g.int(int64(d.cursor))
 		g.bool(d.brokenAlert)

@@ -35,6 +35,7 @@ type node struct {
 	// elapsed ns: before it nothing changes places.
 	settleAt int64
 	bucket   bucket
+	rogue    rogue
 	// offSince is since when what it measures and what the nodes beneath it
 	// measure disagree, elapsed ns, −1 while they agree.
 	offSince int64
@@ -126,7 +127,7 @@ func newNode(id string) *node {
 func (n *node) inherit(o *node) {
 	n.env, n.balance = o.env, o.balance
 	n.balanced = o.balanced && len(n.totals) > 0 && len(n.minings) > 0
-	n.restartUntil, n.settleAt, n.bucket = o.restartUntil, o.settleAt, o.bucket
+	n.restartUntil, n.settleAt, n.bucket, n.rogue = o.restartUntil, o.settleAt, o.bucket, o.rogue
 	n.offSince, n.offAlert, n.said = o.offSince, o.offAlert, o.said
 }
 
@@ -148,6 +149,7 @@ func (n *node) hash() uint64 {
 	g.int(n.bucket.tokens)
 	g.uint(n.bucket.carry)
 	g.int(n.bucket.refilledAt)
+	n.rogue.digest(&g)
 	g.int(n.offSince)
 	g.int(n.said.Headroom)
 	g.int(n.said.Firm)

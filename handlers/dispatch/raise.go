@@ -57,7 +57,7 @@ func (d *Dispatch) measureRoom() {
 	// From below: draw that no unit explains counts at every node above, too.
 	for i := len(d.nodes) - 1; i >= 0; i-- {
 		n := d.nodes[i]
-		stray := max(n.excess(0), n.room)
+		stray := max(d.unexplained(n), n.room)
 		if n.up != nil {
 			n.up.room += stray
 		}
@@ -219,6 +219,8 @@ func (d *Dispatch) ramp(u *unit) {
 	d.raised = append(d.raised, u)
 	for a := u.node; a != nil; a = a.up {
 		a.rose = true
+		a.rogue.Until = d.now + riseGrace
+		d.changed(a)
 	}
 }
 

@@ -29,6 +29,7 @@ type snapshot struct {
 	Load         load               `json:"load"`
 	RestartUntil int64              `json:"restart_until"`
 	SettleAt     int64              `json:"settle_at"`
+	Rogue        rogue              `json:"rogue,omitzero"`
 	Signals      []*signal          `json:"signals,omitempty"`
 	Folded       uint64             `json:"signals_folded"`
 	Seen         []seenSource       `json:"signals_seen,omitempty"`
@@ -56,6 +57,7 @@ type nodeState struct {
 	Load         *load     `json:"load,omitempty"`
 	RestartUntil int64     `json:"restart_until"`
 	SettleAt     int64     `json:"settle_at"`
+	Rogue        rogue     `json:"rogue,omitzero"`
 	Tokens       int64     `json:"tokens"`
 	TokenCarry   uint64    `json:"token_carry"`
 	RefilledAt   int64     `json:"refilled_at"`
@@ -143,7 +145,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		Clock: d.clk, Generation: d.gen, Epoch: d.epoch,
 		TickGen: d.tickGen, TickSecond: d.tickSecond, TickAt: d.tickAt,
 		Envelope: r.env, Balance: r.balance, Balanced: r.balanced, Load: r.load,
-		RestartUntil: r.restartUntil, SettleAt: r.settleAt,
+		RestartUntil: r.restartUntil, SettleAt: r.settleAt, Rogue: r.rogue,
 		Signals: d.signals.live, Folded: d.signals.folded, Seen: d.signals.seen.sources, Quote: d.quote,
 		Tokens: r.bucket.tokens, TokenCarry: r.bucket.carry, RefilledAt: r.bucket.refilledAt,
 		Joining: d.joining, RaisedAt: d.raisedAt,
@@ -239,7 +241,7 @@ func (d *Dispatch) Restore(b []byte) error {
 }
 
 func (n *node) state() nodeState {
-	s := nodeState{Balance: n.balance, Balanced: n.balanced, RestartUntil: n.restartUntil, SettleAt: n.settleAt,
+	s := nodeState{Balance: n.balance, Balanced: n.balanced, RestartUntil: n.restartUntil, SettleAt: n.settleAt, Rogue: n.rogue,
 		Tokens: n.bucket.tokens, TokenCarry: n.bucket.carry, RefilledAt: n.bucket.refilledAt,
 		OffSince: n.offSince, OffAlert: n.offAlert, Said: n.said, Told: n.told, OwnAI: n.ownAI}
 	if n.up != nil {
@@ -253,7 +255,7 @@ func (d *Dispatch) restoreNodes(s *snapshot) error {
 	r := d.root
 	r.env, r.load = s.Envelope, s.Load
 	r.balance, r.balanced = s.Balance, s.Balanced
-	r.restartUntil, r.settleAt = s.RestartUntil, s.SettleAt
+	r.restartUntil, r.settleAt, r.rogue = s.RestartUntil, s.SettleAt, s.Rogue
 	r.bucket = bucket{tokens: s.Tokens, carry: s.TokenCarry, refilledAt: s.RefilledAt}
 	if d.site.tree && len(s.Nodes) != len(d.nodes) {
 		return fmt.Errorf("dispatch snapshot holds %d nodes for a power tree of %d: fold the journal instead", len(s.Nodes), len(d.nodes))
@@ -264,6 +266,7 @@ func (d *Dispatch) restoreNodes(s *snapshot) error {
 			n.env, n.load = *t.Envelope, *t.Load
 		}
 		n.balance, n.balanced, n.restartUntil, n.settleAt = t.Balance, t.Balanced, t.RestartUntil, t.SettleAt
+		n.rogue = t.Rogue
 		n.bucket = bucket{tokens: t.Tokens, carry: t.TokenCarry, refilledAt: t.RefilledAt}
 		n.offSince, n.offAlert, n.said, n.told, n.ownAI = t.OffSince, t.OffAlert, t.Said, t.Told, t.OwnAI
 		if n.up != nil {
