@@ -51,7 +51,7 @@ func TestFaultDispatcherKilledTwentyTimes(t *testing.T) {
 func TestFaultReplicas(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			const window = 3 * time.Second
+			const window = 6 * time.Second
 			s := newFaultSite(t, faultOptions{window: window})
 			names := []string{"a", "b", "c"}[:n]
 			hosts := make([]*process, n)

@@ -41,7 +41,6 @@ func (p *pipeline) answer(m *nats.Msg) {
 	p.retry.Reset()
 	switch {
 	case !at.Duplicate:
-		p.sole = true
 		p.stored(w, at)
 	case len(w.outs) == 1:
 		p.second = p.now()

@@ -114,7 +114,6 @@ type pipeline struct {
 	token       uint64
 	outstanding int
 	blocked     bool      // waiting before going back
-	sole        bool      // the newest answer was for outputs that nobody else had stored
 	second      time.Time // when another replica was first the last time
 	retry       *backoff.ExponentialBackOff
 	timer       *time.Timer // ends blocked
@@ -227,30 +226,27 @@ func (p *pipeline) pump() {
 				p.pumpAfter(wait)
 				break
 			}
-			if !p.gather(&w, stream, c, func() bool { return p.hasRoom(stream, now) }) {
+			if !p.gather(&w, stream, c, func() bool { return p.hasRoom(stream) }) {
 				break
 			}
 		}
 		if p.blocked || p.closed {
 			return
 		}
-		if len(w.outs) > 0 && p.hasRoom(stream, now) && !p.send(w) {
+		if len(w.outs) > 0 && p.hasRoom(stream) && !p.send(w) {
 			return
 		}
 	}
 }
 
-// hasRoom reports whether another batch may be sent to a stream. Where outputs
-// of others may be in the stream already (of a replica, or of the process that
-// this one replaces), one at a time: of a group that is refused because some of
-// it is known the rest is sent again, and the next group must not be stored
-// before it.
-func (p *pipeline) hasRoom(stream string, now time.Time) bool {
+// hasRoom reports whether another batch may be sent to a stream: one at a time.
+// Of a group that is refused because some of it is known (to a replica, or to
+// the process that this one replaces) the rest is sent again, and a group that
+// the server gives up because too many come at once is not even answered: the
+// next one must not be stored before it.
+func (p *pipeline) hasRoom(stream string) bool {
 	if p.outstanding >= maxOutstanding {
 		return false
-	}
-	if p.sole && now.Sub(p.second) >= politeFor {
-		return true
 	}
 	for _, w := range p.pending {
 		if w.outs[0].Stream == stream {
@@ -405,7 +401,7 @@ func (p *pipeline) settle() {
 func (p *pipeline) goBack(err error) {
 	p.m.goBacks.Inc()
 	clear(p.pending)
-	p.outstanding, p.sole = 0, false
+	p.outstanding = 0
 	for _, c := range p.queue {
 		for _, o := range c.batches {
 			switch {
