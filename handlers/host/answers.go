@@ -37,7 +37,6 @@ func (p *pipeline) answer(m *nats.Msg) {
 		return
 	}
 	delete(p.pending, token)
-	p.outstanding--
 	p.retry.Reset()
 	switch {
 	case !at.Duplicate:

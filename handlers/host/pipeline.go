@@ -105,20 +105,19 @@ type pipeline struct {
 	inbox string
 	sub   *nats.Subscription
 
-	mu          sync.Mutex
-	closed      bool
-	queue       []*cause // unconfirmed, in order
-	room        chan struct{}
-	byKey       map[events.OrderKey]*outgoing // unconfirmed, by First
-	pending     map[uint64]*wire
-	token       uint64
-	outstanding int
-	blocked     bool      // waiting before going back
-	second      time.Time // when another replica was first the last time
-	retry       *backoff.ExponentialBackOff
-	timer       *time.Timer // ends blocked
-	later       *time.Timer // pumps again; nil when none is set
-	sweeping    bool
+	mu       sync.Mutex
+	closed   bool
+	queue    []*cause // unconfirmed, in order
+	room     chan struct{}
+	byKey    map[events.OrderKey]*outgoing // unconfirmed, by First
+	pending  map[uint64]*wire
+	token    uint64
+	blocked  bool      // waiting before going back
+	second   time.Time // when another replica was first the last time
+	retry    *backoff.ExponentialBackOff
+	timer    *time.Timer // ends blocked
+	later    *time.Timer // pumps again; nil when none is set
+	sweeping bool
 	// confirmed is called with the lock held whenever the queue shrank.
 	confirmed func()
 }
@@ -214,7 +213,7 @@ func (p *pipeline) waiting() int {
 
 // pump sends what waits, in order and in groups, while there is room.
 func (p *pipeline) pump() {
-	if p.blocked || p.closed || p.outstanding >= maxOutstanding {
+	if p.blocked || p.closed || len(p.pending) >= maxOutstanding {
 		return
 	}
 	now := p.now()
@@ -245,7 +244,7 @@ func (p *pipeline) pump() {
 // the server gives up because too many come at once is not even answered: the
 // next one must not be stored before it.
 func (p *pipeline) hasRoom(stream string) bool {
-	if p.outstanding >= maxOutstanding {
+	if len(p.pending) >= maxOutstanding {
 		return false
 	}
 	for _, w := range p.pending {
@@ -323,7 +322,6 @@ func (p *pipeline) send(w *wire) bool {
 	p.token++
 	w.sentAt = now
 	p.pending[p.token] = w
-	p.outstanding++
 	if err := p.write(w, p.token); err != nil {
 		p.goBack(fmt.Errorf("%s: %w", w, err))
 		return false
@@ -401,7 +399,6 @@ func (p *pipeline) settle() {
 func (p *pipeline) goBack(err error) {
 	p.m.goBacks.Inc()
 	clear(p.pending)
-	p.outstanding = 0
 	for _, c := range p.queue {
 		for _, o := range c.batches {
 			switch {

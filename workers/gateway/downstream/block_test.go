@@ -4,17 +4,12 @@ package downstream_test
 
 import (
 	"context"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
-	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/hashengine"
-	"github.com/ballast-energy/ballast/workers/gateway"
-	"github.com/ballast-energy/ballast/workers/gateway/downstream"
-	"github.com/ballast-energy/ballast/workers/stratum/server"
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
 
@@ -40,32 +35,8 @@ func (p *simnet) Run(ctx context.Context, sink upstream.Sink) error {
 func TestBlockOfATestChain(t *testing.T) {
 	for name, lowest := range map[string]string{"miner at the network's difficulty": "0.0000000001", "miner far above it": "1"} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			defer cancel()
-			b, err := bus.Open(ctx, bus.Config{DataDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = b.Close(ctx) }()
-			joint := downstream.New(nil)
-			srv, err := server.Listen(server.Config{
-				Endpoints: []server.Endpoint{{Address: "127.0.0.1:0"}}, Sink: joint, Authoriser: server.AuthoriserFunc(server.AnyName),
-				MinDifficulty: lowest, StartDifficulty: lowest,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
 			p := new(simnet)
-			g, err := gateway.New(gateway.Config{
-				Site: "demo", Gateway: "gw-1", Upstream: p, OnJob: joint.Job, OnClosed: joint.Closed, Connections: joint.Connections,
-			}, b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			joint.Join(srv, g)
-			for _, f := range []func(context.Context) error{g.Run, srv.Run, joint.Run} {
-				defer run(t, f)()
-			}
+			_, _, srv, _ := stack(t, p, lowest, lowest)
 			m := dial(t, srv)
 			m.subscribe()
 			m.ask("mining.authorize", "acct.r", "x")

@@ -89,6 +89,38 @@ func run(t *testing.T, f func(context.Context) error) (stop func()) {
 	})
 }
 
+// stack is a gateway on a bus of its own with a server for miners, of that
+// lowest and first difficulty. All of it ends with the test, and so does ctx.
+func stack(t *testing.T, up upstream.Upstream, lowest, start string) (context.Context, *bus.Bus, *server.Server, *gateway.Gateway) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	b, err := bus.Open(ctx, bus.Config{DataDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close(ctx) })
+	joint := downstream.New(nil)
+	srv, err := server.Listen(server.Config{
+		Endpoints: []server.Endpoint{{Address: "127.0.0.1:0"}}, Sink: joint, Authoriser: server.AuthoriserFunc(server.AnyName),
+		MinDifficulty: lowest, StartDifficulty: start,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gateway.New(gateway.Config{
+		Site: "demo", Gateway: "gw-1", Upstream: up, OnJob: joint.Job, OnClosed: joint.Closed, Connections: joint.Connections,
+	}, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	joint.Join(srv, g)
+	for _, f := range []func(context.Context) error{g.Run, srv.Run, joint.Run} {
+		t.Cleanup(run(t, f))
+	}
+	return ctx, b, srv, g
+}
+
 // miner speaks the protocol by hand.
 type miner struct {
 	t      *testing.T
@@ -222,32 +254,7 @@ func (m *miner) solve(x byte) (en2, ntime, nonce string) {
 }
 
 func TestMinersSharesBecomeEvents(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	b, err := bus.Open(ctx, bus.Config{DataDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = b.Close(ctx) }()
-	joint := downstream.New(nil)
-	srv, err := server.Listen(server.Config{
-		Endpoints: []server.Endpoint{{Address: "127.0.0.1:0"}}, Sink: joint, Authoriser: server.AuthoriserFunc(server.AnyName),
-		MinDifficulty: "0.0000001", StartDifficulty: "0.000001",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := new(pool)
-	g, err := gateway.New(gateway.Config{
-		Site: "demo", Gateway: "gw-1", Upstream: p, OnJob: joint.Job, OnClosed: joint.Closed, Connections: joint.Connections,
-	}, b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	joint.Join(srv, g)
-	for _, f := range []func(context.Context) error{g.Run, srv.Run, joint.Run} {
-		defer run(t, f)()
-	}
+	ctx, b, srv, g := stack(t, new(pool), "0.0000001", "0.000001")
 	m := dial(t, srv)
 	m.subscribe()
 	if !strings.HasPrefix(m.en1, "01020304ff") || len(m.en1)/2+m.en2 != 4+8 {

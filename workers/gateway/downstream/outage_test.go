@@ -5,14 +5,10 @@ package downstream_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
-	"github.com/ballast-energy/ballast/events/bus"
-	"github.com/ballast-energy/ballast/workers/gateway"
-	"github.com/ballast-energy/ballast/workers/gateway/downstream"
 	"github.com/ballast-energy/ballast/workers/stratum/server"
 	"github.com/ballast-energy/ballast/workers/upstream"
 )
@@ -48,32 +44,8 @@ func (p *flakyPool) Run(ctx context.Context, sink upstream.Sink) error {
 // waits; when the session is lost it goes on with its work, whose shares are
 // told the truth, and it keeps its connection into the next session.
 func TestMinersOutliveALossOfTheUpstream(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	b, err := bus.Open(ctx, bus.Config{DataDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = b.Close(ctx) }()
-	joint := downstream.New(nil)
-	srv, err := server.Listen(server.Config{
-		Endpoints: []server.Endpoint{{Address: "127.0.0.1:0"}}, Sink: joint, Authoriser: server.AuthoriserFunc(server.AnyName),
-		MinDifficulty: "0.0000001", StartDifficulty: "0.000001",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := &flakyPool{open: make(chan struct{}), lose: make(chan struct{}), again: make(chan struct{})}
-	g, err := gateway.New(gateway.Config{
-		Site: "demo", Gateway: "gw-1", Upstream: p, OnJob: joint.Job, OnClosed: joint.Closed, Connections: joint.Connections,
-	}, b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	joint.Join(srv, g)
-	for _, f := range []func(context.Context) error{g.Run, srv.Run, joint.Run} {
-		defer run(t, f)()
-	}
+	ctx, b, srv, _ := stack(t, p, "0.0000001", "0.000001")
 	until := func(what string, ok func(server.Stats) bool) {
 		t.Helper()
 		again := time.NewTicker(time.Millisecond)
