@@ -13,7 +13,7 @@ import (
 // may give other outputs.
 const (
 	Name    = "dispatch"
-	Version = "2"
+	Version = "3"
 )
 
 // Config is what dispatch is built with outside the journal. Everything about
