@@ -69,7 +69,8 @@ type GridSignal struct {
 	SignalID string `json:"signal_id,omitempty"`
 	// Kind of the instruction.
 	Kind SignalKind `json:"kind"`
-	// Programme under which it is given, for reports and restore.
+	// Programme under which it is given: SiteConfig.Programmes says what it
+	// means; also for reports and restore.
 	Programme string `json:"programme,omitempty"`
 	// Issuer as a person would name it; informative.
 	Issuer string `json:"issuer,omitempty"`
@@ -78,19 +79,39 @@ type GridSignal struct {
 	Precedence Precedence `json:"precedence,omitempty"`
 	// Priority within the class: 0 is the most important, at most 255.
 	Priority int `json:"priority,omitempty"`
+	// Node of the power tree at which it counts; empty for that of the
+	// programme, without one the point of connection. A node that the site does
+	// not know counts as the point of connection: the reduction is the larger
+	// one, and an alert says so.
+	Node string `json:"node,omitempty"`
 	// PowerWatts is the ceiling or setpoint, W; required for curtail,
-	// setpoint and import-limit.
+	// setpoint and import-limit. In a programme whose limit is a shed, the
+	// reduction.
 	PowerWatts *int64 `json:"power_watts,omitempty"`
 	// PriceMicrousdPerMWh is the energy price in micro-dollars per megawatt
 	// hour, may be negative; required for price.
 	PriceMicrousdPerMWh *int64 `json:"price_microusd_per_mwh,omitempty"`
+	// IssuedAt is when the issuer gave the instruction, by its own clock: the
+	// response time of the programme counts from it. nil, or later than its
+	// arrival: the arrival.
+	IssuedAt *time.Time `json:"issued_at,omitempty"`
 	// StartsAt opens the window; nil means at once.
 	StartsAt *time.Time `json:"starts_at,omitempty"`
 	// DurationSeconds is the length of the window; 0 means until restored,
 	// cancelled or superseded. A reduction ends only when both the wall clock
 	// and elapsed time agree that the window is over.
 	DurationSeconds int64 `json:"duration_seconds,omitempty"`
-	// Test marks a drill: recorded, reported and acknowledged, never obeyed.
+	// RampSeconds, MinDurationSeconds and RecoverySeconds take the place of
+	// those of the programme where they are given, 0 included. s.
+	RampSeconds        *int64 `json:"ramp_seconds,omitempty"`
+	MinDurationSeconds *int64 `json:"min_duration_seconds,omitempty"`
+	RecoverySeconds    *int64 `json:"recovery_seconds,omitempty"`
+	// RampWattsPerMinute of a setpoint that replaces a lower one of the same
+	// issuer and programme: how fast the ceiling rises from one to the other;
+	// 0 for at once. A lower one always counts at once. W/min.
+	RampWattsPerMinute int64 `json:"ramp_watts_per_minute,omitempty"`
+	// Test marks a drill: recorded and reported, and obeyed only where the
+	// programme says that its tests are carried out.
 	Test bool `json:"test,omitempty"`
 	// Supersedes names an earlier signal of the same source that this one
 	// replaces.

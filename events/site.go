@@ -30,6 +30,10 @@ type SiteConfig struct {
 	// only where its node is known (NodeConfig.Agents, Capabilities.Node). None
 	// for a site that is one node.
 	Nodes []NodeConfig `json:"nodes,omitempty"`
+	// Programmes of the grid that the site takes part in, at most
+	// MaxProgrammes. A signal of a programme that is not listed is obeyed as
+	// one without a programme.
+	Programmes []ProgrammeConfig `json:"programmes,omitempty"`
 	// Policy of dispatch.
 	Policy PolicyConfig `json:"policy"`
 	// Tariff of settlement.

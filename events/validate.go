@@ -89,6 +89,13 @@ func (c *checker) between(field string, v, lo, hi int64) {
 	}
 }
 
+// optionalBetween is like between for a field that may be absent.
+func (c *checker) optionalBetween(field string, v *int64, lo, hi int64) {
+	if v != nil {
+		c.between(field, *v, lo, hi)
+	}
+}
+
 // watts is power that cannot be negative.
 func (c *checker) watts(field string, v int64) { c.between(field, v, 0, MaxWatts) }
 

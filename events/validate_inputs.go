@@ -61,13 +61,8 @@ func (s *GridSignal) Validate() error {
 	}
 	c.optionalText("programme", s.Programme, maxLabel)
 	c.optionalText("issuer", s.Issuer, maxLabel)
-	switch s.Precedence {
-	case "", PrecedenceSafety, PrecedenceGridEmergency, PrecedenceAIContract,
-		PrecedenceDemandResponse, PrecedenceEconomics:
-	default:
-		c.fail("precedence", "%s is none of safety, grid-emergency, ai-contract, demand-response, economics",
-			quote(string(s.Precedence)))
-	}
+	c.optionalText("node", s.Node, maxLabel)
+	c.precedence(s.Precedence)
 	c.between("priority", int64(s.Priority), 0, 255)
 	c.optionalWatts("power_watts", s.PowerWatts)
 	if s.PriceMicrousdPerMWh != nil {
@@ -76,7 +71,14 @@ func (s *GridSignal) Validate() error {
 	if s.StartsAt != nil {
 		c.when("starts_at", *s.StartsAt)
 	}
+	if s.IssuedAt != nil {
+		c.when("issued_at", *s.IssuedAt)
+	}
 	c.between("duration_seconds", s.DurationSeconds, 0, MaxSignalSeconds)
+	c.optionalBetween("ramp_seconds", s.RampSeconds, 0, daySeconds)
+	c.optionalBetween("min_duration_seconds", s.MinDurationSeconds, 0, MaxSignalSeconds)
+	c.optionalBetween("recovery_seconds", s.RecoverySeconds, 0, daySeconds)
+	c.watts("ramp_watts_per_minute", s.RampWattsPerMinute)
 	c.optionalEventID("supersedes", s.Supersedes)
 	c.optionalEventID("cancels", s.Cancels)
 	c.optionalText("reason", s.Reason, MaxText)

@@ -16,6 +16,7 @@ func (s *SiteConfig) Validate() error {
 	c.reserve(&s.Reserve)
 	c.meters(s.Meters)
 	c.nodes(s)
+	c.programmes(s)
 	c.policy(&s.Policy)
 	c.tariff(&s.Tariff)
 	return c.err

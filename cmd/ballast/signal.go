@@ -23,9 +23,11 @@ type signalFlags struct {
 	reason, id, supersedes              string
 	priority                            int
 	window                              time.Duration
-	at                                  string
+	at, issued, node                    string
 	test, wait                          bool
 	deadline                            time.Duration
+	ramp, minimum, recovery             time.Duration
+	set                                 func(flag string) bool
 }
 
 // add gives a command the flags of a signal that asks for something.
@@ -39,7 +41,19 @@ func (f *signalFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.supersedes, "supersedes", "", "`id` of an earlier signal of the same issuer that this one replaces")
 	fl.DurationVar(&f.window, "for", 0, "how long it holds; without it, until restored")
 	fl.StringVar(&f.at, "at", "", "`time` at which it starts, like 2026-01-31T18:00:00Z (default: now)")
-	fl.BoolVar(&f.test, "test", false, "a drill: recorded and reported, never obeyed")
+	fl.BoolVar(&f.test, "test", false, "a drill: recorded and reported, obeyed only where its programme says that tests are carried out")
+	fl.StringVar(&f.issued, "issued", "", "`time` at which the issuer gave the instruction, from which the programme's response time counts (default: now)")
+	f.set = fl.Changed
+}
+
+// addReduction gives a command the flags of a signal that lowers power.
+func (f *signalFlags) addReduction(c *cobra.Command) {
+	f.add(c)
+	fl := c.Flags()
+	fl.StringVar(&f.node, "node", "", "`node` of the power tree at which it counts (default: that of the programme, else the point of connection)")
+	fl.DurationVar(&f.ramp, "ramp", 0, "spread the reduction over so long before its deadline (default: as the programme says)")
+	fl.DurationVar(&f.minimum, "min-duration", 0, "hold it so long, whatever comes; the operator may end it (default: as the programme says)")
+	fl.DurationVar(&f.recovery, "recovery", 0, "let its limit rise over so long after its end (default: as the programme says)")
 }
 
 // addIssuer gives a command the flags that every signal has.
@@ -69,15 +83,42 @@ func (f *signalFlags) signal(kind events.SignalKind) (*events.GridSignal, error)
 		return nil, withCode(exitUsage, errors.New("--test --wait: a drill moves no power, so there is nothing to wait for"))
 	}
 	s.DurationSeconds = int64(f.window / time.Second)
-	if f.at != "" {
-		t, err := time.Parse(time.RFC3339, f.at)
-		if err != nil {
-			return nil, withCode(exitUsage, fmt.Errorf("--at %q: write it like 2026-01-31T18:00:00Z", f.at))
+	var err error
+	if s.StartsAt, err = instant("--at", f.at); err != nil {
+		return nil, err
+	}
+	if s.IssuedAt, err = instant("--issued", f.issued); err != nil {
+		return nil, err
+	}
+	s.Node = f.node
+	for _, o := range []struct {
+		flag string
+		from time.Duration
+		into **int64
+	}{{"ramp", f.ramp, &s.RampSeconds}, {"min-duration", f.minimum, &s.MinDurationSeconds}, {"recovery", f.recovery, &s.RecoverySeconds}} {
+		if f.set == nil || !f.set(o.flag) {
+			continue
 		}
-		t = t.UTC()
-		s.StartsAt = &t
+		if o.from < 0 || o.from%time.Second != 0 {
+			return nil, withCode(exitUsage, fmt.Errorf("--%s %v: use whole seconds", o.flag, o.from))
+		}
+		n := int64(o.from / time.Second)
+		*o.into = &n
 	}
 	return s, nil
+}
+
+// instant reads the time of a flag; nil when there is none.
+func instant(flag, text string) (*time.Time, error) {
+	if text == "" {
+		return nil, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return nil, withCode(exitUsage, fmt.Errorf("%s %q: write it like 2026-01-31T18:00:00Z", flag, text))
+	}
+	t = t.UTC()
+	return &t, nil
 }
 
 func (a *app) signalCommand() *cobra.Command {
@@ -91,7 +132,8 @@ func (a *app) signalCommand() *cobra.Command {
 	}
 	c.AddCommand(
 		a.powerSignal(events.SignalCurtail, "curtail", "Mining at or below a power", `  ballast signal curtail --site demo --to 0MW --for 10m --reason "EEA2"
-  ballast signal curtail --site demo --to 1.5MW --wait`),
+  ballast signal curtail --site demo --to 1.5MW --wait
+  ballast signal curtail --site demo --to 0MW --programme ers-10 --node ups-a --ramp 5m --recovery 15m`),
 		a.powerSignal(events.SignalSetpoint, "setpoint", "Mining at a power if headroom allows, whatever energy costs", `  ballast signal setpoint --site demo --to 2MW --for 15m --programme ecrs`),
 		a.powerSignal(events.SignalImportLimit, "import-limit", "The whole site (AI, house, mining) at or below a power", `  ballast signal import-limit --site demo --to 6MW --for 1h`),
 		a.emergencyCommand(), a.restoreCommand(), a.cancelCommand(), a.priceCommand(), a.signalListCommand(),
@@ -102,6 +144,7 @@ func (a *app) signalCommand() *cobra.Command {
 func (a *app) powerSignal(kind events.SignalKind, name, short, example string) *cobra.Command {
 	var f signalFlags
 	to := config.Power(-1)
+	var rise config.Power
 	c := &cobra.Command{Use: name + " --site SITE --to POWER", Short: short, Example: example, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := f.signal(kind)
@@ -109,10 +152,14 @@ func (a *app) powerSignal(kind events.SignalKind, name, short, example string) *
 				return err
 			}
 			w := int64(to)
-			s.PowerWatts = &w
+			s.PowerWatts, s.RampWattsPerMinute = &w, int64(rise)
 			return a.sendSignal(cmd.Context(), &f, s)
 		}}
-	f.add(c)
+	f.addReduction(c)
+	if kind == events.SignalSetpoint {
+		c.Flags().Var(&rise, "rise-per-minute", "from a lower setpoint of the programme to this one, `power` per minute (default: at once)")
+		c.Flags().Lookup("rise-per-minute").DefValue = ""
+	}
 	c.Flags().Var(&to, "to", "`power` with its unit, like 0MW, 1.5MW, 800kW")
 	c.Flags().Lookup("to").DefValue = "" // required
 	_ = c.MarkFlagRequired("to")
@@ -130,7 +177,7 @@ func (a *app) emergencyCommand() *cobra.Command {
 			}
 			return a.sendSignal(cmd.Context(), &f, s)
 		}}
-	f.add(c)
+	f.addReduction(c)
 	return c
 }
 
@@ -327,6 +374,12 @@ func describeSignal(s *events.GridSignal) string {
 	b.WriteString(string(s.Kind))
 	if s.PowerWatts != nil {
 		b.WriteString(" to " + watts(*s.PowerWatts))
+	}
+	if s.Node != "" {
+		b.WriteString(" at " + s.Node)
+	}
+	if s.Programme != "" {
+		b.WriteString(" for programme " + s.Programme)
 	}
 	if s.PriceMicrousdPerMWh != nil {
 		b.WriteString(" " + dollars(*s.PriceMicrousdPerMWh) + "/MWh")

@@ -80,6 +80,7 @@ var settings = []setting{
 	{[]string{"envelope"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.EnvelopeSeconds }, perSecond)},
 	{[]string{"meter"}, readMeter},
 	{[]string{"node"}, readNode},
+	{[]string{"programme"}, readProgramme},
 	{[]string{"lease"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.LeaseMilliseconds }, perMilli)},
 	{[]string{"dead"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.DeadMilliseconds }, perMilli)},
 	{[]string{"guaranteed"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Policy.GuaranteedWatts })},

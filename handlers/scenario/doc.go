@@ -44,8 +44,9 @@
 //	worker A reports [power P] [setpoint P] [state S] [applied] [healthy|unhealthy] [local P|unlocked]
 //	       [because REASON [signal ID]|because nothing]
 //	worker A leaves | restarts | falls silent | returns | disobeys | obeys
-//	signal KIND [to POWER|PRICE] [for D] [starting in D] [from ISSUER] [id ID] [programme P]
-//	       [precedence P] [priority N] [test] [supersedes ID] [cancels ID] [because "TEXT"]
+//	signal KIND [to POWER|PRICE] [at NODE] [for D] [starting in D] [issued D ago] [from ISSUER] [id ID]
+//	       [programme P] [ramp D] [minimum D] [recovery D] [rising POWER a minute] [precedence P]
+//	       [priority N] [test] [supersedes ID] [cancels ID] [because "TEXT"]
 //	quote btc PRICE $ subsidy N sat fees N sat nbits HEX [height N] [practice] [network-only]
 //	clock jumps forward|back D | ticks stop | ticks resume | tick | epoch N
 //	event TYPE from SOURCE {JSON}

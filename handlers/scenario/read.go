@@ -90,8 +90,8 @@ func readSignal(w *words) (action, error) {
 	}
 	g := events.GridSignal{Kind: events.SignalKind(kind)}
 	source := "grid"
-	var starting time.Duration
-	starts := false
+	var starting, issued time.Duration
+	starts, dated := false, false
 	for w.more() {
 		switch {
 		case w.take("to"):
@@ -121,6 +121,36 @@ func readSignal(w *words) (action, error) {
 			starts = true
 		case w.take("test"):
 			g.Test = true
+		case w.take("issued"):
+			if issued, err = w.duration(); err != nil {
+				return nil, err
+			}
+			if err := w.need("ago"); err != nil {
+				return nil, err
+			}
+			dated = true
+		case w.take("ramp"):
+			if g.RampSeconds, err = w.seconds(); err != nil {
+				return nil, err
+			}
+		case w.take("minimum"):
+			if g.MinDurationSeconds, err = w.seconds(); err != nil {
+				return nil, err
+			}
+		case w.take("recovery"):
+			if g.RecoverySeconds, err = w.seconds(); err != nil {
+				return nil, err
+			}
+		case w.take("rising"):
+			if g.RampWattsPerMinute, err = w.power(); err != nil {
+				return nil, err
+			}
+			if err := w.need("a"); err != nil {
+				return nil, err
+			}
+			if err := w.need("minute"); err != nil {
+				return nil, err
+			}
 		case w.take("priority"):
 			n, err := w.integer("priority")
 			if err != nil {
@@ -142,6 +172,8 @@ func readSignal(w *words) (action, error) {
 				into = &g.SignalID
 			case w.take("programme"):
 				into = &g.Programme
+			case w.take("at"):
+				into = &g.Node
 			case w.take("supersedes"):
 				into = &g.Supersedes
 			case w.take("cancels"):
@@ -149,7 +181,7 @@ func readSignal(w *words) (action, error) {
 			case w.take("because"):
 				into = &g.Reason
 			default:
-				return nil, w.errorf("a signal has to, for, starting in, from, id, programme, precedence, priority, test, supersedes, cancels and because, not %q", w.peek())
+				return nil, w.errorf("a signal has to, for, at, starting in, issued, ramp, minimum, recovery, rising, from, id, programme, precedence, priority, test, supersedes, cancels and because, not %q", w.peek())
 			}
 			if *into, err = w.word("a value"); err != nil {
 				return nil, err
@@ -161,6 +193,10 @@ func readSignal(w *words) (action, error) {
 		if starts {
 			t := p.wall().Add(starting)
 			s.StartsAt = &t
+		}
+		if dated {
+			t := p.wall().Add(-issued)
+			s.IssuedAt = &t
 		}
 		return p.publish(source, &s)
 	}, nil

@@ -42,8 +42,10 @@ type Site struct {
 	Reserve          Reserve `yaml:"reserve"`
 	Meters           []Meter `yaml:"meters"`
 	Nodes            []Node  `yaml:"nodes"`
-	Policy           Policy  `yaml:"policy"`
-	Tariff           Tariff  `yaml:"tariff"`
+	// Programmes of the grid that the site takes part in.
+	Programmes []Programme `yaml:"programmes"`
+	Policy     Policy      `yaml:"policy"`
+	Tariff     Tariff      `yaml:"tariff"`
 }
 
 // Reserve is kept free for the next step of the AI load.
@@ -300,6 +302,9 @@ func (s *Site) SiteConfig() *events.SiteConfig {
 	}
 	for i := range s.Nodes {
 		c.Nodes = append(c.Nodes, s.Nodes[i].nodeConfig())
+	}
+	for i := range s.Programmes {
+		c.Programmes = append(c.Programmes, s.Programmes[i].programmeConfig())
 	}
 	return c
 }
