@@ -12,6 +12,7 @@ type statusRoom struct {
 	limit   int64
 	caps    Capabilities
 	levels  []int64
+	named   []PowerLevel
 }
 
 // hotRoom is the memory behind the hot payloads. A Decoder has one and fills

@@ -124,6 +124,25 @@ func appendCapabilities(b []byte, k *Capabilities) []byte {
 		}
 		b = append(b, ']')
 	}
+	if len(k.Levels) > 0 {
+		b = append(b, `,"levels":[`...)
+		for i := range k.Levels {
+			l := &k.Levels[i]
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendText(b, `{"name":`, l.Name)
+			b = appendInt(b, `,"watts":`, l.Watts)
+			if l.MillijoulesPerTerahash != 0 {
+				b = appendInt(b, `,"millijoules_per_terahash":`, l.MillijoulesPerTerahash)
+			}
+			if l.BootMilliseconds != 0 {
+				b = appendInt(b, `,"boot_milliseconds":`, l.BootMilliseconds)
+			}
+			b = append(b, '}')
+		}
+		b = append(b, ']')
+	}
 	b = appendInt(b, `,"min_watts":`, k.MinWatts)
 	b = appendInt(b, `,"failsafe_watts":`, k.FailsafeWatts)
 	b = appendInt(b, `,"millijoules_per_terahash":`, k.MillijoulesPerTerahash)

@@ -146,14 +146,18 @@ func readUnit(s *scanner, u *UnitStatus, r *statusRoom) {
 		case "capabilities":
 			if f.take(s, 14) {
 				var levels []int64
+				var named []PowerLevel
 				if r != nil {
-					u.Capabilities, levels = &r.caps, r.levels
+					u.Capabilities, levels, named = &r.caps, r.levels, r.named
 				} else {
 					u.Capabilities = new(Capabilities)
 				}
-				readCapabilities(s, u.Capabilities, levels)
+				readCapabilities(s, u.Capabilities, levels, named)
 				if r != nil && u.Capabilities.LevelsWatts != nil {
 					r.levels = u.Capabilities.LevelsWatts[:0]
+				}
+				if r != nil && u.Capabilities.Levels != nil {
+					r.named = u.Capabilities.Levels[:0]
 				}
 			}
 		default:
@@ -164,11 +168,11 @@ func readUnit(s *scanner, u *UnitStatus, r *statusRoom) {
 }
 
 var capabilityFields = [...]string{"class", "nameplate_watts", "levels_watts", "min_watts", "failsafe_watts",
-	"millijoules_per_terahash", "fall_milliseconds", "boot_milliseconds", "meter", "node"}
+	"millijoules_per_terahash", "fall_milliseconds", "boot_milliseconds", "meter", "node", "levels"}
 
 const capabilityRequired = (1<<8 - 1) &^ (1 << 2)
 
-func readCapabilities(s *scanner, k *Capabilities, levels []int64) {
+func readCapabilities(s *scanner, k *Capabilities, levels []int64, named []PowerLevel) {
 	*k = Capabilities{}
 	if !s.open('{', "an object") {
 		return
@@ -216,6 +220,10 @@ func readCapabilities(s *scanner, k *Capabilities, levels []int64) {
 			if f.take(s, 9) {
 				k.Node = s.name()
 			}
+		case "levels":
+			if f.take(s, 10) {
+				k.Levels = readPowerLevels(s, named)
+			}
 		default:
 			s.skip(0)
 		}
@@ -234,4 +242,50 @@ func readLevels(s *scanner, levels []int64) []int64 {
 		levels = append(levels, s.int64())
 	}
 	return levels
+}
+
+var powerLevelFields = [...]string{"name", "watts", "millijoules_per_terahash", "boot_milliseconds"}
+
+func readPowerLevels(s *scanner, ls []PowerLevel) []PowerLevel {
+	if ls == nil {
+		ls = []PowerLevel{}
+	}
+	if !s.open('[', "an array") {
+		return ls
+	}
+	for n := 0; s.more(n, ']'); n++ {
+		ls = append(ls, PowerLevel{})
+		readPowerLevel(s, &ls[n])
+	}
+	return ls
+}
+
+func readPowerLevel(s *scanner, l *PowerLevel) {
+	if !s.open('{', "an object") {
+		return
+	}
+	var f fields
+	for n := 0; s.more(n, '}'); n++ {
+		switch string(s.key()) {
+		case "name":
+			if f.take(s, 0) {
+				l.Name = s.name()
+			}
+		case "watts":
+			if f.take(s, 1) {
+				l.Watts = s.int64()
+			}
+		case "millijoules_per_terahash":
+			if f.take(s, 2) {
+				l.MillijoulesPerTerahash = s.int64()
+			}
+		case "boot_milliseconds":
+			if f.take(s, 3) {
+				l.BootMilliseconds = s.int64()
+			}
+		default:
+			s.skip(0)
+		}
+	}
+	f.need(s, 1<<0|1<<1, func(i int) string { return powerLevelFields[i] })
 }

@@ -76,6 +76,7 @@ func (c *checker) capabilities(k *Capabilities) {
 	if len(k.LevelsWatts) > 0 && last != k.NameplateWatts {
 		c.fail("capabilities.levels_watts", "the last level %d is not nameplate_watts %d", last, k.NameplateWatts)
 	}
+	c.levels(k)
 	c.watts("capabilities.min_watts", k.MinWatts)
 	if k.MinWatts > k.NameplateWatts {
 		c.fail("capabilities.min_watts", "%d is above nameplate_watts %d", k.MinWatts, k.NameplateWatts)

@@ -123,8 +123,13 @@ type Capabilities struct {
 	NameplateWatts int64 `json:"nameplate_watts"`
 	// LevelsWatts are the power levels the unit can hold besides 0, rising,
 	// the last one equal to NameplateWatts; empty means continuous between
-	// MinWatts and NameplateWatts.
+	// MinWatts and NameplateWatts, unless there are Levels.
 	LevelsWatts []int64 `json:"levels_watts,omitempty"`
+	// Levels are the same with more said of each, and go before LevelsWatts:
+	// rising in watts, the last one at NameplateWatts and with
+	// MillijoulesPerTerahash. Whoever announces them gives LevelsWatts too, the
+	// levels that hash, for readers that know no Levels; or leaves it out.
+	Levels []PowerLevel `json:"levels,omitempty"`
 	// MinWatts is the lowest power at which it hashes. W.
 	MinWatts int64 `json:"min_watts"`
 	// FailsafeWatts is what it falls to without a permit. W.

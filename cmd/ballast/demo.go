@@ -27,6 +27,7 @@ type demoFlags struct {
 	limit         config.Power
 	peak          config.Power
 	class         string
+	levels        levelFlags
 	count         int
 	boot          time.Duration
 	hash          hashFlags
@@ -55,6 +56,7 @@ func (f *demoFlags) add(c *cobra.Command) {
 	fl.Lookup("limit").DefValue = "" // derived
 	fl.Var(&f.peak, "ai-peak", "peak of the generated AI load, without --load")
 	fl.StringVar(&f.class, "class", "s21", "modelled machine `class`: bitaxe-gamma, m66s-plus, s21, s21xp")
+	fl.Var(&f.levels, "level", levelUsage)
 	fl.IntVar(&f.count, "machines", 0, "modelled machines (default: as many as the headroom can feed)")
 	fl.DurationVar(&f.boot, "boot", 10*time.Second, "boot time of modelled machines; stock firmware needs 60s and more")
 	f.hash.add(c, 1, "starts no CPU worker")
@@ -156,7 +158,7 @@ func (f *demoFlags) machineClass() (modelled.Class, error) {
 		return class, fmt.Errorf("--class %q: use bitaxe-gamma, m66s-plus, s21 or s21xp", f.class)
 	}
 	class.Boot = f.boot
-	return class, nil
+	return class, f.levels.apply(&class)
 }
 
 // siteConfig of a demo: a real policy with waits cut to what a person sits

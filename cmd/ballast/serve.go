@@ -76,7 +76,8 @@ Roles:
 		Example: `  ballast serve --role bus --config site.yaml
   ballast serve --role dispatcher --site tx1 --server nats://bus:4222
   ballast serve --role dispatcher --join "$TOKEN" --site tx1 --name dispatcher-b
-  ballast serve --role fleet --site tx1 --agent fleet-1 --machines 1000 --meter mining-1`,
+  ballast serve --role fleet --site tx1 --agent fleet-1 --machines 1000 --meter mining-1
+  ballast serve --role fleet --site tx1 --level sleep=60W@8s --level eco=2400W@15J/TH --level full=3500W@17.5J/TH`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), &f) },
 	}
@@ -96,6 +97,7 @@ Roles:
 	f.demo.peak = 4_000_000
 	fl.Var(&f.demo.peak, "ai-peak", "load: peak of a generated load")
 	fl.StringVar(&f.demo.class, "class", "s21", "fleet: machine `class`")
+	fl.Var(&f.demo.levels, "level", "fleet: "+levelUsage)
 	fl.IntVar(&f.demo.count, "machines", 100, "fleet: how many")
 	fl.DurationVar(&f.demo.boot, "boot", time.Minute, "fleet: boot time of a machine")
 	fl.Uint64Var(&f.demo.seed, "seed", 1, "load, fleet: of what is random")

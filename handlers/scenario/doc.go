@@ -40,6 +40,7 @@
 //	configure KEY VALUE …
 //	meter M reads POWER|workers|site [quality Q] [sampled D ago|ahead] [counter N mWh]
 //	worker A announces [N units of] POWER [at E J/TH] [class C] [min POWER] [levels P P P]
+//	       [level NAME POWER [at E J/TH|wakes D]]… [boots D]
 //	       [failsafe POWER] [falls D] [meter M] [node N] [follows] [unhealthy] [real]
 //	worker A reports [power P] [setpoint P] [state S] [applied] [healthy|unhealthy] [local P|unlocked]
 //	       [because REASON [signal ID]|because nothing]

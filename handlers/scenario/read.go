@@ -316,6 +316,13 @@ func readAnnounce(w *words, id string) (action, error) {
 					c.LevelsWatts = append(c.LevelsWatts, l)
 				}
 			}
+		case w.take("level"):
+			fixed = false
+			err = readLevel(w, &c)
+		case w.take("boots"):
+			var d time.Duration
+			d, err = w.duration()
+			c.BootMilliseconds = d.Milliseconds()
 		case w.take("falls"):
 			var d time.Duration
 			d, err = w.duration()
@@ -327,7 +334,7 @@ func readAnnounce(w *words, id string) (action, error) {
 		case w.take("real"):
 			modelled = false
 		default:
-			err = w.errorf("an announcement has at, class, min, levels, failsafe, falls, meter, node, follows, unhealthy and real, not %q", w.peek())
+			err = w.errorf("an announcement has at, class, min, levels, level, failsafe, boots, falls, meter, node, follows, unhealthy and real, not %q", w.peek())
 		}
 	}
 	if fixed {

@@ -183,7 +183,8 @@ func New(cfg Config, bus Bus, driver Driver) (*Agent, error) {
 		if err := events.CheckToken("unit", u.ID); err != nil {
 			return nil, fmt.Errorf("agent %q: %w", cfg.Agent, err)
 		}
-		specs[i] = permit.Spec{Unit: u.ID, FullWatts: u.Capabilities.NameplateWatts, FailsafeWatts: u.Capabilities.FailsafeWatts}
+		specs[i] = permit.Spec{Unit: u.ID, FullWatts: u.Capabilities.NameplateWatts, FailsafeWatts: u.Capabilities.FailsafeWatts,
+			Levels: u.Capabilities.Setpoints()}
 		a.everyone = append(a.everyone, i)
 	}
 	var err error

@@ -19,7 +19,8 @@
 // A machine is set to the highest of its power levels that the order allows.
 // Down, its draw falls in a straight line to the new level within the fall
 // time; hashing drops at once. Up, it draws the new level at once; coming from
-// 0 W it hashes only after the boot time. Each machine has a draw, fall time
+// 0 W it hashes only after the boot time, from a level that sleeps after the
+// wake time. Each machine has a draw, fall time
 // and boot time of its own, a little off the nameplate's, from the plant's
 // seed; it never draws more than it was told.
 //

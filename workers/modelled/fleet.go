@@ -75,7 +75,7 @@ func (p *Plant) NewFleet(cfg FleetConfig) (*Fleet, error) {
 	if cfg.Count < 1 {
 		return nil, fmt.Errorf("modelled fleet %s: count %d: at least 1 machine", cfg.Agent, cfg.Count)
 	}
-	if err := cfg.Class.validate(); err != nil {
+	if err := cfg.Class.Validate(); err != nil {
 		return nil, fmt.Errorf("modelled fleet %s: %w", cfg.Agent, err)
 	}
 	full := cfg.Class.full().Watts
@@ -94,10 +94,7 @@ func (p *Plant) NewFleet(cfg FleetConfig) (*Fleet, error) {
 	_, _ = h.Write([]byte(cfg.Agent))
 	f := &Fleet{cfg: cfg, plant: p, random: rand.New(rand.NewPCG(p.cfg.Seed, h.Sum64())), machines: make([]machine, cfg.Count)}
 	f.due = f.random.ExpFloat64()
-	levels := make([]int64, len(cfg.Class.Levels))
-	for i, l := range cfg.Class.Levels {
-		levels[i] = l.Watts
-	}
+	levels, hashing := cfg.Class.announced()
 	now := p.now()
 	for i := range f.machines {
 		id := cfg.Agent
@@ -105,7 +102,7 @@ func (p *Plant) NewFleet(cfg FleetConfig) (*Fleet, error) {
 			id = fmt.Sprintf("%s-%04d", cfg.Agent, i+1)
 		}
 		f.units = append(f.units, agent.Unit{ID: id, Capabilities: events.Capabilities{
-			Class: cfg.Class.Name, NameplateWatts: full, LevelsWatts: levels, MinWatts: levels[0],
+			Class: cfg.Class.Name, NameplateWatts: full, LevelsWatts: hashing, Levels: levels, MinWatts: hashing[0],
 			FailsafeWatts: cfg.FailsafeWatts, MillijoulesPerTerahash: cfg.Class.MillijoulesPerTerahash(),
 			FallMilliseconds: cfg.Class.Fall.Milliseconds(), BootMilliseconds: cfg.Class.Boot.Milliseconds(),
 			Meter: cfg.Meter,
@@ -114,7 +111,7 @@ func (p *Plant) NewFleet(cfg FleetConfig) (*Fleet, error) {
 			class: &f.cfg.Class, standby: cfg.StandbyWatts, at: now,
 			fromWatts: cfg.StandbyWatts, toWatts: cfg.StandbyWatts,
 			fallsAt: now, fallenAt: now, bootedAt: now,
-			fall: cfg.Class.Fall, boot: cfg.Class.Boot,
+			fall: cfg.Class.Fall, boot: cfg.Class.Boot, wake: cfg.Class.Wake,
 		}
 		if cfg.TrimPPM > 0 {
 			m := &f.machines[i]
@@ -122,6 +119,7 @@ func (p *Plant) NewFleet(cfg FleetConfig) (*Fleet, error) {
 			// Announced times are promises: it is never slower than those.
 			m.fall -= m.fall * time.Duration(f.random.Int64N(cfg.TrimPPM+1)) / 1_000_000
 			m.boot -= m.boot * time.Duration(f.random.Int64N(cfg.TrimPPM+1)) / 1_000_000
+			m.wake = min(m.wake, m.boot)
 		}
 	}
 	if err := p.add(f); err != nil {

@@ -28,12 +28,12 @@ type machine struct {
 	standby int64
 	// off the nameplate: draw and hash rate in parts per million below it,
 	// and times of its own.
-	trim       int64
-	fall, boot time.Duration
+	trim             int64
+	fall, boot, wake time.Duration
 
 	fault Fault
 	order int64 // watts told last
-	level Level // the level it is set to; zero when off
+	level Level // the level it is set to; zero when off, one that hashes nothing asleep
 	// The draw goes in a straight line from one power to the other.
 	fromWatts, toWatts   int64
 	fallsAt, fallenAt    int64
@@ -80,8 +80,11 @@ func (m *machine) set(t, watts int64) {
 		return
 	}
 	m.level = now
-	if was == (Level{}) && now != (Level{}) {
+	switch {
+	case was == (Level{}) && now != (Level{}):
 		m.bootedAt = t + int64(m.boot)
+	case was.sleeps() && !now.sleeps():
+		m.bootedAt = max(m.bootedAt, t+int64(m.wake))
 	}
 	draw, target := m.watts(t), m.target(now)
 	m.fromWatts, m.toWatts, m.fallsAt, m.fallenAt = draw, target, t, t

@@ -369,7 +369,7 @@ func TestClasses(t *testing.T) {
 		if got := c.MillijoulesPerTerahash(); got != want {
 			t.Errorf("%s: %d mJ/TH, want %d", name, got, want)
 		}
-		if err := c.validate(); err != nil {
+		if err := c.Validate(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -379,7 +379,7 @@ func TestRefusals(t *testing.T) {
 	p, _, _ := newPlant(t, 1)
 	newFleet(t, p, FleetConfig{Agent: "rig", Count: 1, Class: AntminerS21})
 	falling := AntminerS21
-	falling.Levels = []Level{{3500, 200}, {1750, 100}}
+	falling.Levels = []Level{{Watts: 3500, HashrateGHs: 200}, {Watts: 1750, HashrateGHs: 100}}
 	for name, cfg := range map[string]FleetConfig{
 		"no agent": {Count: 1, Class: AntminerS21}, "no machines": {Agent: "a", Class: AntminerS21},
 		"no class": {Agent: "a", Count: 1}, "falling levels": {Agent: "a", Count: 1, Class: falling},

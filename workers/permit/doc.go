@@ -38,6 +38,9 @@
 //   - Every decider's limit, and the local one, is kept apart; the lowest
 //     rules. With several deciders each needs its own lease once it has given
 //     one.
+//   - A unit that holds only some powers is set to the highest of them that is
+//     permitted; what was permitted is kept, so a limit that is lifted brings
+//     the higher level back.
 //   - A unit says why it draws less than it could: the reason and signal of the
 //     command that set the setpoint in force, or lease, local, boot, worker. A
 //     command that takes nothing away changes nothing about it.

@@ -130,12 +130,14 @@ type origin struct {
 // its first decider, so pass pointers.
 type Machine struct {
 	full, failsafe int64
-	local          int64
-	setpoint       int64
-	cause          Cause
-	state          events.PermitState
-	applied        events.OrderKey
-	hasApplied     bool
+	// levels that the unit can hold, rising, the last one full; nil for any.
+	levels     []int64
+	local      int64
+	setpoint   int64
+	cause      Cause
+	state      events.PermitState
+	applied    events.OrderKey
+	hasApplied bool
 	// told is the counter of the first status that spoke of the present
 	// failsafe; 0 while none has.
 	told    uint64
@@ -150,6 +152,32 @@ func NewMachine(full, failsafe int64) Machine {
 	m := Machine{full: full, failsafe: min(max(failsafe, 0), full), local: unlimited}
 	m.settle()
 	return m
+}
+
+// Hold makes the machine round its setpoint down to what the unit can hold: one
+// of these levels, rising, its failsafe setpoint, or 0 W. An empty list lets it
+// hold any power. The slice is kept.
+func (m *Machine) Hold(levels []int64) {
+	m.levels = levels
+	m.settle()
+}
+
+// held is the highest power that the unit can hold and that is not above watts.
+func (m *Machine) held(watts int64) int64 {
+	if len(m.levels) == 0 || watts == m.full {
+		return watts
+	}
+	best := int64(0)
+	if m.failsafe <= watts {
+		best = m.failsafe
+	}
+	for _, l := range m.levels {
+		if l > watts {
+			break
+		}
+		best = max(best, l)
+	}
+	return best
 }
 
 // Setpoint is what the unit may draw as of the last fold, W.
@@ -367,7 +395,7 @@ func (m *Machine) settle() {
 	if m.local < watts || m.local == watts && watts < m.full && m.cause.Reason == events.ReasonLocal {
 		watts, why = m.local, Cause{Reason: events.ReasonLocal}
 	}
-	m.setpoint, m.cause = watts, why
+	m.setpoint, m.cause = m.held(watts), why
 	switch {
 	case lapsed:
 		m.state = events.PermitFailsafe

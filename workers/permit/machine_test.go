@@ -318,3 +318,33 @@ func TestLedgerForgets(t *testing.T) {
 		t.Errorf("instant went back to %d", at)
 	}
 }
+
+// TestMachineHoldsLevels: what lies between two levels of the unit is rounded
+// down to the lower one, whoever set it; what was permitted is not forgotten.
+func TestMachineHoldsLevels(t *testing.T) {
+	m := NewMachine(3500, 100)
+	m.Hold([]int64{60, 2400, 3500})
+	look := func(watts int64, state events.PermitState) {
+		t.Helper()
+		if m.Setpoint() != watts || m.State() != state {
+			t.Errorf("%d W, %s; want %d W, %s", m.Setpoint(), m.State(), watts, state)
+		}
+	}
+	look(100, events.PermitBoot) // the failsafe setpoint needs to be no level
+	m.Ramp(0, Grant{Decider: "d", Key: key(1), Watts: 3499, Counter: 1, Expires: 10, Stored: true, InTime: true})
+	look(2400, events.PermitLimited)
+	m.Curtail(1, "d", key(2), 2399, Cause{})
+	look(100, events.PermitLimited)
+	m.Curtail(1, "d", key(3), 99, Cause{})
+	look(60, events.PermitLimited)
+	m.Curtail(1, "d", key(4), 59, Cause{})
+	look(0, events.PermitLimited)
+	m.Ramp(2, Grant{Decider: "d", Key: key(5), Watts: 3500, Counter: 1, Expires: 10, Stored: true, InTime: true})
+	look(3500, events.PermitRunning)
+	m.Limit(3, 3000)
+	look(2400, events.PermitLocal)
+	m.Unlimit(3)
+	look(3500, events.PermitRunning)
+	m.Tick(10)
+	look(100, events.PermitFailsafe)
+}

@@ -21,6 +21,10 @@ type Spec struct {
 	// FullWatts is what it draws at most; FailsafeWatts what it may draw
 	// without a permit. W.
 	FullWatts, FailsafeWatts int64
+	// Levels above 0 W that it can hold, rising, the last one FullWatts: a
+	// setpoint between two of them is rounded down. Empty for a unit that holds
+	// any power. W.
+	Levels []int64
 }
 
 // Config of a Panel.
@@ -98,6 +102,7 @@ func NewPanel(cfg Config, specs []Spec) (*Panel, error) {
 		p.ids[i], p.index[s.Unit] = s.Unit, i
 		p.machines[i] = NewMachine(s.FullWatts, s.FailsafeWatts)
 		p.machines[i].origins = slab[i : i : i+1]
+		p.machines[i].Hold(s.Levels)
 	}
 	return p, nil
 }

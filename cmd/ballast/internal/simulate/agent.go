@@ -63,7 +63,7 @@ func (a *agent) start() {
 	a.up = true
 	specs := make([]permit.Spec, len(a.units))
 	for i, u := range a.units {
-		specs[i] = permit.Spec{Unit: u.id, FullWatts: u.caps.NameplateWatts, FailsafeWatts: u.caps.FailsafeWatts}
+		specs[i] = permit.Spec{Unit: u.id, FullWatts: u.caps.NameplateWatts, FailsafeWatts: u.caps.FailsafeWatts, Levels: u.caps.Setpoints()}
 	}
 	p, err := permit.NewPanel(permit.Config{Agent: a.spec.Name, Boot: a.boot(), MaxLease: a.w.rig.maxLease}, specs)
 	if err != nil {
