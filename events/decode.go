@@ -189,6 +189,11 @@ func checkAddressee(source string, p Payload) error {
 		agent = k.Agent
 	case *CommandRamp:
 		agent = k.Agent
+	case *CommandOutlet:
+		if k.Controller != source {
+			return fmt.Errorf("controller: %s is not the %s of the subject", quote(k.Controller), quote(source))
+		}
+		return nil
 	default:
 		return nil
 	}

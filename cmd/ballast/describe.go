@@ -56,6 +56,24 @@ func describe(ev *events.Event) string {
 		return s
 	case *events.HeadroomPublished:
 		return describeHeadroom(d)
+	case *events.CurtailmentMetered:
+		return describeMetered(d)
+	case *events.UnitEscalated:
+		return describeEscalated(d)
+	case *events.CommandOutlet:
+		return fmt.Sprintf("outlet %s %s because %s", d.Outlet, onOff(d.Off), d.Reason)
+	case *events.OutletStatus:
+		s := fmt.Sprintf("outlet %s is %s", d.Outlet, d.State)
+		if d.Error != "" {
+			s += "; " + d.Error
+		}
+		return s
+	case *events.OutletRequested:
+		s := fmt.Sprintf("outlet %s to be switched %s", d.Outlet, onOff(d.Off))
+		if d.Reason != "" {
+			s += ": " + d.Reason
+		}
+		return s
 	case *events.MarketQuote:
 		s := fmt.Sprintf("block %d, subsidy and fees %s", d.Height, sats((d.SubsidySats+d.FeesSats)*1000))
 		if d.BTCPriceMicrousd > 0 {

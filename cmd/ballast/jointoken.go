@@ -41,6 +41,7 @@ Roles:
   operator    a person: reads everything, signals, stops, configures, activates
   dispatcher  the deciders, in a process of their own
   gateway     hands out work and judges shares (ballast gateway, serve --role pool)
+  outlet      controls outlets of one site: its own commands and their status
 
 Viewer, operator, dispatcher and gateway are for all sites of a bus.`,
 		Example: `  ballast join-token --role worker --id rig-17 --site demo

@@ -103,7 +103,7 @@ func watchTypes(args []string) ([]events.Type, error) {
 		for _, i := range events.Types() {
 			switch i.Type {
 			case events.TypeMeterReading, events.TypeWorkerStatus, events.TypeClockTick, events.TypeWorkAssigned, events.TypeGatewayStatus,
-				events.TypeShareFound, events.TypeShareSubmitted, events.TypeShareAccepted, events.TypeShareRejected, events.TypeShareUnknown, events.TypeDeciderCheckpoint, events.TypeHeadroomPublished:
+				events.TypeShareFound, events.TypeShareSubmitted, events.TypeShareAccepted, events.TypeShareRejected, events.TypeShareUnknown, events.TypeDeciderCheckpoint, events.TypeHeadroomPublished, events.TypeOutletStatus:
 			default:
 				out = append(out, i.Type)
 			}
@@ -149,9 +149,9 @@ func (a *app) printWatched(p *printer, ev *events.Event, err error) error {
 
 func typeColor(t events.Type) string {
 	switch t {
-	case events.TypeAlertRaised, events.TypeDeadLetter, events.TypeShareRejected, events.TypeShareUnknown:
+	case events.TypeAlertRaised, events.TypeUnitEscalated, events.TypeDeadLetter, events.TypeShareRejected, events.TypeShareUnknown:
 		return codeBad
-	case events.TypeCommandCurtail, events.TypeGridSignal:
+	case events.TypeCommandCurtail, events.TypeCommandOutlet, events.TypeGridSignal:
 		return codeWarn
 	case events.TypeCommandRamp, events.TypeRevenueAccrued, events.TypeRevenueSettled, events.TypeShareAccepted, events.TypeAlertCleared:
 		return codeGood

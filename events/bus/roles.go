@@ -33,6 +33,9 @@ const (
 	RoleDispatcher Role = "dispatcher"
 	// RoleGateway hands out work and judges shares.
 	RoleGateway Role = "gateway"
+	// RoleOutlet controls outlets: it hears the commands for them and tells what
+	// it did, and nothing else.
+	RoleOutlet Role = "outlet"
 	// RoleInternal has every right: the process that embeds the server, and
 	// everybody on the machine while the bus is not secured.
 	RoleInternal Role = "internal"
@@ -41,7 +44,7 @@ const (
 // Roles lists the roles that `ballast join-token` may mint, in the order of the
 // documentation.
 func Roles() []Role {
-	return []Role{RoleIssuer, RoleWorker, RoleSource, RoleViewer, RoleOperator, RoleDispatcher, RoleGateway}
+	return []Role{RoleIssuer, RoleWorker, RoleSource, RoleViewer, RoleOperator, RoleDispatcher, RoleGateway, RoleOutlet}
 }
 
 // reach is how much of the bus a role is about.
@@ -143,6 +146,11 @@ var roleTable = map[Role]roleInfo{
 			own(events.TypePermitRenewed), own(events.TypeWorkAssigned),
 		},
 	},
+	RoleOutlet: {
+		reach: oneSite,
+		pub:   []string{own(events.TypeOutletStatus)},
+		sub:   []string{own(events.TypeCommandOutlet), stored(events.TypeCommandOutlet)},
+	},
 	RoleSource: {
 		reach: anySite,
 		pub:   []string{granted(events.TypeMeterReading), granted(events.TypeMarketQuote), granted(events.TypePoolStatement)},
@@ -157,6 +165,7 @@ var roleTable = map[Role]roleInfo{
 		reach: allSite,
 		pub: join(readAPI, []string{
 			tSite + string(events.TypeGridSignal) + "." + events.OperatorSource,
+			tSite + string(events.TypeOutletRequested) + "." + events.OperatorSource,
 			tSite + string(events.TypeSiteConfig) + "." + events.SiteSource,
 			tSite + string(events.TypeMarketQuote) + "." + events.OperatorSource,
 			anybody(events.TypePoolStatement),
@@ -174,7 +183,8 @@ var roleTable = map[Role]roleInfo{
 		), []string{
 			relayed(), anybody(events.TypeClockTick), anybody(events.TypeJournalOpened),
 			anybody(events.TypeDeciderActivated), anybody(events.TypeDeciderCheckpoint),
-			anybody(events.TypeCommandCurtail), anybody(events.TypeCommandRamp), broadcast(),
+			anybody(events.TypeCommandCurtail), anybody(events.TypeCommandRamp), broadcast(), anybody(events.TypeCommandOutlet),
+			anybody(events.TypeCurtailmentMetered), anybody(events.TypeUnitEscalated),
 			anybody(events.TypePermitRenewed), anybody(events.TypeDispatchDecided), anybody(events.TypeHeadroomPublished),
 			anybody(events.TypeEnergySettled), anybody(events.TypeRevenueAccrued), anybody(events.TypeRevenueSettled),
 			anybody(events.TypeRevenueReconciled), anybody(events.TypeCurtailmentSettled),
