@@ -44,6 +44,7 @@ var differences = []struct {
 	{"rule between fields: a total at a node is balanced by its mining", "", "tells nothing without a meter"},
 	{"rule between fields: a budget is refilled", "", "would never be refilled"},
 	{"rule between fields: levels rise", "", "list the levels rising"},
+	{"rule between fields: spans rise", "", "list the spans rising"},
 	{"rule between fields: the last level is the nameplate", "", "is not nameplate_watts"},
 	{"rule between fields: the last level is full power", "", "give that of full power in both"},
 	{"rule between fields: both lists of levels agree", "", "are not the watts of the levels that hash"},

@@ -137,6 +137,8 @@ type DispatchDecided struct {
 	HouseWatts    int64 `json:"house_watts"`
 	ReserveWatts  int64 `json:"reserve_watts"`
 	HeadroomWatts int64 `json:"headroom_watts"`
+	// Reserve by term.
+	Reserve *ReserveTerms `json:"reserve,omitempty"`
 	// CeilingWatts on mining from signals; nil when none is in force.
 	CeilingWatts *int64 `json:"ceiling_watts,omitempty"`
 	// SignalID of the signal that set the ceiling.

@@ -12,6 +12,7 @@ type Type string
 const (
 	TypeMeterReading       Type = "meter.reading"
 	TypeGridSignal         Type = "grid.signal"
+	TypeAIJob              Type = "ai.job"
 	TypeSiteConfig         Type = "site.config"
 	TypeMarketQuote        Type = "market.quote"
 	TypeWorkerStatus       Type = "worker.status"

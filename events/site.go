@@ -42,20 +42,39 @@ type SiteConfig struct {
 
 // ReserveConfig sizes the reserve:
 //
-//	max(floor, peak of the envelope − load, unlearned while the envelope is
-//	younger than its window) + margin
+//	max(floor, peak of the envelope − load, jobs + rise, unlearned) + margin
+//
+// where jobs is what the AI jobs beneath may want without further notice beyond
+// what they draw, rise the quantile by which all other AI load has been seen to
+// rise within the response time, and unlearned counts until envelope and rise
+// have been learned, and always where neither is on.
 type ReserveConfig struct {
 	// FloorWatts is the least reserve at any time, before the margin. W.
 	FloorWatts int64 `json:"floor_watts"`
 	// UnlearnedWatts is the largest step the AI load is known to take within
 	// the response time: the least reserve while the envelope has not yet
-	// seen a whole window, or there is no envelope. W.
+	// seen a whole window or the rise not enough readings, and always where
+	// both are off. W.
 	UnlearnedWatts int64 `json:"unlearned_watts"`
 	// MarginWatts is added always. W.
 	MarginWatts int64 `json:"margin_watts"`
 	// EnvelopeSeconds is the window whose peak the AI load may return to
 	// without notice; 0 switches the envelope off. s, at most 86400.
 	EnvelopeSeconds int64 `json:"envelope_seconds"`
+	// RiseQuantilePPM is the quantile of the rise of the AI load within the
+	// response time that is kept free, learned from the node's own meters, parts
+	// per million: 999000. The response time is the period of the meters, a
+	// second for reading and command each, and the time to fall of the slowest
+	// unit beneath; at least as long as a silent meter is believed. 0 switches
+	// it off; else 500000 to 999999.
+	RiseQuantilePPM int64 `json:"rise_quantile_ppm,omitempty"`
+	// Jobs: AI jobs (ai.job) at the node and beneath are kept their peak free
+	// while they may rise without notice.
+	Jobs bool `json:"jobs,omitempty"`
+	// JobLearnSeconds is how long a job must have been seen running until its
+	// measured peak counts instead of the one declared; 0 means an hour.
+	// s, at most 604800.
+	JobLearnSeconds int64 `json:"job_learn_seconds,omitempty"`
 }
 
 // Measures says what a meter sees.
@@ -136,6 +155,12 @@ type PolicyConfig struct {
 	// StrikeAdderMicrousdPerMWh is added to the energy price before the
 	// comparison (delivery, losses, wear). µ$/MWh.
 	StrikeAdderMicrousdPerMWh int64 `json:"strike_adder_microusd_per_mwh"`
+	// FirmSeconds are the spans for which headroom.published says how much of
+	// the headroom is still there at their end with FirmProbabilityPPM; none
+	// means 300, 900 and 3600. Up to six, 60 to 86400 each. s.
+	FirmSeconds []int64 `json:"firm_seconds,omitempty"`
+	// FirmProbabilityPPM, 500000 to 999999 parts per million; 0 means 950000.
+	FirmProbabilityPPM int64 `json:"firm_probability_ppm,omitempty"`
 }
 
 // TariffConfig is how settlement books energy and money.

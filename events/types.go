@@ -32,6 +32,7 @@ func Info(t Type) (TypeInfo, bool) {
 var typeTable = []TypeInfo{
 	{TypeMeterReading, StreamJournal, false, func() Payload { return new(MeterReading) }},
 	{TypeGridSignal, StreamInputs, true, func() Payload { return new(GridSignal) }},
+	{TypeAIJob, StreamInputs, true, func() Payload { return new(AIJob) }},
 	{TypeSiteConfig, StreamInputs, true, func() Payload { return new(SiteConfig) }},
 	{TypeMarketQuote, StreamInputs, true, func() Payload { return new(MarketQuote) }},
 	{TypeWorkerStatus, StreamJournal, false, func() Payload { return new(WorkerStatus) }},

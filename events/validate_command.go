@@ -121,6 +121,7 @@ func (d *DispatchDecided) Validate() error {
 	c.signed("reserve_watts", d.ReserveWatts)
 	c.signed("headroom_watts", d.HeadroomWatts)
 	c.optionalWatts("ceiling_watts", d.CeilingWatts)
+	c.reserveTerms(d.Reserve)
 	c.optionalEventID("signal_id", d.SignalID)
 	if d.PriceMicrousdPerMWh != nil {
 		c.price("price_microusd_per_mwh", *d.PriceMicrousdPerMWh)

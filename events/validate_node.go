@@ -95,11 +95,23 @@ func (c *checker) node(n *NodeConfig) {
 	}
 }
 
+// maxJobLearn is the longest time in which the peak of a job is learned, s.
+const maxJobLearn = 7 * daySeconds
+
+// quantile is a share above a half, parts per million; 0 for none.
+func (c *checker) quantile(field string, ppm int64) {
+	if ppm != 0 {
+		c.between(field, ppm, million/2, million-1)
+	}
+}
+
 func (c *checker) reserve(r *ReserveConfig) {
 	c.watts("reserve.floor_watts", r.FloorWatts)
 	c.watts("reserve.unlearned_watts", r.UnlearnedWatts)
 	c.watts("reserve.margin_watts", r.MarginWatts)
 	c.between("reserve.envelope_seconds", r.EnvelopeSeconds, 0, daySeconds)
+	c.quantile("reserve.rise_quantile_ppm", r.RiseQuantilePPM)
+	c.between("reserve.job_learn_seconds", r.JobLearnSeconds, 0, maxJobLearn)
 }
 
 // parents checks that every node hangs on the point of connection, not too

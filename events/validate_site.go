@@ -85,6 +85,16 @@ func (c *checker) policy(p *PolicyConfig) {
 	c.between("policy.min_off_milliseconds", p.MinOffMilliseconds, 0, maxDay)
 	c.watts("policy.hysteresis_watts", p.HysteresisWatts)
 	c.price("policy.strike_adder_microusd_per_mwh", p.StrikeAdderMicrousdPerMWh)
+	if len(p.FirmSeconds) > MaxFirm {
+		c.fail("policy.firm_seconds", "%d given; at most %d are possible", len(p.FirmSeconds), MaxFirm)
+	}
+	for i, s := range p.FirmSeconds {
+		c.between("policy.firm_seconds", s, 60, daySeconds)
+		if i > 0 && s <= p.FirmSeconds[i-1] {
+			c.fail("policy.firm_seconds", "%d comes after %d: list the spans rising", s, p.FirmSeconds[i-1])
+		}
+	}
+	c.quantile("policy.firm_probability_ppm", p.FirmProbabilityPPM)
 }
 
 func (c *checker) tariff(t *TariffConfig) {

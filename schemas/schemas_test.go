@@ -133,7 +133,7 @@ func TestValidateSaysWhereWhatAndFix(t *testing.T) {
 			t.Errorf("%s %s:\n got %v\nwant …%s…", c.typ, c.payload, err, c.want)
 		}
 	}
-	if err := Validate("no.such", []byte(`{}`)); err == nil || !strings.Contains(err.Error(), "the types are: alert.cleared") {
+	if err := Validate("no.such", []byte(`{}`)); err == nil || !strings.Contains(err.Error(), "the types are: ai.job, alert.cleared") {
 		t.Errorf("unknown type: %v", err)
 	}
 	for _, bad := range []string{"defs", "../schemas/defs", ""} {

@@ -35,6 +35,7 @@ accepts it at once.
 
 Roles:
   issuer      publishes grid signals and prices under its own id; reads nothing
+  scheduler   publishes what an AI scheduler says of its jobs; reads nothing
   worker      one agent of one site: its own status and shares, its own commands
   source      publishes readings and quotes of the meters named by --sources
   viewer      reads everything, publishes nothing

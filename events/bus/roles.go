@@ -19,6 +19,9 @@ type Role string
 const (
 	// RoleIssuer publishes grid signals under its own name, nothing else.
 	RoleIssuer Role = "issuer"
+	// RoleScheduler is an AI scheduler: it publishes what it says of its jobs,
+	// nothing else.
+	RoleScheduler Role = "scheduler"
 	// RoleWorker publishes its own status and shares and hears its own
 	// commands and work.
 	RoleWorker Role = "worker"
@@ -44,7 +47,7 @@ const (
 // Roles lists the roles that `ballast join-token` may mint, in the order of the
 // documentation.
 func Roles() []Role {
-	return []Role{RoleIssuer, RoleWorker, RoleSource, RoleViewer, RoleOperator, RoleDispatcher, RoleGateway, RoleOutlet}
+	return []Role{RoleIssuer, RoleScheduler, RoleWorker, RoleSource, RoleViewer, RoleOperator, RoleDispatcher, RoleGateway, RoleOutlet}
 }
 
 // reach is how much of the bus a role is about.
@@ -136,6 +139,10 @@ var roleTable = map[Role]roleInfo{
 		reach: anySite,
 		pub:   []string{granted(events.TypeGridSignal)},
 	},
+	RoleScheduler: {
+		reach: anySite,
+		pub:   []string{granted(events.TypeAIJob)},
+	},
 	RoleWorker: {
 		reach: oneSite,
 		pub:   []string{own(events.TypeWorkerStatus), own(events.TypeShareFound)},
@@ -166,6 +173,7 @@ var roleTable = map[Role]roleInfo{
 		pub: join(readAPI, []string{
 			tSite + string(events.TypeGridSignal) + "." + events.OperatorSource,
 			tSite + string(events.TypeOutletRequested) + "." + events.OperatorSource,
+			tSite + string(events.TypeAIJob) + "." + events.OperatorSource,
 			tSite + string(events.TypeSiteConfig) + "." + events.SiteSource,
 			tSite + string(events.TypeMarketQuote) + "." + events.OperatorSource,
 			anybody(events.TypePoolStatement),
@@ -282,7 +290,7 @@ func (g Grant) check() error {
 		}
 	}
 	for _, s := range g.Sources {
-		if g.Role != RoleSource && g.Role != RoleIssuer {
+		if g.Role != RoleSource && g.Role != RoleIssuer && g.Role != RoleScheduler {
 			return fmt.Errorf("bus: join token: a %s speaks under its own id only: leave the sources out", g.Role)
 		}
 		if err := events.CheckToken("source", s); err != nil {

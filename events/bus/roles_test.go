@@ -47,6 +47,7 @@ func joined(t testing.TB, b *Bus, g Grant) *Bus {
 // grants of the matrix, one letter each.
 var matrixGrants = map[byte]Grant{
 	'I': {Role: RoleIssuer, ID: "ercot"},
+	'J': {Role: RoleScheduler, ID: "slurm"},
 	'W': {Role: RoleWorker, ID: "rig-17", Site: "demo"},
 	'S': {Role: RoleSource, ID: "meters", Site: "demo", Sources: []string{"feeder-a", "feeder-b"}},
 	'V': {Role: RoleViewer, ID: "wall"},
@@ -62,6 +63,11 @@ var mayPublish = map[string]string{
 	"ballast.tx1.grid.signal.ercot":     "I",
 	"ballast.demo.grid.signal.caiso":    "",
 	"ballast.demo.grid.signal.operator": "O",
+	"ballast.demo.ai.job.slurm":         "J",
+	"ballast.tx1.ai.job.slurm":          "J",
+	"ballast.demo.ai.job.kueue":         "",
+	"ballast.demo.ai.job.operator":      "O",
+	"ballast.demo.journal.ai.job.slurm": "D",
 	"ballast.demo.site.config.site":     "O",
 	"ballast.demo.site.config.other":    "",
 

@@ -42,6 +42,8 @@ func raises(e *events.Event) bool {
 	switch p := e.Data.(type) {
 	case *events.MeterReading, *events.WorkerStatus, *events.SiteConfig, *events.MarketQuote, *events.DeciderActivated:
 		return true
+	case *events.AIJob:
+		return p.State == events.JobPaused || p.State == events.JobEnded
 	case *events.GridSignal:
 		switch p.Kind {
 		case events.SignalEmergency, events.SignalStop:
