@@ -64,6 +64,9 @@ var differences = []struct {
 	{"rule between fields: theirs minus ours", "", "must be shares_stated"},
 	{"rule between fields: theirs minus ours", "", "must be stated_millisats"},
 	{"rule between fields: the carry is below one", "", "is not below carry_denominator"},
+	{"rule between fields: one figure per line", "", "figures for"},
+	{"rule between fields: lines follow each other", "", "is not the end of the line before"},
+	{"rule between fields: a window does not end before it begins", "", "is before window_start"},
 	{"rule between fields: order of the totals", "", "twice or out of order"},
 }
 

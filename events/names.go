@@ -46,6 +46,7 @@ const (
 	TypeRevenueSettled     Type = "revenue.settled"
 	TypeRevenueReconciled  Type = "revenue.reconciled"
 	TypeCurtailmentSettled Type = "curtailment.settled"
+	TypeProgrammePerformed Type = "programme.performed"
 	TypeAlertRaised        Type = "alert.raised"
 	TypeAlertCleared       Type = "alert.cleared"
 	TypeDeadLetter         Type = "deadletter"

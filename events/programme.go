@@ -56,9 +56,10 @@ const (
 	BaselineMiddleEightOfTen BaselineMethod = "middle-eight-of-ten"
 	// BaselineNearestDay: the like day nearest to the hours before the event.
 	BaselineNearestDay BaselineMethod = "nearest-day"
-	// BaselineRegression: a straight line through like days.
+	// BaselineRegression: least squares on the hour of the day and the type of
+	// day, over all days without an event.
 	BaselineRegression BaselineMethod = "regression"
-	// BaselineMaximumBaseLoad: the greatest power that is counted upon.
+	// BaselineMaximumBaseLoad: the level that the load must stay below.
 	BaselineMaximumBaseLoad BaselineMethod = "maximum-base-load"
 	// BaselineMeterBeforeAfter: the meter before the event against the meter
 	// during it.

@@ -66,6 +66,7 @@ var typeTable = []TypeInfo{
 	{TypeRevenueSettled, StreamRevenue, false, func() Payload { return new(RevenueSettled) }},
 	{TypeRevenueReconciled, StreamRevenue, false, func() Payload { return new(RevenueReconciled) }},
 	{TypeCurtailmentSettled, StreamRevenue, false, func() Payload { return new(CurtailmentSettled) }},
+	{TypeProgrammePerformed, StreamRevenue, false, func() Payload { return new(ProgrammePerformed) }},
 	{TypeAlertRaised, StreamCommands, false, func() Payload { return new(AlertRaised) }},
 	{TypeAlertCleared, StreamCommands, false, func() Payload { return new(AlertCleared) }},
 	{TypeDeadLetter, StreamDeadLetter, false, func() Payload { return new(DeadLetter) }},
@@ -101,6 +102,7 @@ func (*EnergySettled) EventType() Type      { return TypeEnergySettled }
 func (*RevenueAccrued) EventType() Type     { return TypeRevenueAccrued }
 func (*RevenueSettled) EventType() Type     { return TypeRevenueSettled }
 func (*CurtailmentSettled) EventType() Type { return TypeCurtailmentSettled }
+func (*ProgrammePerformed) EventType() Type { return TypeProgrammePerformed }
 func (*AlertRaised) EventType() Type        { return TypeAlertRaised }
 func (*AlertCleared) EventType() Type       { return TypeAlertCleared }
 func (*DeadLetter) EventType() Type         { return TypeDeadLetter }

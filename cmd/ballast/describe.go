@@ -113,6 +113,8 @@ func describe(ev *events.Event) string {
 		return fmt.Sprintf("%s…%s margin %s, energy %s", d.IntervalStart.UTC().Format("15:04:05"), d.IntervalEnd.UTC().Format("15:04:05"), dollars(d.MarginMicrousd), dollars(-d.EnergyCostMicrousd))
 	case *events.CurtailmentSettled:
 		return describeCurtailment(d)
+	case *events.ProgrammePerformed:
+		return describePerformance(d)
 	case *events.AlertRaised:
 		return fmt.Sprintf("%s: %s → %s", d.Severity, d.Message, d.Remedy)
 	case *events.AlertCleared:

@@ -195,7 +195,7 @@ var roleTable = map[Role]roleInfo{
 			anybody(events.TypeCurtailmentMetered), anybody(events.TypeUnitEscalated),
 			anybody(events.TypePermitRenewed), anybody(events.TypeDispatchDecided), anybody(events.TypeHeadroomPublished),
 			anybody(events.TypeEnergySettled), anybody(events.TypeRevenueAccrued), anybody(events.TypeRevenueSettled),
-			anybody(events.TypeRevenueReconciled), anybody(events.TypeCurtailmentSettled),
+			anybody(events.TypeRevenueReconciled), anybody(events.TypeCurtailmentSettled), anybody(events.TypeProgrammePerformed),
 			anybody(events.TypeAlertRaised), anybody(events.TypeAlertCleared), anybody(events.TypeDeadLetter),
 			"$O." + events.SnapshotBucket + ".>",
 		}),

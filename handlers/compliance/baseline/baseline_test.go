@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/ballast-energy/ballast/events"
 )
 
 // loads is a history of hours.
@@ -45,7 +47,7 @@ func history(t *testing.T, days int, f func(ago, hour int64) Interval) Input {
 	return Input{StepSeconds: 3600, First: begin, Count: 2, Known: begin, LimitWatts: []int64{500, 500}, History: h}
 }
 
-func result(t *testing.T, rs []Result, method string) Result {
+func result(t *testing.T, rs []Result, method events.BaselineMethod) Result {
 	t.Helper()
 	i := slices.IndexFunc(rs, func(r Result) bool { return r.Method == method })
 	if i < 0 {
@@ -81,7 +83,7 @@ func TestByHand(t *testing.T) {
 	rs := All(in)
 
 	// k runs from 1 to 10: the mean is 5.5.
-	like := result(t, rs, MethodLikeDays)
+	like := result(t, rs, events.BaselineTenInTen)
 	if want := []int64{1055, 1110}; !slices.Equal(like.Watts, want) || len(like.Days) != 10 {
 		t.Errorf("%s: %v over %d days, want %v", like.Method, like.Watts, len(like.Days), want)
 	}
@@ -96,19 +98,18 @@ func TestByHand(t *testing.T) {
 		t.Errorf("oldest like day %s", got)
 	}
 	// 880 / 800 = 1.1, within both caps: 1055 · 1.1 = 1160.5.
-	for _, m := range []string{MethodAdjusted20, MethodAdjusted40} {
-		r := result(t, rs, m)
+	for _, r := range rs[1:3] {
 		if want := []int64{1160, 1221}; !slices.Equal(r.Watts, want) || r.AdjustmentPPM != 1_100_000 {
-			t.Errorf("%s: %v at %d ppm, want %v at 1100000", m, r.Watts, r.AdjustmentPPM, want)
+			t.Errorf("%s: %v at %d ppm, want %v at 1100000", r.Parameters, r.Watts, r.AdjustmentPPM, want)
 		}
 	}
 	// Without k = 1 and k = 10 the mean is 5.5 as well; 8 days are left.
-	mid := result(t, rs, MethodMiddle)
+	mid := result(t, rs, events.BaselineMiddleEightOfTen)
 	if want := []int64{1055, 1110}; !slices.Equal(mid.Watts, want) || len(mid.Days) != 8 || Date(mid.Days[0]) != "2026-03-18" {
 		t.Errorf("%s: %v over %d days from %s", mid.Method, mid.Watts, len(mid.Days), Date(mid.Days[0]))
 	}
 	// All like days drew 800 W in the window: the newest is the nearest.
-	near := result(t, rs, MethodNearest)
+	near := result(t, rs, events.BaselineNearestDay)
 	if want := []int64{1010, 1020}; !slices.Equal(near.Watts, want) {
 		t.Errorf("%s: %v, want %v", near.Method, near.Watts, want)
 	}
@@ -116,14 +117,14 @@ func TestByHand(t *testing.T) {
 	// weekdays of 14:00 by 3000 − 1055, of 15:00 by 3000 − 1110; both hours
 	// weigh alike, so δ = 1917.5, and a weekday reads
 	// (10·1055 + 4·3000)/14 − 4/14·1917.5 = 1062.86 and 1102.14.
-	reg := result(t, rs, MethodRegression)
+	reg := result(t, rs, events.BaselineRegression)
 	if want := []int64{1062, 1102}; !slices.Equal(reg.Watts, want) {
 		t.Errorf("%s: %v, want %v", reg.Method, reg.Watts, want)
 	}
-	if r := result(t, rs, MethodBaseLoad); !slices.Equal(r.Watts, []int64{500, 500}) {
+	if r := result(t, rs, events.BaselineMaximumBaseLoad); !slices.Equal(r.Watts, []int64{500, 500}) {
 		t.Errorf("%s: %v", r.Method, r.Watts)
 	}
-	if r := result(t, rs, MethodBefore); !slices.Equal(r.Watts, []int64{885, 885}) {
+	if r := result(t, rs, events.BaselineMeterBeforeAfter); !slices.Equal(r.Watts, []int64{885, 885}) {
 		t.Errorf("%s: %v", r.Method, r.Watts)
 	}
 }
@@ -143,10 +144,10 @@ func TestAdjustmentIsCapped(t *testing.T) {
 			return Interval{Watts: 1000}
 		})
 		rs := All(in)
-		if got := result(t, rs, MethodAdjusted20).AdjustmentPPM; got != c.want20 {
+		if got := rs[1].AdjustmentPPM; got != c.want20 {
 			t.Errorf("%d W today: %d ppm, want %d", c.today, got, c.want20)
 		}
-		if got := result(t, rs, MethodAdjusted40).AdjustmentPPM; got != c.want40 {
+		if got := rs[2].AdjustmentPPM; got != c.want40 {
 			t.Errorf("%d W today: %d ppm, want %d", c.today, got, c.want40)
 		}
 	}
@@ -167,7 +168,7 @@ func TestEventDaysAreLeftOut(t *testing.T) {
 	})
 	h := in.History.(loads)
 	delete(h.at, in.First-3*24) // three days ago at 14:00
-	r := result(t, All(in), MethodLikeDays)
+	r := result(t, All(in), events.BaselineTenInTen)
 	for _, d := range r.Days {
 		if date := Date(d); date == "2026-03-18" || date == "2026-03-17" || date == "2026-03-14" || date == "2026-03-15" {
 			t.Errorf("%s counts", date)
@@ -183,9 +184,9 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	for _, r := range All(in) {
 		want := Reason("")
 		switch r.Method {
-		case MethodLikeDays, MethodAdjusted20, MethodAdjusted40, MethodMiddle, MethodRegression:
+		case events.BaselineTenInTen, events.BaselineTenInTenAdjusted, events.BaselineMiddleEightOfTen, events.BaselineRegression:
 			want = TooFewDays
-		case MethodBefore:
+		case events.BaselineMeterBeforeAfter:
 			want = NothingBefore
 		}
 		if r.Unavailable != want || (want == "") != (r.Watts != nil) || len(r.InputHash) != 64 {
@@ -194,7 +195,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	}
 	h := in.History.(loads)
 	delete(h.at, in.First-3)
-	if r := result(t, All(in), MethodNearest); r.Unavailable != NothingBefore {
+	if r := result(t, All(in), events.BaselineNearestDay); r.Unavailable != NothingBefore {
 		t.Errorf("nearest day without a morning: %q", r.Unavailable)
 	}
 }
@@ -209,7 +210,7 @@ func TestHashFollowsTheInput(t *testing.T) {
 	h.at[day] = Interval{Watts: 7, PriceWatts: h.at[day].PriceWatts}
 	after := All(in)
 	for i, r := range after {
-		reads := r.Method != MethodBaseLoad && r.Method != MethodBefore
+		reads := r.Method != events.BaselineMaximumBaseLoad && r.Method != events.BaselineMeterBeforeAfter
 		if (r.InputHash != before[i].InputHash) != reads {
 			t.Errorf("%s: hash %s after a change, %s before", r.Method, r.InputHash, before[i].InputHash)
 		}
@@ -259,7 +260,7 @@ func TestRegressionIsLeastSquares(t *testing.T) {
 		})
 		in.Count = 1 + r.Int64N(4)
 		in.LimitWatts = make([]int64, in.Count)
-		got := result(t, All(in), MethodRegression)
+		got := result(t, All(in), events.BaselineRegression)
 		if got.Unavailable != "" {
 			t.Fatal(got.Unavailable)
 		}

@@ -141,3 +141,19 @@ func middle(like []likeDay) []likeDay {
 	out := slices.Clone(like)
 	return slices.DeleteFunc(out, func(l likeDay) bool { return l.day == like[high].day || l.day == like[low].day })
 }
+
+// Loads are the loads of a day at the places of the event, W per interval, as a
+// Result that names the day has used them; nil where they are not known.
+func Loads(in Input, day int64) []int64 {
+	t := newTrace(&in, "", "", "")
+	today, _ := in.Calendar.Day(in.First * in.StepSeconds)
+	load, ok := t.load(day, t.places(in.First, in.Count, today))
+	if !ok {
+		return nil
+	}
+	out := make([]int64, len(load))
+	for i, v := range load {
+		out[i] = v.Watts
+	}
+	return out
+}

@@ -14,17 +14,16 @@
 //
 // # Methods
 //
-//	10-in-10              mean of the ten newest like days
-//	10-in-10-adjusted-20  the same times what the load of the day was before
-//	                      the instruction ÷ what those days were then, at most
-//	                      ±20 %
-//	10-in-10-adjusted-40  likewise, at most ±40 %
-//	middle-8-of-10        of the ten without the highest and the lowest
-//	nearest-day           the like day that was most alike before the instruction
-//	hour-regression       least squares on the hour of the day and the type of day
-//	max-base-load         the level that the load has to stay below; what is
-//	                      delivered is the margin beneath it
-//	meter-before          the mean of the minutes before the instruction came
+//	ten-in-ten           mean of the ten newest like days
+//	ten-in-ten-adjusted  the same times what the load of the day was before the
+//	                     reduction ÷ what those days were then: once within
+//	                     ±20 %, once within ±40 %
+//	middle-eight-of-ten  of the ten without the highest and the lowest
+//	nearest-day          the like day that was most alike before the reduction
+//	regression           least squares on the hour of the day and the type of day
+//	maximum-base-load    the level that the load has to stay below; what is
+//	                     delivered is the margin beneath it
+//	meter-before-after   the mean of the minutes before the reduction began
 //
 // A like day is an earlier day of the same type, weekday or weekend and
 // holiday, in the time of the Calendar, on which no event was in force and all

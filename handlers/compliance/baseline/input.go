@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash"
+
+	"github.com/ballast-energy/ballast/events"
 )
 
 // Interval is the mean load of one interval of a history.
@@ -84,7 +86,8 @@ const (
 // Result of one method.
 type Result struct {
 	// Method and Version name the arithmetic, Parameters what it was given.
-	Method, Version, Parameters string
+	Method              events.BaselineMethod
+	Version, Parameters string
 	// InputHash over parameters and all intervals read, SHA-256, hex.
 	InputHash string
 	// Unavailable says why there are no figures; empty where there are.

@@ -5,18 +5,8 @@ package baseline
 import (
 	"fmt"
 	"math/big"
-)
 
-// Methods.
-const (
-	MethodLikeDays   = "10-in-10"
-	MethodAdjusted20 = "10-in-10-adjusted-20"
-	MethodAdjusted40 = "10-in-10-adjusted-40"
-	MethodMiddle     = "middle-8-of-10"
-	MethodNearest    = "nearest-day"
-	MethodRegression = "hour-regression"
-	MethodBaseLoad   = "max-base-load"
-	MethodBefore     = "meter-before"
+	"github.com/ballast-energy/ballast/events"
 )
 
 // version of the arithmetic; it changes with any figure that it gives.
@@ -28,12 +18,8 @@ const million = 1_000_000
 // maxIntervals of one call; what is asked beyond is the caller's mistake.
 const maxIntervals = 10_000
 
-// Methods in the order in which All gives their results.
-func Methods() []string {
-	return []string{MethodLikeDays, MethodAdjusted20, MethodAdjusted40, MethodMiddle, MethodNearest, MethodRegression, MethodBaseLoad, MethodBefore}
-}
-
-// All methods over one input, in the order of Methods. It panics on a step
+// All methods over one input, in the order of
+// events.BaselineMethods, the adjusted one with either cap. It panics on a step
 // that does not divide a day, and on a count outside 1 to 10,000.
 func All(in Input) []Result {
 	if in.StepSeconds <= 0 || daySeconds%in.StepSeconds != 0 || in.Count < 1 || in.Count > maxIntervals || int64(len(in.LimitWatts)) != in.Count {
@@ -44,8 +30,8 @@ func All(in Input) []Result {
 	}
 	return []Result{
 		likeDaysMethod(&in),
-		adjusted(&in, MethodAdjusted20, 200_000),
-		adjusted(&in, MethodAdjusted40, 400_000),
+		adjusted(&in, 200_000),
+		adjusted(&in, 400_000),
 		middleMethod(&in),
 		nearest(&in),
 		regression(&in),
@@ -54,8 +40,8 @@ func All(in Input) []Result {
 	}
 }
 
-func begin(in *Input, method, parameters string) (Result, *trace) {
-	return Result{Method: method, Version: version, Parameters: parameters}, newTrace(in, method, version, parameters)
+func begin(in *Input, method events.BaselineMethod, parameters string) (Result, *trace) {
+	return Result{Method: method, Version: version, Parameters: parameters}, newTrace(in, string(method), version, parameters)
 }
 
 // likeText tells how days are chosen.
@@ -69,7 +55,7 @@ func windowText(p *Parameters) string {
 }
 
 func likeDaysMethod(in *Input) Result {
-	r, t := begin(in, MethodLikeDays, likeText(&in.Parameters))
+	r, t := begin(in, events.BaselineTenInTen, likeText(&in.Parameters))
 	like := t.likeDays(in.Parameters.LikeDays)
 	r.InputHash = t.hash()
 	if len(like) < in.Parameters.LeastDays {
@@ -82,7 +68,7 @@ func likeDaysMethod(in *Input) Result {
 }
 
 func middleMethod(in *Input) Result {
-	r, t := begin(in, MethodMiddle, likeText(&in.Parameters))
+	r, t := begin(in, events.BaselineMiddleEightOfTen, likeText(&in.Parameters))
 	like := t.likeDays(in.Parameters.LikeDays)
 	r.InputHash = t.hash()
 	if len(like) < max(in.Parameters.LeastDays, 3) {
@@ -97,8 +83,8 @@ func middleMethod(in *Input) Result {
 
 // adjusted multiplies the mean of like days by what the day was before the
 // instruction ÷ what they were, within 1 ± cap.
-func adjusted(in *Input, method string, capPPM int64) Result {
-	r, t := begin(in, method, fmt.Sprintf("%s %s cap=%dppm", likeText(&in.Parameters), windowText(&in.Parameters), capPPM))
+func adjusted(in *Input, capPPM int64) Result {
+	r, t := begin(in, events.BaselineTenInTenAdjusted, fmt.Sprintf("%s %s cap=%dppm", likeText(&in.Parameters), windowText(&in.Parameters), capPPM))
 	like := t.likeDays(in.Parameters.LikeDays)
 	if len(like) < in.Parameters.LeastDays {
 		r.Unavailable = TooFewDays
@@ -165,7 +151,7 @@ func scale(watts, ppm int64) int64 {
 // nearest takes the like day whose load before the instruction differs least;
 // of equal ones the newest.
 func nearest(in *Input) Result {
-	r, t := begin(in, MethodNearest, fmt.Sprintf("back=%dd %s", in.Parameters.HistoryDays, windowText(&in.Parameters)))
+	r, t := begin(in, events.BaselineNearestDay, fmt.Sprintf("back=%dd %s", in.Parameters.HistoryDays, windowText(&in.Parameters)))
 	_, places, load, ok := t.before()
 	if !ok {
 		r.Unavailable = NothingBefore
@@ -197,7 +183,7 @@ func nearest(in *Input) Result {
 
 // baseLoad is the level to stay below.
 func baseLoad(in *Input) Result {
-	r, t := begin(in, MethodBaseLoad, "level=limit")
+	r, t := begin(in, events.BaselineMaximumBaseLoad, "level=limit")
 	t.ints(in.LimitWatts...)
 	r.Watts = append([]int64(nil), in.LimitWatts...)
 	return done(&r, t)
@@ -205,7 +191,7 @@ func baseLoad(in *Input) Result {
 
 // meterBefore is what the meter showed before.
 func meterBefore(in *Input) Result {
-	r, t := begin(in, MethodBefore, "minutes=5")
+	r, t := begin(in, events.BaselineMeterBeforeAfter, "minutes=5")
 	if !in.BeforeKnown {
 		r.Unavailable = NothingBefore
 		return done(&r, t)

@@ -5,6 +5,8 @@ package baseline
 import (
 	"fmt"
 	"math/big"
+
+	"github.com/ballast-energy/ballast/events"
 )
 
 // hourFit are the observations of one hour of the day.
@@ -25,7 +27,7 @@ type hourFit struct {
 // w is 1 if the event is on a weekend.
 func regression(in *Input) Result {
 	p := &in.Parameters
-	r, t := begin(in, MethodRegression, fmt.Sprintf("back=%dd least=%d", p.HistoryDays, p.LeastObservations))
+	r, t := begin(in, events.BaselineRegression, fmt.Sprintf("back=%dd least=%d", p.HistoryDays, p.LeastObservations))
 	c := &in.Calendar
 	today, _ := c.Day(in.First * in.StepSeconds)
 	hours := make([]int64, in.Count)

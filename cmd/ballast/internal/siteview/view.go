@@ -284,7 +284,7 @@ func (v *View) take(ev *events.Event) {
 		v.recent(ev)
 	case *events.CurtailmentSettled:
 		v.takeForgone(ev, d)
-	case *events.RevenueSettled, *events.EnergySettled:
+	case *events.RevenueSettled, *events.EnergySettled, *events.ProgrammePerformed:
 		v.recent(ev)
 	}
 }
