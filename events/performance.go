@@ -19,25 +19,25 @@ const (
 	MaxPerformanceDays      = 64
 )
 
-// Outcome is whether a load did what an event asked for.
-type Outcome string
+// PerformanceOutcome is whether a load did what an event asked for.
+type PerformanceOutcome string
 
-// Outcomes.
+// Outcomes of an event.
 const (
-	// OutcomeMet: at the level by the deadline, and there to the end.
-	OutcomeMet Outcome = "met"
-	// OutcomeLate: at the level after the deadline, and there to the end.
-	OutcomeLate Outcome = "late"
-	// OutcomeShort: never at the level, or above it for more than the tolerance.
-	OutcomeShort Outcome = "short"
-	// OutcomeNotMeasurable: too little was measured to tell.
-	OutcomeNotMeasurable Outcome = "not-measurable"
-	// OutcomeNotCalled: nothing was asked for: a test that moves no power, or an
+	// PerformanceMet: at the level by the deadline, and there to the end.
+	PerformanceMet PerformanceOutcome = "met"
+	// PerformanceLate: at the level after the deadline, and there to the end.
+	PerformanceLate PerformanceOutcome = "late"
+	// PerformanceShort: never at the level, or above it for more than the tolerance.
+	PerformanceShort PerformanceOutcome = "short"
+	// PerformanceNotMeasurable: too little was measured to tell.
+	PerformanceNotMeasurable PerformanceOutcome = "not-measurable"
+	// PerformanceNotCalled: nothing was asked for: a test that moves no power, or an
 	// event that was over before its deadline.
-	OutcomeNotCalled Outcome = "not-called"
-	// OutcomeVoid: the journal has lost what the event that is reversed rests
+	PerformanceNotCalled PerformanceOutcome = "not-called"
+	// PerformanceVoid: the journal has lost what the event that is reversed rests
 	// on; there are no figures.
-	OutcomeVoid Outcome = "void"
+	PerformanceVoid PerformanceOutcome = "void"
 )
 
 // Ending is how an event ended.
@@ -86,9 +86,9 @@ type ProgrammePerformed struct {
 	Final bool `json:"final"`
 	// Outcome, and how the event ended; EndedBy is the id of the signal that
 	// ended it early.
-	Outcome Outcome `json:"outcome"`
-	Ending  Ending  `json:"ending"`
-	EndedBy string  `json:"ended_by,omitempty"`
+	Outcome PerformanceOutcome `json:"outcome"`
+	Ending  Ending             `json:"ending"`
+	EndedBy string             `json:"ended_by,omitempty"`
 
 	// IssuedAt is the issuer's instruction, ArrivedAt its arrival at the bus,
 	// BeganAt when the load might first react: the arrival, or the beginning of

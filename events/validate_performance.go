@@ -26,7 +26,7 @@ func (p *ProgrammePerformed) Validate() error {
 		c.fail("measures", "%s is none of total, mining", quote(string(p.Measures)))
 	}
 	c.between("part", p.Part, 1, MaxInteger)
-	c.outcome(p.Outcome)
+	c.performanceOutcome(p.Outcome)
 	switch p.Ending {
 	case EndingElapsed, EndingCancelled, EndingSuperseded, EndingRunning:
 	default:
@@ -49,9 +49,9 @@ func (p *ProgrammePerformed) Validate() error {
 	return c.err
 }
 
-func (c *checker) outcome(o Outcome) {
+func (c *checker) performanceOutcome(o PerformanceOutcome) {
 	switch o {
-	case OutcomeMet, OutcomeLate, OutcomeShort, OutcomeNotMeasurable, OutcomeNotCalled, OutcomeVoid:
+	case PerformanceMet, PerformanceLate, PerformanceShort, PerformanceNotMeasurable, PerformanceNotCalled, PerformanceVoid:
 	default:
 		c.fail("outcome", "%s is none of met, late, short, not-measurable, not-called, void", quote(string(o)))
 	}
