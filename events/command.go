@@ -160,4 +160,7 @@ type DispatchDecided struct {
 	UnitsKnown   int64 `json:"units_known"`
 	// TokensWatts left in the up-ramp bucket.
 	TokensWatts int64 `json:"tokens_watts"`
+	// Why it was decided so, for `ballast explain`; nil in decisions of
+	// versions before 3.
+	Why *Explanation `json:"why,omitempty"`
 }

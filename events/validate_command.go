@@ -135,6 +135,9 @@ func (d *DispatchDecided) Validate() error {
 	c.count("units_raised", d.UnitsRaised)
 	c.count("units_known", d.UnitsKnown)
 	c.signed("tokens_watts", d.TokensWatts)
+	if d.Why != nil {
+		c.explanation(d.Why)
+	}
 	return c.err
 }
 

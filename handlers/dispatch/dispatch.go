@@ -38,6 +38,8 @@ type Dispatch struct {
 	// gen counts discontinuities: what carries an older count is stale.
 	gen   uint64
 	epoch uint64
+	// sequence of the event being folded.
+	sequence uint64
 
 	// tickGen is gen at the newest fresh tick, tickSecond the second it named,
 	// tickAt the elapsed time of the last tick that was acted on.
@@ -91,6 +93,7 @@ type Dispatch struct {
 	frees                           []free
 	notes                           []events.Payload
 	recheck                         bool
+	groups                          []loweredGroup
 }
 
 var _ decider.Decider = (*Dispatch)(nil)
@@ -109,7 +112,7 @@ func New(cfg Config) *Dispatch {
 	d.root.ramps = true
 	d.nodes, d.unranked = []*node{d.root}, true
 	d.site.nodes = d.nodes
-	d.rawHash = hashJSON(&d.site.raw)
+	d.hashRaw()
 	d.look(d.root, false)
 	return d
 }
@@ -154,6 +157,7 @@ func (d *Dispatch) advance(e *events.Event) {
 		jumped = jumped || d.epoch != 0
 		d.epoch = e.Epoch
 	}
+	d.sequence = e.Sequence
 	if jumped {
 		// Nothing known can be dated any more: all of it is stale.
 		d.gen++
@@ -203,6 +207,7 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 	}
 	gone, old, nodes := d.site.meters, d.site.byID, d.nodes
 	d.site = newSettings(c, old)
+	d.site.epoch, d.site.sequence = d.epoch, d.sequence
 	for _, m := range d.site.meters {
 		m.booked, m.units = 0, 0
 		if old[m.cfg.Meter] == nil || !m.has && m.heard == 0 {
@@ -245,8 +250,12 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 // hashSite brings the digest up to date after a change of the configuration,
 // hashMisc after one of the quote.
 func (d *Dispatch) hashSite() {
-	d.rawHash = hashJSON(&d.site.raw)
+	d.hashRaw()
 	d.hashMisc()
+}
+
+func (d *Dispatch) hashRaw() {
+	d.rawHash = mix2(hashJSON(&d.site.raw), mix2(d.site.epoch, d.site.sequence))
 }
 
 func (d *Dispatch) hashMisc() { d.misc = mix2(d.rawHash, hashJSON(&d.quote)) }

@@ -30,6 +30,9 @@ type quote struct {
 	// Scaled is revenue × efficiency, µ$/MWh × mJ/TH: the revenue of a unit
 	// is Scaled ÷ its mJ/TH, rounded down.
 	Scaled int64 `json:"scaled"`
+	// Epoch and Sequence of the newest that counted, in the journal.
+	Epoch    uint64 `json:"epoch"`
+	Sequence uint64 `json:"sequence"`
 }
 
 // hashesPerMWh × mJ/TH: 1 MWh is 3.6×10^12 mJ, and a terahash 10^12 hashes.
@@ -101,6 +104,7 @@ func (d *Dispatch) onQuote(q *events.MarketQuote) bool {
 	}
 	v.Raw.NBits = string([]byte(v.Raw.NBits)) // q lives on in a buffer
 	v.Known = v.Priced
+	v.Epoch, v.Sequence = d.epoch, d.sequence
 	v.Scaled = 0
 	if v.Known {
 		v.Scaled, _ = scaledRevenue(&v.Raw, d.site.poolFee)

@@ -68,6 +68,16 @@ func (e *envelope) peak(now int64) int64 {
 	return e.Peaks[0].Watts
 }
 
+// at is peak without forgetting anything.
+func (e *envelope) at(now int64) int64 {
+	for _, p := range e.Peaks {
+		if p.Until > now {
+			return p.Watts
+		}
+	}
+	return 0
+}
+
 func (e *envelope) rehash() {
 	e.sum = 0
 	for _, p := range e.Peaks {

@@ -25,7 +25,7 @@ func TestEveryFieldCounts(t *testing.T) {
 		hash    func() uint64
 		derived []string
 	}{
-		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "merit", "raiseBook", "fallBook", "extra", "fixed", "counted", "node", "homeless", "rank", "reason", "before", "binds", "bound", "picked", "h"}},
+		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "merit", "raiseBook", "fallBook", "extra", "fixed", "counted", "node", "homeless", "rank", "reason", "before", "binds", "bound", "picked", "wayFor", "group", "h"}},
 		{"agent", a, func() uint64 { return a.hash() }, []string{"id", "units", "lowering", "cursor", "phase", "index", "h"}},
 		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "due", "slot", "h"}},
 		{"signal", s, func() uint64 { return s.hash() }, nil},

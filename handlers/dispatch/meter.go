@@ -32,6 +32,9 @@ type meter struct {
 	gen uint64
 	// sampled is the newest device time accepted, Unix ns.
 	sampled int64
+	// epoch and sequence of the reading that gave watts, suspect if it was.
+	epoch, sequence uint64
+	suspect         bool
 	// round: a reading since the last balance of total and mining.
 	round bool
 	// over is since when it reads more than its units admit, elapsed ns, −1
@@ -90,6 +93,9 @@ func (m *meter) hash() uint64 {
 	g.int(m.gap)
 	g.uint(m.gen)
 	g.int(m.sampled)
+	g.uint(m.epoch)
+	g.uint(m.sequence)
+	g.bool(m.suspect)
 	g.bool(m.round)
 	g.int(m.over)
 	g.bool(m.staleAlert)
@@ -198,6 +204,7 @@ func (d *Dispatch) believe(m *meter, arrived int64, r *events.MeterReading) bool
 	if late || r.Quality == events.QualitySuspect {
 		if m.has && w > m.watts {
 			m.watts, m.sampled, m.round = w, sampled, true
+			m.epoch, m.sequence, m.suspect = d.epoch, d.sequence, r.Quality == events.QualitySuspect
 			d.rebalance(m)
 			d.touchMeter(m)
 			return true
@@ -214,6 +221,7 @@ func (d *Dispatch) believe(m *meter, arrived int64, r *events.MeterReading) bool
 		m.node.restartUntil = max(m.node.restartUntil, d.now+d.site.restart)
 	}
 	m.has, m.watts, m.sampled, m.gen, m.gap = true, w, sampled, d.gen, 0
+	m.epoch, m.sequence, m.suspect = d.epoch, d.sequence, false
 	m.heard = d.now - max(age, 0)
 	m.round = true
 	d.wait(m)

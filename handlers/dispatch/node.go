@@ -59,7 +59,7 @@ type node struct {
 	// Scratch of one fold.
 	dirty, rehash, over, rose, shut, dry bool
 	room, free, start                    int64
-	from                                 int
+	from, group                          int
 	waiting                              *unit
 	h                                    uint64
 }

@@ -25,6 +25,9 @@ func checked(d *Dispatch, e *events.Event, out *decider.Outbox, wild bool) error
 	if err := d.consistent(); err != nil {
 		return err
 	}
+	if err := d.waterfall(); err != nil {
+		return err
+	}
 	for _, n := range d.nodes {
 		if room := max(n.load.ShedCap, 0); n.setSum-n.fixedSum > room {
 			return fmt.Errorf("permits of %d W at %s, beyond its cap of %d W", n.setSum-n.fixedSum, n.id, room)
@@ -78,6 +81,9 @@ func checked(d *Dispatch, e *events.Event, out *decider.Outbox, wild bool) error
 			}
 		case *events.DispatchDecided:
 			seenDecided, lastKey = true, c.Key
+			if err := d.explained(c, before); err != nil {
+				return fmt.Errorf("why: %w", err)
+			}
 		}
 		if o.Stored && lastKey != (events.OrderKey{}) && lastKey.Sequence != e.Sequence {
 			return fmt.Errorf("output %d has the key of another cause", i)

@@ -36,16 +36,37 @@ func (d *Dispatch) openUp(n *node) bool {
 }
 
 // ready reports whether u may rise now.
-func (d *Dispatch) ready(u *unit) bool {
+func (d *Dispatch) ready(u *unit) bool { return d.bars(u) == "" }
+
+// bars is what about u itself keeps it from rising now, a Reason or a Hold;
+// empty when nothing does.
+func (d *Dispatch) bars(u *unit) string {
 	a := u.agent
 	switch {
-	case u.fixed, u.homeless, a.gen != d.gen, d.now-a.heard >= d.site.lease,
-		!u.healthy, u.state == events.PermitLocal, u.lowering, u.raising, u.overdue, d.now < u.notBefore:
-		return false
+	case u.fixed:
+		return events.HoldLeft
+	case u.homeless:
+		return events.HoldNode
+	case a.gen != d.gen, d.now-a.heard >= d.site.lease:
+		return events.HoldSilent
+	case !u.healthy:
+		return events.HoldUnhealthy
+	case u.state == events.PermitLocal:
+		return events.HoldLocal
+	case u.lowering:
+		return events.HoldLowering
+	case u.raising:
+		return events.HoldRaising
+	case u.overdue:
+		return events.HoldOverdraw
+	case d.now < u.notBefore:
+		return events.HoldPause
 	case u.set == 0 && u.offSince >= 0 && d.now-u.offSince < d.site.minOff:
-		return false
+		return events.HoldMinOff
+	case !d.pays(u):
+		return string(events.ReasonEconomics)
 	}
-	return d.pays(u)
+	return ""
 }
 
 // measureRoom works out what may rise beneath every node, and shuts those
@@ -205,6 +226,7 @@ func (d *Dispatch) makeWay(better *unit) {
 	}
 	for _, u := range picks {
 		d.lower(u, 0, events.ReasonEconomics)
+		u.wayFor = better
 	}
 }
 
@@ -243,22 +265,25 @@ func (d *Dispatch) refillAll() {
 func (d *Dispatch) refill(n *node) {
 	d.measureSteps()
 	d.changed(n)
+	n.bucket.tokens, n.bucket.carry = n.filled(d.now)
+	n.bucket.refilledAt = d.now
+}
+
+// filled are the tokens and the carry of n's bucket at an elapsed time.
+func (n *node) filled(now int64) (tokens int64, carry uint64) {
 	b := &n.bucket
 	full := max(n.rampBurst, b.maxStep)
-	hi, lo := bits.Mul64(uint64(n.rampRate), uint64(max(d.now-b.refilledAt, 0)))
+	hi, lo := bits.Mul64(uint64(n.rampRate), uint64(max(now-b.refilledAt, 0)))
 	lo, c := bits.Add64(lo, b.carry, 0)
 	hi += c
-	b.refilledAt = d.now
 	if hi >= uint64(second) {
-		b.tokens, b.carry = full, 0
-		return
+		return full, 0
 	}
 	q, r := bits.Div64(hi, lo, uint64(second))
 	if q >= uint64(full) || b.tokens+int64(q) >= full {
-		b.tokens, b.carry = full, 0
-		return
+		return full, 0
 	}
-	b.tokens, b.carry = b.tokens+int64(q), r
+	return b.tokens + int64(q), r
 }
 
 // measureSteps works out the largest steps anew after units changed.

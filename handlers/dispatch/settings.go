@@ -23,6 +23,8 @@ const (
 type settings struct {
 	known bool
 	raw   events.SiteConfig
+	// epoch and sequence of that event in the journal.
+	epoch, sequence uint64
 
 	lease, dead, restart        int64
 	guaranteed, minOn, minOff   int64

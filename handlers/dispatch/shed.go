@@ -196,7 +196,7 @@ func (d *Dispatch) lower(u *unit, w int64, why events.Reason) {
 		u.before = u.set
 		d.lowered = append(d.lowered, u)
 	}
-	u.reason, u.bound = why, nil
+	u.reason, u.bound, u.wayFor = why, nil, nil
 	u.inflight = max(u.inflight, u.set, u.setpoint)
 	from := u.set
 	d.place(u, w)

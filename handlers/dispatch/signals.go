@@ -53,6 +53,9 @@ type signal struct {
 	Merged bool `json:"merged,omitempty"`
 	// Order in which signals were folded.
 	Order uint64 `json:"order"`
+	// Epoch and Sequence of it in the journal.
+	Epoch    uint64 `json:"epoch"`
+	Sequence uint64 `json:"sequence"`
 }
 
 func (s *signal) hash() uint64 {
@@ -72,6 +75,8 @@ func (s *signal) hash() uint64 {
 	g.bool(s.Active)
 	g.bool(s.Merged)
 	g.uint(s.Order)
+	g.uint(s.Epoch)
+	g.uint(s.Sequence)
 	return g.sum()
 }
 
@@ -176,6 +181,8 @@ func (d *Dispatch) readSignal(e *events.Event, g *events.GridSignal) (*signal, b
 		Rank:      g.EffectivePrecedence().Rank(),
 		Priority:  int(clamp(int64(g.Priority), 0, 255)),
 		Start:     d.wall,
+		Epoch:     d.epoch,
+		Sequence:  d.sequence,
 	}
 	if s.ID == "" {
 		s.ID = strings.Clone(e.ID)
@@ -298,7 +305,7 @@ func (d *Dispatch) mergeSignal(s *signal) {
 		return
 	}
 	d.entries -= into.hash()
-	into.Order = s.Order
+	into.Order, into.Epoch, into.Sequence = s.Order, s.Epoch, s.Sequence
 	into.Watts = min(into.Watts, s.Watts)
 	into.Start = min(into.Start, s.Start)
 	into.Rank, into.Priority = min(into.Rank, s.Rank), min(into.Priority, s.Priority)

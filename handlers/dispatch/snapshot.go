@@ -21,6 +21,8 @@ type snapshot struct {
 	TickSecond   int64              `json:"tick_second"`
 	TickAt       int64              `json:"tick_at"`
 	Site         *events.SiteConfig `json:"site,omitempty"`
+	SiteEpoch    uint64             `json:"site_epoch,omitempty"`
+	SiteSequence uint64             `json:"site_sequence,omitempty"`
 	Meters       []meterState       `json:"meters,omitempty"`
 	Nodes        []nodeState        `json:"nodes,omitempty"`
 	Envelope     envelope           `json:"envelope"`
@@ -86,6 +88,9 @@ type meterState struct {
 	Same       int64  `json:"same,omitempty"`
 	Stuck      bool   `json:"stuck,omitempty"`
 	StuckAlert bool   `json:"stuck_alert,omitempty"`
+	Epoch      uint64 `json:"epoch,omitempty"`
+	Sequence   uint64 `json:"sequence,omitempty"`
+	Suspect    bool   `json:"suspect,omitempty"`
 }
 
 type agentState struct {
@@ -153,11 +158,11 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		BrokenAlert: d.brokenAlert, Cursor: d.cursor,
 	}
 	if d.site.known {
-		s.Site = &d.site.raw
+		s.Site, s.SiteEpoch, s.SiteSequence = &d.site.raw, d.site.epoch, d.site.sequence
 	}
 	for _, m := range d.site.meters {
 		s.Meters = append(s.Meters, meterState{m.has, m.watts, m.heard, m.gap, m.gen, m.sampled, m.round, m.over, m.staleAlert, m.overAlert,
-			m.last, m.counter, m.counted, m.since, m.same, m.stuck, m.stuckAlert})
+			m.last, m.counter, m.counted, m.since, m.same, m.stuck, m.stuckAlert, m.epoch, m.sequence, m.suspect})
 	}
 	if d.site.tree {
 		for _, n := range d.nodes {
@@ -202,6 +207,7 @@ func (d *Dispatch) Restore(b []byte) error {
 	d.brokenAlert, d.cursor = s.BrokenAlert, s.Cursor
 	if s.Site != nil {
 		d.site = newSettings(s.Site, nil)
+		d.site.epoch, d.site.sequence = s.SiteEpoch, s.SiteSequence
 		d.nodes, d.root = d.site.nodes, d.site.nodes[0]
 		if len(d.site.meters) != len(s.Meters) {
 			return fmt.Errorf("dispatch snapshot holds %d meters for a configuration of %d: fold the journal instead", len(s.Meters), len(d.site.meters))
@@ -213,6 +219,7 @@ func (d *Dispatch) Restore(b []byte) error {
 		m.sampled, m.round, m.over, m.staleAlert, m.overAlert = t.Sampled, t.Round, t.Over, t.Stale, t.OverAlert
 		m.last, m.counter, m.counted, m.since, m.same = t.Last, t.Counter, t.Counted, t.Since, t.Same
 		m.stuck, m.stuckAlert = t.Stuck, t.StuckAlert
+		m.epoch, m.sequence, m.suspect = t.Epoch, t.Sequence, t.Suspect
 		d.touchMeter(m)
 	}
 	if err := d.restoreNodes(&s); err != nil {

@@ -91,9 +91,11 @@ type unit struct {
 	before int64
 	// binds is why it rises no further in the present fold.
 	binds events.Reason
-	// bound is the node for whose sake that was; picked to make way.
+	// bound is the node for whose sake that was; picked to make way for wayFor.
 	bound  *node
 	picked bool
+	wayFor *unit
+	group  int
 	h      uint64
 }
 

@@ -163,11 +163,12 @@ func (d *Dispatch) writeDecision(e *events.Event, out *decider.Outbox, before in
 	if len(d.lowered) > 0 && w.Binding == l.Reason && l.SignalID != "" {
 		w.SignalID = l.SignalID
 	}
+	w.Why = d.explain(e, binding, why)
 	for _, u := range d.lowered {
 		if u.set < u.before {
 			w.UnitsLowered++
 		}
-		u.reason, u.bound = "", nil
+		u.reason, u.bound, u.wayFor = "", nil, nil
 	}
 	for _, u := range d.raised {
 		if u.set > u.before {

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// space is what mining beneath a node could still have at this moment.
+type space struct {
+	// stray is draw that no unit explains, here or beneath.
+	stray int64
+	// free for setpoints, and room for what units are booked with, W.
+	free, room int64
+	// tokens in the ramp bucket, with what time has brought since.
+	tokens int64
+}
+
+// spaces are those of all nodes. It is measureRoom without a trace.
+func (d *Dispatch) spaces() []space {
+	ss := make([]space, len(d.nodes))
+	for i := len(d.nodes) - 1; i >= 0; i-- {
+		n, s := d.nodes[i], &ss[i]
+		x := n.excess(0)
+		if r := &n.rogue; x < r.Watts && d.now < r.Until {
+			x = r.Watts
+		}
+		s.stray = max(x, s.stray)
+		if n.up != nil {
+			ss[n.up.index].stray += s.stray
+		}
+		usable := n.load.Cap - s.stray
+		s.free = usable - n.setSum - n.extraSum
+		s.room = usable - n.raiseSum
+		if n.ramps {
+			s.tokens, _ = n.filled(d.now)
+		}
+	}
+	return ss
+}
+
+// hold is why a part of a unit's nameplate is not permitted.
+type hold struct {
+	by    string
+	node  *node
+	watts int64
+}
+
+// holdRoom stands for a node that has no room; what takes it is told apart for
+// the node as a whole.
+const holdRoom = ""
+
+// holds tells of every unit beneath n, in merit order, what keeps its setpoint
+// below its nameplate: the parts add up to exactly that difference. They are as
+// if room and tokens were handed out now as raise does. Nothing changes.
+func (d *Dispatch) holds(ss []space, n *node, visit func(*unit, []hold)) {
+	var buf [8]hold
+	for _, u := range d.order {
+		if u.node != n && n.up != nil && !u.node.beneath(n) {
+			d.take(ss, u, buf[:0])
+			continue
+		}
+		visit(u, d.take(ss, u, buf[:0]))
+	}
+}
+
+// take lists what holds u back and books what it could rise by.
+func (d *Dispatch) take(ss []space, u *unit, hs []hold) []hold {
+	add := func(by string, n *node, w int64) {
+		if w != 0 {
+			hs = append(hs, hold{by, n, w})
+		}
+	}
+	top := max(u.fit(u.limit()), u.set)
+	own := events.HoldLevel
+	if u.local >= 0 && u.local < u.caps.NameplateWatts {
+		own = events.HoldLocal
+	}
+	add(own, nil, u.caps.NameplateWatts-top)
+	if u.set == top {
+		return hs
+	}
+	if by := d.bars(u); by != "" {
+		add(by, nil, top-u.set)
+		return hs
+	}
+	room, free := never, true
+	tight, least := u.node, never
+	for a := u.node; a != nil; a = a.up {
+		s := &ss[a.index]
+		room = min(room, s.room)
+		free = free && s.free > 0 && s.free >= a.hysteresis
+		if s.room <= least {
+			tight, least = a, s.room
+		}
+	}
+	w := max(u.fit(min(top, u.raiseBook+room)), u.set)
+	add(holdRoom, tight, top-w)
+	if w == u.set {
+		return hs
+	}
+	if by, at := d.closed(u.node); by != "" {
+		add(by, at, w-u.set)
+		return hs
+	}
+	if !free {
+		add(events.HoldHysteresis, tight, w-u.set)
+		return hs
+	}
+	tokens, dry := never, (*node)(nil)
+	for a := u.node; a != nil; a = a.up {
+		if s := &ss[a.index]; a.ramps && s.tokens < tokens {
+			tokens, dry = s.tokens, a
+		}
+	}
+	rise := w - u.set
+	now := rise
+	if rise > tokens {
+		now = max(u.fit(u.set+tokens), u.set) - u.set
+	}
+	add(events.HoldNext, nil, now)
+	add(events.HoldRamp, dry, rise-now)
+	for a := u.node; a != nil; a = a.up {
+		s := &ss[a.index]
+		s.free -= rise
+		s.room -= max(w-u.raiseBook, 0)
+		if a.ramps {
+			s.tokens -= now
+		}
+	}
+	return hs
+}
+
+// closed is what lets nothing rise beneath n, and where; empty when all above it
+// is open.
+func (d *Dispatch) closed(n *node) (string, *node) {
+	switch {
+	case !d.site.known:
+		return string(events.ReasonNoConfig), nil
+	case !d.mayRaise():
+		return events.HoldClock, nil
+	}
+	for ; n != nil; n = n.up {
+		switch {
+		case !n.load.Fresh:
+			return string(events.ReasonNoMeter), n
+		case d.now < n.restartUntil:
+			return events.HoldRestart, n
+		}
+	}
+	return "", nil
+}
+
+// takers tells what takes the room at n, watts of which are missed, from the
+// least to the most lasting: a signal's ceiling, bad data, draw that no unit
+// explains, units on their way down, the reserve by its terms, and last the load
+// itself.
+func (d *Dispatch) takers(n *node, s *space, watts int64, visit func(by string, w int64)) {
+	l := &n.load
+	give := func(by string, most int64) {
+		if w := min(watts, most); w > 0 {
+			visit(by, w)
+			watts -= w
+		}
+	}
+	if !d.site.known {
+		give(string(events.ReasonNoConfig), watts)
+	}
+	if l.Ceiling >= 0 && l.Cap == l.Ceiling {
+		give(string(l.Reason), max(l.Headroom, 0)-l.Ceiling)
+	}
+	if r, _ := d.standing(n); r != rungFresh {
+		give(string(events.ReasonNoMeter), watts)
+	}
+	give(events.HoldStray, s.stray)
+	give(events.HoldFalling, n.raiseSum-n.setSum)
+	without := max(l.Usable-l.AI-l.House, 0) - max(l.Headroom, 0)
+	ts := d.reserveTerms(n)
+	for i := len(ts) - 1; i >= 0 && without > 0; i-- {
+		if t := &ts[i]; t.Counts {
+			w := min(t.Watts, without)
+			give(events.HoldReserve+"-"+t.Term, w)
+			without -= w
+		}
+	}
+	if l.Usable < n.usable {
+		give(string(events.ReasonImportLimit), n.usable-l.Usable)
+	}
+	give(string(events.ReasonHeadroom), watts)
+}
+
+// heldBack sums up what keeps the units beneath n below their nameplates, the
+// most power first, as much of it as one event takes.
+func (d *Dispatch) heldBack(n *node) ([]events.HeldBack, int64) {
+	hs := d.allHeld(n)
+	omitted := int64(0)
+	for len(hs) > events.MaxExplainedGroups {
+		omitted += hs[len(hs)-1].Watts
+		hs = hs[:len(hs)-1]
+	}
+	return hs, omitted
+}
+
+// allHeld is heldBack without a bound. The watts add up to the nameplates of the
+// units beneath n less their setpoints.
+func (d *Dispatch) allHeld(n *node) []events.HeldBack {
+	type key struct {
+		by   string
+		node int // index + 1; 0 for none
+	}
+	ss := d.spaces()
+	var hs []events.HeldBack
+	at := make(map[key]int)
+	add := func(by string, n *node, units, watts int64) {
+		k, id := key{by: by}, ""
+		if n != nil {
+			k.node, id = n.index+1, n.id
+		}
+		i, ok := at[k]
+		if !ok {
+			i = len(hs)
+			at[k] = i
+			hs = append(hs, events.HeldBack{By: by, Node: id})
+		}
+		hs[i].Units += units
+		hs[i].Watts += watts
+	}
+	missed := make([]struct{ units, watts int64 }, len(d.nodes))
+	before := slices.Clone(ss)
+	d.holds(ss, n, func(_ *unit, parts []hold) {
+		for _, p := range parts {
+			if p.by == holdRoom {
+				missed[p.node.index].units++
+				missed[p.node.index].watts += p.watts
+				continue
+			}
+			add(p.by, p.node, 1, p.watts)
+		}
+	})
+	for i := range missed {
+		if m := &missed[i]; m.watts > 0 {
+			d.takers(d.nodes[i], &before[i], m.watts, func(by string, w int64) { add(by, d.nodes[i], m.units, w) })
+		}
+	}
+	slices.SortStableFunc(hs, func(a, b events.HeldBack) int { return cmp.Compare(b.Watts, a.Watts) })
+	return hs
+}
