@@ -12,8 +12,6 @@ const (
 	MaxExplainedSignals  = 8
 	// MaxExplainedGroups of units lowered, and of units held back.
 	MaxExplainedGroups = 12
-	// MaxReserveTerms of one node.
-	MaxReserveTerms = 16
 )
 
 // Explanation is why dispatch decided as it did: what it knew, which constraint
@@ -68,7 +66,7 @@ type NodeBalance struct {
 	HouseWatts int64 `json:"house_watts"`
 	// ReserveWatts kept free, and the terms it is made of.
 	ReserveWatts int64         `json:"reserve_watts"`
-	Reserve      []ReserveTerm `json:"reserve,omitempty"`
+	Reserve      *ReserveTerms `json:"reserve,omitempty"`
 	// HeadroomWatts may be negative.
 	HeadroomWatts int64 `json:"headroom_watts"`
 	// CapWatts is the most that mining beneath may be permitted, Reason what
@@ -80,39 +78,22 @@ type NodeBalance struct {
 	// StrayWatts is draw that mining meters see and no unit explains: it takes
 	// room like any other load.
 	StrayWatts int64 `json:"stray_watts,omitempty"`
-	// Rung of the worst quantity that the load rests on, and, unless it is
+	// Belief in the worst quantity that the load rests on, and, unless it is
 	// fresh, StandInWatts that stand in for the AI load at least.
-	Rung         Rung  `json:"rung"`
-	StandInWatts int64 `json:"stand_in_watts,omitempty"`
+	Belief       Belief `json:"belief"`
+	StandInWatts int64  `json:"stand_in_watts,omitempty"`
 }
 
-// ReserveTerm is one term of a reserve.
-type ReserveTerm struct {
-	// Term by name, see ReserveTerm*; further ones may come.
-	Term string `json:"term"`
-	// Watts of it.
-	Watts int64 `json:"watts"`
-	// Counts: it is part of the reserve; a term that another outweighs is not.
-	Counts bool `json:"counts"`
-}
+// Belief is how far a measured quantity is believed: the rung of the ladder down
+// which a silent meter falls.
+type Belief string
 
-// Terms of a reserve.
+// Beliefs.
 const (
-	ReserveTermFloor     = "floor"     // the least at any time
-	ReserveTermEnvelope  = "envelope"  // back to the recent peak
-	ReserveTermUnlearned = "unlearned" // the envelope has not seen a window yet
-	ReserveTermMargin    = "margin"    // added always
-)
-
-// Rung of the ladder down which a silent meter falls.
-type Rung string
-
-// Rungs.
-const (
-	RungFresh    Rung = "fresh"    // believed
-	RungEnvelope Rung = "envelope" // silent for two periods: the recent peak stands in
-	RungStale    Rung = "stale"    // not believed: the AI nameplate stands in
-	RungDead     Rung = "dead"     // gone or never heard: only what is guaranteed to mining
+	BeliefFresh    Belief = "fresh"    // believed
+	BeliefEnvelope Belief = "envelope" // silent for two periods: the recent peak stands in
+	BeliefStale    Belief = "stale"    // not believed: the AI nameplate stands in
+	BeliefDead     Belief = "dead"     // gone or never heard: only what is guaranteed to mining
 )
 
 // ReadingUsed is the newest believed reading of a meter, as far as it is
@@ -131,10 +112,10 @@ type ReadingUsed struct {
 	Quality    Quality `json:"quality,omitempty"`
 	// AgeMilliseconds of it. ms
 	AgeMilliseconds int64 `json:"age_milliseconds"`
-	// Rung it stands on. Stuck: it reports still, but one and the same value
+	// Belief in it now. Stuck: it reports still, but one and the same value
 	// for too long.
-	Rung  Rung `json:"rung"`
-	Stuck bool `json:"stuck,omitempty"`
+	Belief Belief `json:"belief"`
+	Stuck  bool   `json:"stuck,omitempty"`
 }
 
 // SignalInForce is a grid signal that sets a limit or the price.

@@ -5,7 +5,7 @@ package events
 // explanation checks the reasons of a decision. Watts have no bounds of their
 // own there: a decision on bad data must still be recordable.
 func (c *checker) explanation(x *Explanation) {
-	c.precedence("why.precedence", x.Precedence)
+	c.knownPrecedence("why.precedence", x.Precedence)
 	if len(x.Nodes) == 0 {
 		c.fail("why.nodes", "none given; the point of connection is one always")
 	}
@@ -67,7 +67,8 @@ func (c *checker) optionalToken(field, s string) {
 	}
 }
 
-func (c *checker) precedence(field string, p Precedence) {
+// knownPrecedence is one that must be said.
+func (c *checker) knownPrecedence(field string, p Precedence) {
 	switch p {
 	case PrecedenceSafety, PrecedenceGridEmergency, PrecedenceAIContract, PrecedenceDemandResponse, PrecedenceEconomics:
 	default:
@@ -75,11 +76,11 @@ func (c *checker) precedence(field string, p Precedence) {
 	}
 }
 
-func (c *checker) rung(field string, r Rung) {
-	switch r {
-	case RungFresh, RungEnvelope, RungStale, RungDead:
+func (c *checker) belief(field string, b Belief) {
+	switch b {
+	case BeliefFresh, BeliefEnvelope, BeliefStale, BeliefDead:
 	default:
-		c.fail(field, "%s is none of fresh, envelope, stale, dead", quote(string(r)))
+		c.fail(field, "%s is none of fresh, envelope, stale, dead", quote(string(b)))
 	}
 }
 
@@ -97,17 +98,13 @@ func (c *checker) nodeBalance(n *NodeBalance) {
 	c.signed("ai_watts", n.AIWatts)
 	c.signed("house_watts", n.HouseWatts)
 	c.signed("reserve_watts", n.ReserveWatts)
-	c.most("reserve", len(n.Reserve), MaxReserveTerms)
-	for i := range n.Reserve {
-		c.token("reserve.term", n.Reserve[i].Term)
-		c.signed("reserve.watts", n.Reserve[i].Watts)
-	}
+	c.reserveTerms(n.Reserve)
 	c.signed("headroom_watts", n.HeadroomWatts)
 	c.signed("cap_watts", n.CapWatts)
 	c.reason("reason", n.Reason)
 	c.signed("permitted_watts", n.PermittedWatts)
 	c.count("stray_watts", n.StrayWatts)
-	c.rung("rung", n.Rung)
+	c.belief("belief", n.Belief)
 	c.signed("stand_in_watts", n.StandInWatts)
 }
 
@@ -124,14 +121,14 @@ func (c *checker) readingUsed(r *ReadingUsed) {
 		c.fail("quality", "%s is none of good, suspect, bad", quote(string(r.Quality)))
 	}
 	c.count("age_milliseconds", r.AgeMilliseconds)
-	c.rung("rung", r.Rung)
+	c.belief("belief", r.Belief)
 }
 
 func (c *checker) signalInForce(s *SignalInForce) {
 	c.eventID("signal_id", s.SignalID)
 	c.optionalToken("source", s.Source)
 	c.token("kind", string(s.Kind))
-	c.precedence("precedence", s.Precedence)
+	c.knownPrecedence("precedence", s.Precedence)
 	c.between("priority", int64(s.Priority), 0, 255)
 	c.optionalWatts("power_watts", s.PowerWatts)
 	if s.PriceMicrousdPerMWh != nil {

@@ -97,45 +97,35 @@ func (d *Dispatch) balanceOf(n *node) events.NodeBalance {
 		CapWatts: l.Cap, Reason: l.Reason, PermittedWatts: n.setSum, StrayWatts: n.stray,
 	}
 	r, standIn := d.standing(n)
-	b.Rung = rungNames[r]
+	b.Belief = beliefs[r]
 	if r != rungFresh {
 		b.StandInWatts = standIn
 	}
 	return b
 }
 
-// reserveTerms are the terms of d.reserve(n) as of the last look, for people:
-// the one that outweighs the others counts, and the margin.
-func (d *Dispatch) reserveTerms(n *node) []events.ReserveTerm {
+// reserveTerms are the terms of d.reserve(n) as of the last look, for people;
+// nil where nothing is kept free.
+func (d *Dispatch) reserveTerms(n *node) *events.ReserveTerms {
 	if d.unsafe || !d.site.known || n.load.Reserve == 0 {
 		return nil
 	}
+	t := &events.ReserveTerms{FloorWatts: n.floor, MarginWatts: n.margin}
 	counts := n.load.Reserve - n.margin
-	ts := make([]events.ReserveTerm, 0, 4)
-	found := false
-	add := func(term string, w int64) {
-		if w > 0 {
-			ts = append(ts, events.ReserveTerm{Term: term, Watts: w, Counts: w == counts && !found})
-			found = found || w == counts
-		}
-	}
-	add(events.ReserveTermFloor, n.floor)
 	if n.window == 0 || n.env.Started < 0 || d.now-n.env.Started < n.window || n.unlearned == counts {
-		add(events.ReserveTermUnlearned, n.unlearned)
+		t.UnlearnedWatts = n.unlearned
 	}
 	switch {
-	case n.window > 0 && !found:
-		add(events.ReserveTermEnvelope, counts) // its peak may have expired since
-	case n.window > 0:
-		add(events.ReserveTermEnvelope, n.env.at(d.now)-n.load.AI)
+	case n.window == 0:
+	case counts > max(t.FloorWatts, t.UnlearnedWatts):
+		t.EnvelopeWatts = counts // its peak may have expired since
+	default:
+		t.EnvelopeWatts = max(n.env.at(d.now)-n.load.AI, 0)
 	}
-	if n.margin > 0 {
-		ts = append(ts, events.ReserveTerm{Term: events.ReserveTermMargin, Watts: n.margin, Counts: true})
-	}
-	return ts
+	return t
 }
 
-var rungNames = [...]events.Rung{rungFresh: events.RungFresh, rungEnvelope: events.RungEnvelope, rungStale: events.RungStale, rungDead: events.RungDead}
+var beliefs = [...]events.Belief{rungFresh: events.BeliefFresh, rungEnvelope: events.BeliefEnvelope, rungStale: events.BeliefStale, rungDead: events.BeliefDead}
 
 // standing is the worst rung of what the load of n rests on, and what stands in
 // for its AI load at least. See nonMining.
@@ -248,7 +238,7 @@ func (n *node) beneath(o *node) bool {
 
 func (d *Dispatch) readingOf(m *meter) events.ReadingUsed {
 	r := events.ReadingUsed{Meter: m.cfg.Meter, Measures: m.cfg.Measures, Node: m.node.id,
-		Rung: rungNames[d.rung(m)], Stuck: m.stuck, AgeMilliseconds: max(d.now-m.heard, 0) / milli}
+		Belief: beliefs[d.rung(m)], Stuck: m.stuck, AgeMilliseconds: max(d.now-m.heard, 0) / milli}
 	if m.sequence > 0 {
 		r.PowerWatts, r.Epoch, r.Sequence, r.Quality = m.watts, m.epoch, m.sequence, events.QualityGood
 		if m.suspect {

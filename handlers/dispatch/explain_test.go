@@ -31,10 +31,8 @@ func (d *Dispatch) explained(w *events.DispatchDecided, before map[*unit]int64) 
 			return fmt.Errorf("the balance of %s does not balance: %+v", n.Node, n)
 		}
 		sum := int64(0)
-		for _, t := range n.Reserve {
-			if t.Counts {
-				sum += t.Watts
-			}
+		for _, t := range reserveParts(n.Reserve) {
+			sum += t.watts
 		}
 		if sum != n.ReserveWatts {
 			return fmt.Errorf("the terms of the reserve at %s make %d W, not %d W: %+v", n.Node, sum, n.ReserveWatts, n.Reserve)

@@ -178,13 +178,10 @@ func (d *Dispatch) takers(n *node, s *space, watts int64, visit func(by string, 
 	give(events.HoldStray, s.stray)
 	give(events.HoldFalling, n.raiseSum-n.setSum)
 	without := max(l.Usable-l.AI-l.House, 0) - max(l.Headroom, 0)
-	ts := d.reserveTerms(n)
-	for i := len(ts) - 1; i >= 0 && without > 0; i-- {
-		if t := &ts[i]; t.Counts {
-			w := min(t.Watts, without)
-			give(events.HoldReserve+"-"+t.Term, w)
-			without -= w
-		}
+	for _, t := range reserveParts(d.reserveTerms(n)) {
+		w := min(t.watts, without)
+		give(events.HoldReserve+"-"+t.name, w)
+		without -= w
 	}
 	if l.Usable < n.usable {
 		give(string(events.ReasonImportLimit), n.usable-l.Usable)
@@ -247,4 +244,28 @@ func (d *Dispatch) allHeld(n *node) []events.HeldBack {
 	}
 	slices.SortStableFunc(hs, func(a, b events.HeldBack) int { return cmp.Compare(b.Watts, a.Watts) })
 	return hs
+}
+
+// part of a reserve.
+type part struct {
+	name  string
+	watts int64
+}
+
+// reserveParts are the terms that make up a reserve: the margin, and what
+// outweighs the others.
+func reserveParts(t *events.ReserveTerms) []part {
+	if t == nil {
+		return nil
+	}
+	ps := []part{{"margin", t.MarginWatts}}
+	switch most := max(t.FloorWatts, t.EnvelopeWatts, t.JobsWatts+t.RiseWatts, t.UnlearnedWatts); most {
+	case t.FloorWatts:
+		return append(ps, part{"floor", most})
+	case t.EnvelopeWatts:
+		return append(ps, part{"envelope", most})
+	case t.UnlearnedWatts:
+		return append(ps, part{"unlearned", most})
+	}
+	return append(ps, part{"rise", t.RiseWatts}, part{"jobs", t.JobsWatts})
 }
