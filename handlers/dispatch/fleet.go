@@ -227,9 +227,9 @@ func (d *Dispatch) unrank(u *unit) {
 	d.stepsChanged, d.unranked = true, true
 }
 
-// meet counts u at the meter that sees it, or no more with n = −1.
+// meet counts u at the meters that see it, or no more with n = −1.
 func (d *Dispatch) meet(u *unit, n int) {
-	if m := d.site.byID[u.caps.Meter]; m != nil {
+	for m := d.site.byID[u.caps.Meter]; m != nil; m = m.wider {
 		m.units += n
 		m.booked += int64(n) * u.raiseBook
 	}

@@ -27,7 +27,7 @@ func TestEveryFieldCounts(t *testing.T) {
 	}{
 		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "merit", "raiseBook", "fallBook", "extra", "fixed", "counted", "node", "homeless", "rank", "reason", "before", "binds", "bound", "picked", "wayFor", "group", "h"}},
 		{"agent", a, func() uint64 { return a.hash() }, []string{"id", "units", "lowering", "cursor", "phase", "index", "h"}},
-		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "due", "slot", "h"}},
+		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "wider", "shared", "due", "slot", "h"}},
 		{"signal", s, func() uint64 { return s.hash() }, nil},
 	} {
 		v := reflect.ValueOf(tt.entry).Elem()

@@ -58,7 +58,13 @@ type meter struct {
 	// in the heaps of those that are waited for.
 	index int
 	node  *node
-	due   [timerKinds]int64
+	// wider is the mining meter further up that sees the same units, nil when
+	// there is none or several share what they see there; shared: this is such
+	// a part of a node with mining meters beneath, so nobody knows of which of
+	// those units.
+	wider  *meter
+	shared bool
+	due    [timerKinds]int64
 	slot  [timerKinds]int
 	h     uint64
 }

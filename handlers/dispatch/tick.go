@@ -205,7 +205,7 @@ func (d *Dispatch) visitMeters() {
 }
 
 func (d *Dispatch) visitMeter(m *meter) {
-	over := m.units > 0 && d.rung(m) == rungFresh && m.watts > m.booked+m.booked/20+50
+	over := m.units > 0 && !m.shared && d.rung(m) == rungFresh && m.watts > m.booked+m.booked/20+50
 	was, flag := m.over, m.overAlert
 	switch {
 	case !over:

@@ -170,11 +170,39 @@ func (s *settings) hang(old map[string]*meter) {
 			n.minings = join(n.minings, m)
 		}
 	}
+	s.nestMinings()
 	for i := len(s.nodes) - 1; i >= 0; i-- {
 		n := s.nodes[i]
 		n.measured = n.measured || n.figures()
 		if n.measured && n.up != nil {
 			n.up.measured = true
+		}
+	}
+}
+
+// nestMinings finds for every mining meter the next one further up, which sees
+// the same units.
+func (s *settings) nestMinings() {
+	for _, m := range s.meters {
+		if m.wider, m.shared = nil, false; m.cfg.Measures != events.MeasuresMining {
+			continue
+		}
+		for n := m.node.up; n != nil && m.wider == nil; n = n.up {
+			if len(n.minings) == 1 {
+				m.wider = n.minings[0].meters[0]
+			}
+			if len(n.minings) > 0 {
+				break
+			}
+		}
+	}
+	for _, m := range s.meters {
+		for n := m.node.up; n != nil && m.cfg.Measures == events.MeasuresMining; n = n.up {
+			for i := range n.minings {
+				for _, o := range n.minings[i].meters {
+					o.shared = o.shared || len(n.minings) > 1
+				}
+			}
 		}
 	}
 }

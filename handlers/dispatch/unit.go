@@ -314,7 +314,7 @@ func (d *Dispatch) bookAs(u *unit, overdue bool) {
 		d.add(u.node, b)
 	}
 	if u.caps.Meter != "" {
-		if m := d.site.byID[u.caps.Meter]; m != nil {
+		for m := d.site.byID[u.caps.Meter]; m != nil; m = m.wider {
 			m.booked += raise - u.raiseBook
 		}
 	}

@@ -222,15 +222,18 @@ func (a *auditor) recovered() {
 	if w.now < w.oracle.faultUntil-faultEcho+calmEnd || len(w.plant.units) == 0 {
 		return
 	}
-	usable, ceiling := w.limits()
-	c := &w.story.Config
-	reserve := max(c.Reserve.FloorWatts, c.Reserve.UnlearnedWatts) + c.Reserve.MarginWatts
-	room := min(usable-w.plant.ai-w.plant.house-reserve-c.Policy.HysteresisWatts, ceiling)
-	least := int64(1 << 60)
-	for _, u := range w.plant.units {
-		least = min(least, max(u.caps.MinWatts, 1))
+	if !w.story.calmSince(w.now - calmEnd) {
+		return
 	}
-	if w.plant.mining == 0 && room > 2*least+usable/50 && w.story.calmSince(w.now-calmEnd) {
-		w.violated(RuleRecovery, "nothing mines although all has been well for %s and there is room for %d W", calmEnd, room)
+	room := w.plant.rooms()
+	for _, u := range w.plant.units {
+		least := room[u.place]
+		for n := u.place; n != nil; n = n.up {
+			least = min(least, room[n]-n.mining-2*max(u.caps.MinWatts, 1)-n.usable/50)
+		}
+		if u.draw == 0 && least > 0 {
+			w.violated(RuleRecovery, "unit %s is off although all has been well for %s and all above it have room for %d W more than it needs", u.id, calmEnd, least)
+			return
+		}
 	}
 }

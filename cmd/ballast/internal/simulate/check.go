@@ -43,6 +43,9 @@ func (s *Story) Check() error {
 	var units []string
 	for _, a := range s.Agents {
 		name("worker", a.Name)
+		if a.Caps.Node != "" && a.Caps.Node != events.RootNode && !s.hasNode(a.Caps.Node) {
+			bad("worker %s hangs at %q, which is no node", a.Name, a.Caps.Node)
+		}
 		if a.Units < 1 || a.Units > 500 {
 			bad("worker %s has %d units: 1 to 500", a.Name, a.Units)
 			continue
@@ -56,6 +59,7 @@ func (s *Story) Check() error {
 		name("meter", s.Config.Meters[i].Meter)
 		meters = append(meters, s.Config.Meters[i].Meter)
 	}
+	s.checkNodes(bad)
 	for i := range s.Signals {
 		if err := s.Signals[i].Grid.Validate(); err != nil {
 			bad("signal at %s: %w", s.Signals[i].At, err)
@@ -70,7 +74,7 @@ func (s *Story) Check() error {
 		switch f.Kind {
 		case FaultIgnores:
 			ok = slices.Contains(units, f.Who)
-		case FaultSilent, FaultFrozen, FaultNaN, FaultNegative, FaultThousand, FaultSkewed:
+		case FaultSilent, FaultFrozen, FaultNaN, FaultNegative, FaultThousand, FaultTimes, FaultSkewed:
 			ok = slices.Contains(meters, f.Who)
 		case FaultOrphan:
 			ok = slices.ContainsFunc(s.Agents, func(a Agent) bool { return a.Name == f.Who })
@@ -91,4 +95,36 @@ func (s *Story) Check() error {
 		return fmt.Errorf("story: %w", err)
 	}
 	return nil
+}
+
+func (s *Story) hasNode(id string) bool {
+	return slices.ContainsFunc(s.Config.Nodes, func(n events.NodeConfig) bool { return n.Node == id })
+}
+
+// checkNodes checks what happens at nodes.
+func (s *Story) checkNodes(bad func(format string, args ...any)) {
+	at := func(node string, format string, args ...any) {
+		if node != "" && !s.hasNode(node) {
+			bad("%s: there is no node %q", fmt.Sprintf(format, args...), node)
+		}
+	}
+	for _, l := range s.Load {
+		at(l.Node, "ai load at %s", l.At)
+	}
+	for _, h := range s.House {
+		at(h.Node, "house load")
+	}
+	for i := range s.Changes {
+		c := &s.Changes[i]
+		at(c.Node, "%s", c)
+		cfg := s.Config
+		cfg.Nodes = slices.Clone(cfg.Nodes)
+		c.apply(&cfg)
+		if err := cfg.Validate(); err != nil {
+			bad("%s: %w", c, err)
+		}
+		if c.Node == "" && c.What != LimitRating {
+			bad("%s: the point of connection has a limit only", c)
+		}
+	}
 }

@@ -30,9 +30,14 @@
 // record is held against the rules by a judge that knows what the journal says,
 // and then replayed: every command must come out again.
 //
-// While one meter tells a believable untruth no other meter fails; two such at
-// once cannot be told from a real load. Everything else goes together as it
-// comes.
+// A meter tells a believable untruth only where others at its node know better,
+// and while it does no other meter fails; two such at once cannot be told from a
+// real load. Everything else goes together as it comes.
+//
+// Three of four sites have a power tree: one to five levels, agents, loads and
+// meters at any node, some nodes without meters. The floor and the record are
+// held against the limits of every node. Draw that no command reaches counts
+// where a mining meter shows it.
 //
 // # Scenario files
 //
@@ -41,9 +46,11 @@
 //	seed 42                          run until 90s
 //	host host-a [version V]          the first host's version speaks first
 //	config KEY VALUE …               as in handlers/scenario
-//	config meter M measures WHAT, every D, stale D, range P to P [stuck D] [group G]
-//	worker W has N units of P [at E J/TH] [min P] [falls D] [meter M]
-//	at 0s house load P               at T ai load P
+//	config node N [in N] [2n] [n+1 of K paths] limit P [factor S] [cooling P] [KEY VALUE …] [agent W …]
+//	config meter M measures WHAT [at N], every D, stale D, range P to P [stuck D] [group G]
+//	worker W has N units of P [at E J/TH] [min P] [falls D] [levels P …] [meter M] [node N]
+//	at 0s house load P [at N]        at T ai load P [at N]
+//	at T limit|cooling of N becomes P
 //	at T signal KIND [to P] [for D] from ISSUER id ID [cancels ID]
 //	from T to T WHO FAULT
 //
@@ -60,8 +67,9 @@
 //	ignores its orders               restarts
 //	is silent                        is frozen
 //	reads no number                  reads the wrong sign
-//	reads a thousandth               is dated D ahead|behind
-//	has its clock D ahead|behind     decides
+//	reads a thousandth               reads a thousand times too much
+//	is dated D ahead|behind          has its clock D ahead|behind
+//	decides
 //
 // # Concurrency
 //

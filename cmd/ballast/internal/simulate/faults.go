@@ -44,7 +44,7 @@ func (w *world) inject(f *Fault) {
 		if u := w.unit(f.Who); u != nil {
 			w.plant.setRogue(u, func() { u.ignores = true })
 		}
-	case FaultSilent, FaultFrozen, FaultNaN, FaultNegative, FaultThousand:
+	case FaultSilent, FaultFrozen, FaultNaN, FaultNegative, FaultThousand, FaultTimes:
 		w.meter(f.Who).fault = f.Kind
 	case FaultSkewed:
 		w.meter(f.Who).offset += f.By
@@ -93,7 +93,7 @@ func (w *world) end(f *Fault) {
 		if u := w.unit(f.Who); u != nil {
 			w.plant.obey(u, func() { u.ignores = false })
 		}
-	case FaultSilent, FaultFrozen, FaultNaN, FaultNegative, FaultThousand:
+	case FaultSilent, FaultFrozen, FaultNaN, FaultNegative, FaultThousand, FaultTimes:
 		if m := w.meter(f.Who); m.fault == f.Kind {
 			m.fault = ""
 		}

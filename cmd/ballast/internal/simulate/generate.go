@@ -28,7 +28,15 @@ func NewStory(seed uint64) *Story {
 	}
 	g.site()
 	g.fleet()
+	if g.one(4) {
+		g.s.House = []HouseLoad{{Watts: g.part(10, 30)}}
+	} else {
+		g.tree()
+	}
 	g.load()
+	if g.one(3) {
+		g.changes()
+	}
 	g.signals()
 	g.faults()
 	return g.s
@@ -67,7 +75,6 @@ func (g *generator) site() {
 		g.usable = g.limit / 1000 * c.ContinuousFactorPPM / 1000
 	}
 	c.AINameplateWatts = g.usable * 95 / 100 / 1000 * 1000
-	g.s.House = g.part(10, 30)
 	c.Reserve = events.ReserveConfig{FloorWatts: g.part(40, 80), MarginWatts: g.part(0, 20)}
 	if g.one(2) {
 		c.Reserve.EnvelopeSeconds, c.Reserve.UnlearnedWatts = g.between(20, 60), g.part(0, 60)
@@ -118,12 +125,28 @@ func (g *generator) fleet() {
 	}
 }
 
+// load moves the AI load wherever some hangs, and brings it down before the end.
 func (g *generator) load() {
-	calm := g.s.Length - calmEnd
-	for t := time.Duration(0); t < calm-10*time.Second; t += g.moment(5*time.Second, 70*time.Second) {
-		g.s.Load = append(g.s.Load, Step{At: t, Watts: g.usable * g.between(250, 850) / 1000 / 100 * 100})
+	g.loadAt("", g.s.Config.AINameplateWatts*100/95)
+	for i := range g.s.Config.Nodes {
+		n := &g.s.Config.Nodes[i]
+		g.loadAt(n.Node, n.AINameplateWatts)
 	}
-	g.s.Load = append(g.s.Load, Step{At: calm - 5*time.Second, Watts: g.usable * g.between(250, 450) / 1000 / 100 * 100})
+	slices.SortStableFunc(g.s.Load, func(a, b Step) int { return int(a.At - b.At) })
+}
+
+func (g *generator) loadAt(node string, most int64) {
+	if most == 0 {
+		return
+	}
+	calm := g.s.Length - calmEnd
+	step := func(t time.Duration, lo, hi int64) {
+		g.s.Load = append(g.s.Load, Step{At: t, Node: node, Watts: most * g.between(lo, hi) / 1000 / 100 * 100})
+	}
+	for t := time.Duration(0); t < calm-10*time.Second; t += g.moment(5*time.Second, 70*time.Second) {
+		step(t, 250, 850)
+	}
+	step(calm-5*time.Second, 250, 450)
 }
 
 func (g *generator) signals() {
@@ -237,7 +260,10 @@ func (g *generator) fault() Fault {
 		a := g.agent()
 		f.Kind, f.Who = FaultIgnores, fmt.Sprintf("%s-%d", a.Name, 1+g.r.IntN(a.Units))
 	case 13, 14:
-		f.Kind, f.Who = []FaultKind{FaultSilent, FaultFrozen, FaultNaN, FaultNegative, FaultThousand, FaultSkewed}[g.r.IntN(6)], g.meter()
+		f.Kind, f.Who = []FaultKind{FaultSilent, FaultFrozen, FaultNaN, FaultNegative, FaultThousand, FaultTimes, FaultSkewed}[g.r.IntN(7)], g.meter()
+		if f.lies() && !g.witnessed(f.Who) {
+			f.Kind = []FaultKind{FaultSilent, FaultNaN}[g.r.IntN(2)]
+		}
 		if f.Kind == FaultSkewed {
 			f.By = g.either(g.seconds(1, 120))
 		}

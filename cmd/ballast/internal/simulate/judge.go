@@ -4,7 +4,6 @@ package simulate
 
 import (
 	"fmt"
-	"math/bits"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
@@ -25,8 +24,9 @@ type judge struct {
 
 	tickAt  int64
 	tickGen int
-	tokens  int64
-	refill  int64 // elapsed time of the last refill
+	nodes   []*judged // each behind the one that feeds it
+	byNode  map[string]*judged
+	homes   map[string]*judged // of agents that the configuration lists
 	meters  map[string]*belief
 	agents  map[string]*heard
 	order   []*heard
@@ -60,6 +60,7 @@ type heard struct {
 // permitted is what a unit may draw by the commands so far.
 type permitted struct {
 	caps     events.Capabilities
+	node     *judged
 	watts    int64
 	off      int64 // elapsed time at which it was last switched off, −1
 	restart  int64 // elapsed time before which it may not start again
@@ -75,7 +76,7 @@ type limit struct {
 }
 
 func newJudge(w *world) *judge {
-	return &judge{w: w, meters: make(map[string]*belief), agents: make(map[string]*heard), tickGen: -1}
+	return &judge{w: w, byNode: map[string]*judged{"": {id: events.RootNode}}, meters: make(map[string]*belief), agents: make(map[string]*heard), tickGen: -1}
 }
 
 // fold takes one event and what was decided, and says what is wrong with it.
@@ -112,27 +113,10 @@ func (j *judge) fold(st *decider.Step) (string, Rule) {
 			return what, rule
 		}
 	}
-	if sum, most, why := j.sum(), j.most(), "what its meters and signals leave"; sum > max(most, 0) {
-		return fmt.Sprintf("%d W are permitted, %s is %d W", sum, why, max(most, 0)), RuleHeadroom
+	if what := j.exceeded(); what != "" {
+		return what, RuleHeadroom
 	}
 	return "", ""
-}
-
-func (j *judge) configure(c *events.SiteConfig) {
-	own := *c
-	own.Meters = append([]events.MeterConfig(nil), c.Meters...)
-	if j.cfg == nil {
-		j.tokens, j.refill = own.Policy.RampBurstWatts, j.now
-	}
-	j.cfg = &own
-	for i := range own.Meters {
-		m := &own.Meters[i]
-		if b := j.meters[m.Meter]; b != nil {
-			b.cfg = m
-		} else {
-			j.meters[m.Meter] = &belief{cfg: m}
-		}
-	}
 }
 
 const milli = int64(time.Millisecond)
@@ -199,6 +183,8 @@ func (j *judge) hear(name string, s *events.WorkerStatus) {
 				continue
 			}
 			u = &permitted{caps: *st.Capabilities, off: -1}
+			u.caps.Node, u.caps.LevelsWatts = string([]byte(u.caps.Node)), append([]int64(nil), u.caps.LevelsWatts...)
+			u.node = j.homeOf(name, &u.caps)
 			a.units[string([]byte(st.Unit))] = u
 			a.list = append(a.list, u)
 		}
@@ -281,95 +267,6 @@ func (j *judge) signal(e *events.Event, g *events.GridSignal) {
 	j.ceiling = append(j.ceiling, l)
 }
 
-// most is the highest total that may be permitted now.
-func (j *judge) most() int64 {
-	c := j.cfg
-	if c == nil {
-		return 0
-	}
-	hi, lo := bits.Mul64(uint64(c.LimitWatts), uint64(c.ContinuousFactorPPM))
-	q, _ := bits.Div64(hi, lo, 1_000_000)
-	usable, ceiling := int64(q), int64(1<<60)
-	for _, l := range j.ceiling {
-		switch {
-		case l.until > 0 && j.calm >= l.until:
-		case l.kind == events.SignalImportLimit:
-			usable = min(usable, l.watts)
-		default:
-			ceiling = min(ceiling, l.watts)
-		}
-	}
-	ai, known := j.group(events.MeasuresAI, func(b *belief) bool { return j.now-b.at <= b.cfg.StaleMilliseconds*milli })
-	if !known {
-		ai = c.AINameplateWatts
-	}
-	house, _ := j.group(events.MeasuresHouse, func(b *belief) bool { return j.now-b.at <= b.cfg.StaleMilliseconds*milli })
-	return min(usable-ai-house-c.HouseWatts-c.Reserve.FloorWatts-c.Reserve.MarginWatts, ceiling)
-}
-
-// group is the sum over the groups of a quantity of the highest reading that
-// counts; known is false when a group has none.
-func (j *judge) group(what events.Measures, counts func(*belief) bool) (sum int64, known bool) {
-	known = true
-	for i := range j.cfg.Meters {
-		m := &j.cfg.Meters[i]
-		if m.Measures != what || m.Group != "" && j.earlier(i) {
-			continue
-		}
-		best, any := int64(0), false
-		for k := i; k < len(j.cfg.Meters); k++ {
-			o := &j.cfg.Meters[k]
-			if o.Measures != what || o.Meter != m.Meter && (m.Group == "" || o.Group != m.Group) {
-				continue
-			}
-			if b := j.meters[o.Meter]; b.any && counts(b) {
-				best, any = max(best, b.watts), true
-			}
-		}
-		sum += best
-		known = known && any
-	}
-	return sum, known
-}
-
-// earlier reports whether a meter of the same group stands before meter i.
-func (j *judge) earlier(i int) bool {
-	m := &j.cfg.Meters[i]
-	for k := range i {
-		if o := &j.cfg.Meters[k]; o.Measures == m.Measures && o.Group == m.Group {
-			return true
-		}
-	}
-	return false
-}
-
-// sum of what is permitted to agents whose leases can still live.
-func (j *judge) sum() int64 {
-	total := int64(0)
-	for _, a := range j.order {
-		if j.cfg == nil || j.now-a.at >= j.cfg.Policy.LeaseMilliseconds*milli {
-			continue
-		}
-		for _, u := range a.list {
-			total += u.watts
-		}
-	}
-	return total
-}
-
-// output holds one output against the rules and books it.
-func (j *judge) output(e *events.Event, o *decider.Output) (string, Rule) {
-	switch p := o.Data.(type) {
-	case *events.CommandCurtail:
-		j.curtail(o.Source, p)
-	case *events.CommandRamp:
-		return j.ramp(e, o.Source, p)
-	case *events.PermitRenewed:
-		return j.renewal(o.Source, p)
-	}
-	return "", ""
-}
-
 func (j *judge) curtail(agent string, c *events.CommandCurtail) {
 	for _, a := range j.order {
 		if agent != events.BroadcastSource && a.name != agent {
@@ -411,70 +308,4 @@ func (j *judge) renewal(agent string, p *events.PermitRenewed) (string, Rule) {
 		}
 	}
 	return "", ""
-}
-
-func (j *judge) ramp(e *events.Event, agent string, r *events.CommandRamp) (string, Rule) {
-	a := j.agents[agent]
-	switch {
-	case a == nil || r.BootID != a.boot || r.Counter != a.counter:
-		return fmt.Sprintf("a ramp to %s answers status %d of %s, which is not its newest", agent, r.Counter, r.BootID), RulePermit
-	case r.LeaseMilliseconds > j.cfg.Policy.LeaseMilliseconds:
-		return fmt.Sprintf("a ramp to %s grants %d ms, the lease is %d ms", agent, r.LeaseMilliseconds, j.cfg.Policy.LeaseMilliseconds), RulePermit
-	case r.ValidUntil.Sub(e.Arrived) > events.MaxStep:
-		return fmt.Sprintf("a ramp to %s may be obeyed for %s", agent, r.ValidUntil.Sub(e.Arrived)), RulePermit
-	}
-	j.replenish()
-	for _, s := range r.Units {
-		u := a.units[s.Unit]
-		if u == nil {
-			return fmt.Sprintf("a ramp to %s names unit %s, which it never announced", agent, s.Unit), RuleUp
-		}
-		if s.SetpointWatts <= u.watts {
-			continue // said again
-		}
-		if why := j.unearned(a, u); why != "" {
-			return fmt.Sprintf("unit %s is raised from %d to %d W, but %s", s.Unit, u.watts, s.SetpointWatts, why), RuleUp
-		}
-		if j.tokens -= s.SetpointWatts - u.watts; j.tokens < 0 {
-			return fmt.Sprintf("unit %s is raised from %d to %d W, %d W beyond the ramp limit", s.Unit, u.watts, s.SetpointWatts, -j.tokens), RuleUp
-		}
-		u.watts = s.SetpointWatts
-	}
-	return "", ""
-}
-
-// unearned says why nothing of u may rise now, or is empty.
-func (j *judge) unearned(a *heard, u *permitted) string {
-	switch p := &j.cfg.Policy; {
-	case j.tickGen != j.gen || j.now-j.tickAt > int64(events.MaxStep):
-		return "there is no fresh tick"
-	case a.gen != j.gen || j.now-a.at >= p.LeaseMilliseconds*milli:
-		return "its agent has not been heard"
-	case u.off >= 0 && u.watts == 0 && j.now-u.off < p.MinOffMilliseconds*milli:
-		return fmt.Sprintf("it has been off for %s only", time.Duration(j.now-u.off))
-	case u.watts == 0 && j.now < u.restart:
-		return "its restart delay is not over"
-	}
-	for _, what := range [...]events.Measures{events.MeasuresAI, events.MeasuresHouse, events.MeasuresTotal, events.MeasuresMining} {
-		if _, fresh := j.group(what, func(b *belief) bool { return b.gen == j.gen && j.now-b.at <= 2*b.cfg.PeriodMilliseconds*milli }); !fresh {
-			return fmt.Sprintf("no meter of %s is fresh", what)
-		}
-	}
-	return ""
-}
-
-// replenish fills the ramp bucket, which holds at least the largest step of a
-// unit.
-func (j *judge) replenish() {
-	full := j.cfg.Policy.RampBurstWatts
-	for _, a := range j.order {
-		for _, u := range a.list {
-			full = max(full, u.caps.MinWatts, 1)
-		}
-	}
-	took := min(j.now-j.refill, int64(1000*time.Second))
-	j.refill = j.now
-	// Rounded up: the judge is lenient.
-	add := took/1000*j.cfg.Policy.RampWattsPerSecond/1_000_000 + 1
-	j.tokens = min(j.tokens+add, full)
 }

@@ -11,10 +11,16 @@ import (
 
 // meter of the plant, with what is wrong with it.
 type meter struct {
-	cfg    *events.MeterConfig
-	link   *link
-	mining int64 // of the units behind it, W
+	cfg   *events.MeterConfig
+	place *place
+	link  *link
+	// part: several meters share the mining at its node, and it sees only that
+	// of the units that name it.
+	part   bool
+	mining int64 // of those units, W
+	// energy counted, until then.
 	energy counter
+	until  time.Duration
 	fault  FaultKind
 	offset time.Duration // of its clock
 	held   events.MeterReading
@@ -22,16 +28,48 @@ type meter struct {
 }
 
 // seen is the true power at the meter, W.
-func (p *plant) seen(m *meter) int64 {
+func (m *meter) seen() int64 {
+	n := m.place
 	switch m.cfg.Measures {
 	case events.MeasuresAI:
-		return p.ai
+		return n.ai
 	case events.MeasuresHouse:
-		return p.house
+		return n.house
 	case events.MeasuresMining:
-		return m.mining
+		if m.part {
+			return m.mining
+		}
+		return n.mining
 	}
-	return p.ai + p.house + p.mining
+	return n.ai + n.house + n.mining
+}
+
+// count brings the counter up to now.
+func (m *meter) count(now time.Duration) {
+	if now > m.until {
+		m.energy.add(m.seen(), now-m.until)
+		m.until = now
+	}
+}
+
+// hang puts the meters on their places.
+func (p *plant) hang() {
+	cfg := &p.w.story.Config
+	for i := range cfg.Meters {
+		c := &cfg.Meters[i]
+		n := p.byNode[c.Node]
+		m := &meter{cfg: c, place: n, link: newLink(&p.w.agenda, p.w.story.Seed, "meter "+c.Meter)}
+		if c.Measures == events.MeasuresMining {
+			n.minings = true
+			for _, o := range n.meters {
+				if o.cfg.Measures == c.Measures && (c.Group == "" || o.cfg.Group != c.Group) {
+					o.part, m.part = true, true
+				}
+			}
+		}
+		n.meters = append(n.meters, m)
+		p.meters = append(p.meters, m)
+	}
 }
 
 // read publishes one reading and plans the next.
@@ -42,9 +80,9 @@ func (p *plant) read(m *meter) {
 	if m.fault == FaultSilent {
 		return
 	}
-	p.account()
+	m.count(w.now)
 	counted := m.energy.milliwattHours
-	r := events.MeterReading{PowerWatts: p.seen(m), SampledAt: w.wall(m.offset), Quality: events.QualityGood, EnergyMilliwattHours: &counted}
+	r := events.MeterReading{PowerWatts: m.seen(), SampledAt: w.wall(m.offset), Quality: events.QualityGood, EnergyMilliwattHours: &counted}
 	switch m.fault {
 	case FaultFrozen:
 		r.PowerWatts, counted = m.held.PowerWatts, m.heldAt
@@ -52,6 +90,8 @@ func (p *plant) read(m *meter) {
 		r.PowerWatts = -r.PowerWatts
 	case FaultThousand:
 		r.PowerWatts /= 1000
+	case FaultTimes:
+		r.PowerWatts *= 1000
 	default:
 		m.held, m.heldAt = r, counted
 	}

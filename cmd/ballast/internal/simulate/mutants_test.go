@@ -4,6 +4,7 @@ package simulate
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,8 +96,18 @@ func configured(edit func(c *events.SiteConfig)) rig {
 			}
 			c := *p
 			c.Meters = append([]events.MeterConfig(nil), p.Meters...)
+			c.Nodes = append([]events.NodeConfig(nil), p.Nodes...)
 			edit(&c)
 			return with(e, &c)
+		}
+	})
+}
+
+// nodes edits every node of the power tree that dispatch reads.
+func nodes(edit func(n *events.NodeConfig)) rig {
+	return configured(func(c *events.SiteConfig) {
+		for i := range c.Nodes {
+			edit(&c.Nodes[i])
 		}
 	})
 }
@@ -132,12 +143,83 @@ func mutants() []mutant {
 				c.Meters[i].PeriodMilliseconds, c.Meters[i].StaleMilliseconds = forever/2, forever
 			}
 		}), nil},
-		{"a silent meter counts as nothing", configured(func(c *events.SiteConfig) { c.AINameplateWatts = 0 }), nil},
+		{"a silent meter counts as nothing", configured(func(c *events.SiteConfig) {
+			c.AINameplateWatts = 0
+			for i := range c.Nodes {
+				c.Nodes[i].AINameplateWatts = 0
+			}
+		}), nil},
 		{"house load is forgotten", readings(func(e *events.Event, r *events.MeterReading) {
-			if e.Source == "house-a" || e.Source == "house-b" {
+			if strings.Contains(e.Source, "house-") {
 				r.PowerWatts = 0
 			}
 		}), nil},
+		{"nodes have no reserve", nodes(func(n *events.NodeConfig) { n.Reserve = nil }), nil},
+		{"nodes do not heed the continuous factor", nodes(func(n *events.NodeConfig) { n.ContinuousFactorPPM = 1_000_000 }), nil},
+		{"redundancy is ignored", nodes(func(n *events.NodeConfig) { n.Redundancy, n.Paths = "", 0 }), nil},
+		{"redundancy by two is taken for one of many", nodes(func(n *events.NodeConfig) {
+			if n.Redundancy == events.Redundancy2N {
+				n.Redundancy, n.Paths = events.RedundancyN1, 4
+			}
+		}), nil},
+		{"cooling is ignored", nodes(func(n *events.NodeConfig) { n.CoolingLimitWatts = 0 }), nil},
+		{"the ramp limits of nodes are ignored", nodes(func(n *events.NodeConfig) { n.RampWattsPerSecond, n.RampBurstWatts = 0, 0 }), []Rule{RuleUp}},
+		{"the house load of nodes is ignored", nodes(func(n *events.NodeConfig) { n.HouseWatts = 0 }), nil},
+		{"nodes have no limit but that of the site", nodes(func(n *events.NodeConfig) {
+			n.LimitWatts, n.ContinuousFactorPPM, n.CoolingLimitWatts, n.Redundancy, n.Paths = 1<<40, 1_000_000, 0, "", 0
+		}), nil},
+		{"the node above is skipped", configured(func(c *events.SiteConfig) {
+			up := map[string]string{}
+			for i := range c.Nodes {
+				up[c.Nodes[i].Node] = c.Nodes[i].Parent
+			}
+			for i := range c.Nodes {
+				c.Nodes[i].Parent = up[c.Nodes[i].Parent]
+			}
+		}), nil},
+		{"all nodes hang on the point of connection", nodes(func(n *events.NodeConfig) { n.Parent = "" }), nil},
+		{"units hang on the point of connection", configured(func(c *events.SiteConfig) {
+			for i := range c.Nodes {
+				c.Nodes[i].Agents = nil
+			}
+			if len(c.Nodes) > 0 {
+				c.Nodes[0].Agents = nil
+				c.Nodes = append(c.Nodes, events.NodeConfig{Node: "all", LimitWatts: 1 << 40, ContinuousFactorPPM: 1_000_000,
+					Agents: []string{"rig-1", "rig-2", "rig-3", "rig-4"}})
+			}
+		}), nil},
+		{"the meters of nodes are not asked", configured(func(c *events.SiteConfig) {
+			c.Meters = slices.DeleteFunc(c.Meters, func(m events.MeterConfig) bool { return m.Node != "" })
+			for i := range c.Nodes {
+				c.Nodes[i].AINameplateWatts = 0
+			}
+		}), nil},
+		{"a raise asks the lowest meters only", configured(func(c *events.SiteConfig) {
+			inner := map[string]bool{}
+			for i := range c.Nodes {
+				inner[c.Nodes[i].Parent] = true
+			}
+			for i := range c.Meters {
+				if inner[c.Meters[i].Node] {
+					c.Meters[i].PeriodMilliseconds = c.Meters[i].StaleMilliseconds
+				}
+			}
+		}), []Rule{RuleUp}},
+		{"changes of limits are not heard", pure(reads(func() func(*events.Event) *events.Event {
+			var first *events.SiteConfig
+			return func(e *events.Event) *events.Event {
+				p, ok := e.Data.(*events.SiteConfig)
+				if !ok {
+					return e
+				}
+				if first == nil {
+					c := *p
+					c.Meters, c.Nodes = slices.Clone(p.Meters), slices.Clone(p.Nodes)
+					first = &c
+				}
+				return with(e, first)
+			}
+		})), nil},
 		{"the continuous factor is ignored", configured(func(c *events.SiteConfig) { c.ContinuousFactorPPM = 1_000_000 }), nil},
 		{"minimum off times are ignored", configured(func(c *events.SiteConfig) { c.Policy.MinOffMilliseconds = 0 }), []Rule{RuleUp}},
 		{"the restart delay is ignored", configured(func(c *events.SiteConfig) { c.Policy.RestartDelayMilliseconds = 0 }), []Rule{RuleUp}},

@@ -69,12 +69,21 @@ const settleTime = 20 * time.Millisecond
 // oracle watches the floor.
 type oracle struct {
 	w *world
-	// rooms are what was left for mining in the last moments, for the response
-	// times of a site that is well and of one with faults.
-	quick, slow roof
-	// faultUntil is when the last fault so far is forgotten.
+	// faultUntil is when the last fault so far is forgotten; shaken: it is not.
 	faultUntil time.Duration
-	dirty      bool
+	shaken     bool
+	// changes are the places where something flows otherwise, due is when one of
+	// the others has to be looked at again.
+	changes []*place
+	due     time.Duration
+}
+
+// watch is what the oracle knows of a place: what was left for mining in the
+// last moments, for the response times of a site that is well and of one with
+// faults.
+type watch struct {
+	quick, slow roof
+	dirty       bool
 }
 
 // Response times declared, beyond the fall time of the slowest unit.
@@ -128,41 +137,75 @@ func (r *roof) most(now time.Duration) int64 {
 	return r.peaks[0].watts
 }
 
-// changed is called whenever power or a limit changed; look follows once the
-// instant is over.
-func (o *oracle) changed() { o.dirty = true }
+// next is when the most room may be less although nothing changes.
+func (r *roof) next() time.Duration {
+	if len(r.peaks) < 2 {
+		return 1 << 62
+	}
+	return r.peaks[0].end + r.span
+}
+
+// changed is called whenever power or a limit changed at n; look follows once
+// the instant is over.
+func (o *oracle) changed(n *place) {
+	if !n.dirty {
+		n.dirty = true
+		o.changes = append(o.changes, n)
+	}
+}
+
+// obeying is the draw beneath n that commands answer for.
+func (n *place) obeying() int64 { return n.mining - n.rogue - n.hidden }
 
 // answerFor is called when commands answer for a draw that nobody answered for:
 // the response times count from here.
-func (o *oracle) answerFor() {
-	p := &o.w.plant
-	o.quick.push(o.w.now, p.mining-p.rogue)
-	o.slow.push(o.w.now, p.mining-p.rogue)
-	o.dirty = true
+func (o *oracle) answerFor(n *place) {
+	for ; n != nil; n = n.up {
+		n.quick.push(o.w.now, n.obeying())
+		n.slow.push(o.w.now, n.obeying())
+		o.changed(n)
+	}
 }
 
-// look compares mining with the room that there was within the response time.
+// look compares mining with the room that there was within the response time,
+// at every place where that can have changed.
 func (o *oracle) look() {
-	w := o.w
-	p := &w.plant
-	if o.dirty {
-		o.dirty = false
-		usable, ceiling := w.limits()
-		room := max(min(usable-p.ai-p.house-p.rogue, ceiling), 0)
-		o.quick.push(w.now, room)
-		o.slow.push(w.now, room)
-	}
-	obeying := p.mining - p.rogue
-	if obeying <= 0 {
+	now := o.w.now
+	shaken := now < o.faultUntil
+	if len(o.changes) == 0 && now < o.due && shaken == o.shaken {
 		return
 	}
-	most, span := o.quick.most(w.now), o.quick.span
-	if s := o.slow.most(w.now); w.now < o.faultUntil {
-		most, span = s, o.slow.span
+	for _, n := range o.changes {
+		n.dirty = false
+		usable, ceiling := o.w.limits(n)
+		room := max(min(usable-n.ai-n.house-n.rogue, ceiling), 0)
+		n.quick.push(now, room)
+		n.slow.push(now, room)
 	}
-	if obeying > most {
-		w.violated(RuleLimit, "units that obey draw %d W, but for %s there was room for %d W at most (AI %d W, house %d W, others beyond command %d W)",
-			obeying, span, most, p.ai, p.house, p.rogue)
+	if now < o.due && shaken == o.shaken {
+		for _, n := range o.changes {
+			o.compare(n)
+		}
+	} else {
+		o.due, o.shaken = 1<<62, shaken
+		for _, n := range o.w.plant.places {
+			o.compare(n)
+		}
+	}
+	o.changes = o.changes[:0]
+}
+
+// compare looks at one place.
+func (o *oracle) compare(n *place) {
+	now := o.w.now
+	most, span := n.quick.most(now), n.quick.span
+	if s := n.slow.most(now); o.shaken {
+		most, span = s, n.slow.span
+	}
+	o.due = min(o.due, n.quick.next(), n.slow.next())
+	if obeying := n.obeying(); obeying > 0 && obeying > most {
+		o.w.violated(RuleLimit, "units at %s that obey draw %d W, but for %s there was room for %d W at most (AI %d W, house %d W, others beyond command %d W)",
+			n.id, obeying, span, most, n.ai, n.house, n.rogue)
 	}
 }
 

@@ -40,6 +40,7 @@ var phrases = []phrase{
 	{kind: FaultNaN, words: "reads no number"},
 	{kind: FaultNegative, words: "reads the wrong sign"},
 	{kind: FaultThousand, words: "reads a thousandth"},
+	{kind: FaultTimes, words: "reads a thousand times too much"},
 	{kind: FaultSkewed, words: "is dated %s", write: writeSigned, read: readSigned},
 	{kind: FaultClock, words: "has its clock %s", write: writeSigned, read: readSigned},
 	{kind: FaultActivate, words: "decides"},

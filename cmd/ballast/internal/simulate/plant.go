@@ -14,6 +14,7 @@ import (
 type unit struct {
 	id    string
 	agent *agent
+	place *place
 	index int
 	caps  *events.Capabilities
 	order int64
@@ -38,6 +39,15 @@ func (u *unit) fall() time.Duration {
 // level is the highest draw of the unit at or below w.
 func (u *unit) level(w int64) int64 {
 	w = min(w, u.caps.NameplateWatts)
+	if len(u.caps.LevelsWatts) > 0 {
+		best := int64(0)
+		for _, l := range u.caps.LevelsWatts {
+			if l <= w {
+				best = max(best, l)
+			}
+		}
+		return best
+	}
 	if w < u.caps.MinWatts {
 		return 0
 	}
@@ -46,15 +56,14 @@ func (u *unit) level(w int64) int64 {
 
 // plant is what draws power, and the meters' counters.
 type plant struct {
-	w      *world
-	units  []*unit
-	ai     int64
-	base   int64 // AI load without its tremble
-	house  int64
-	mining int64
-	rogue  int64
+	w     *world
+	units []*unit
+	// places of the power tree, each behind the one that feeds it.
+	places []*place
+	root   *place
+	byNode map[string]*place
 	meters []*meter
-	// metered until; mined is all mining energy, W·ns beyond whole mWh.
+	// mined is all mining energy, metered until then.
 	until time.Duration
 	mined counter
 }
@@ -71,17 +80,23 @@ func (c *counter) add(watts int64, d time.Duration) {
 	c.rest %= milliwattHour
 }
 
-// account brings every counter up to now; call it before anything changes.
+// account brings the counter of all mining up to now; call it before that
+// changes.
 func (p *plant) account() {
-	d := p.w.now - p.until
-	if d == 0 {
-		return
-	}
-	for _, m := range p.meters {
-		m.energy.add(p.seen(m), d)
-	}
-	p.mined.add(p.mining, d)
+	p.mined.add(p.root.mining, p.w.now-p.until)
 	p.until = p.w.now
+}
+
+// flow changes what flows through n and all above it; its meters have counted
+// what flowed before.
+func (p *plant) flow(n *place, change func(n *place)) {
+	for ; n != nil; n = n.up {
+		for _, m := range n.meters {
+			m.count(p.w.now)
+		}
+		change(n)
+		p.w.oracle.changed(n)
+	}
 }
 
 func (p *plant) setDraw(u *unit, watts int64) {
@@ -89,17 +104,32 @@ func (p *plant) setDraw(u *unit, watts int64) {
 		return
 	}
 	p.account()
-	p.mining += watts - u.draw
-	if u.rogue() {
-		p.rogue += watts - u.draw
-	}
-	for _, m := range p.meters {
-		if m.cfg.Meter == u.caps.Meter {
-			m.mining += watts - u.draw
+	more := watts - u.draw
+	p.flow(u.place, func(n *place) {
+		n.mining += more
+		for _, m := range n.meters {
+			if m.part && m.cfg.Meter == u.caps.Meter {
+				m.mining += more
+			}
 		}
+	})
+	if u.draw = watts; u.rogue() {
+		p.answer(u, more)
 	}
-	u.draw = watts
-	p.w.oracle.changed()
+}
+
+// answer books draw that no command reaches: the first mining meter above the
+// unit shows it.
+func (p *plant) answer(u *unit, more int64) {
+	seen := false
+	for n := u.place; n != nil; n = n.up {
+		if seen = seen || n.minings; seen {
+			n.rogue += more
+		} else {
+			n.hidden += more
+		}
+		p.w.oracle.changed(n)
+	}
 }
 
 // setRogue marks a unit as beyond command, or back.
@@ -110,11 +140,10 @@ func (p *plant) setRogue(u *unit, change func()) {
 		return
 	}
 	if was {
-		p.rogue -= u.draw
+		p.answer(u, -u.draw)
 	} else {
-		p.rogue += u.draw
+		p.answer(u, u.draw)
 	}
-	p.w.oracle.changed()
 }
 
 // obey ends what keeps a unit from hearing. If it hears again, nobody answers
@@ -132,7 +161,7 @@ func (p *plant) obey(u *unit, change func()) {
 	p.drive(u, u.order)
 	p.w.after(u.fall()+settleTime, func() {
 		p.setRogue(u, func() { u.settling = false })
-		p.w.oracle.answerFor()
+		p.w.oracle.answerFor(u.place)
 	})
 }
 
@@ -156,21 +185,29 @@ func (p *plant) drive(u *unit, watts int64) {
 	})
 }
 
-// setLoad moves the AI load.
-func (p *plant) setLoad(watts int64) {
-	if watts == p.ai {
+// setLoad moves the AI load that hangs at n.
+func (p *plant) setLoad(n *place, watts int64) {
+	more := watts - n.own
+	if more == 0 {
 		return
 	}
-	p.account()
-	p.ai = watts
-	p.w.oracle.changed()
+	n.own = watts
+	p.flow(n, func(n *place) { n.ai += more })
 }
 
-// tremble of the AI load within each second: real loads never stand still.
+// tremble of the AI loads within each second: real loads never stand still.
 func (p *plant) tremble() {
-	span := p.base/500 + 1
-	h := mix(p.w.story.Seed, uint64(p.w.now/time.Second))
-	p.setLoad(max(p.base+int64(h%uint64(2*span+1))-span, 0))
+	for i, n := range p.places {
+		if n.base > 0 || n.own > 0 || i == 0 {
+			p.trembleAt(n, i)
+		}
+	}
+}
+
+func (p *plant) trembleAt(n *place, i int) {
+	span := n.base/500 + 1
+	h := mix(p.w.story.Seed+uint64(i)<<40, uint64(p.w.now/time.Second))
+	p.setLoad(n, max(n.base+int64(h%uint64(2*span+1))-span, 0))
 }
 
 func mix(a, b uint64) uint64 {

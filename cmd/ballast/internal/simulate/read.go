@@ -80,6 +80,9 @@ func (s *Story) configure(w *words) error {
 	if w.take("meter") {
 		return s.meter(w)
 	}
+	if w.take("node") {
+		return s.node(w)
+	}
 next:
 	for w.more() {
 		for _, k := range configKeys {
@@ -114,12 +117,14 @@ func (s *Story) meter(w *words) (err error) {
 			m.StuckMilliseconds, err = w.quantity(&ofMillis)
 		case w.take("group"):
 			m.Group = w.next()
+		case w.take("at"):
+			m.Node = w.node()
 		case w.take("range"):
 			if m.MinWatts, err = w.quantity(&ofPower); err == nil && w.take("to") {
 				m.MaxWatts, err = w.quantity(&ofPower)
 			}
 		default:
-			return fmt.Errorf("a meter has every, stale, stuck, range and group, not %q", w.peek())
+			return fmt.Errorf("a meter has at, every, stale, stuck, range and group, not %q", w.peek())
 		}
 	}
 	s.Config.Meters = append(s.Config.Meters, m)
@@ -148,8 +153,16 @@ func (s *Story) worker(w *words) (err error) {
 			a.Caps.FallMilliseconds, err = w.quantity(&ofMillis)
 		case w.take("meter"):
 			a.Caps.Meter = w.next()
+		case w.take("node"):
+			a.Caps.Node = w.next()
+		case w.take("levels"):
+			for w.more() && w.peek()[0] >= '0' && w.peek()[0] <= '9' && err == nil {
+				var l int64
+				l, err = w.quantity(&ofPower)
+				a.Caps.LevelsWatts = append(a.Caps.LevelsWatts, l)
+			}
 		default:
-			return fmt.Errorf("a worker has at, min, falls and meter, not %q", w.peek())
+			return fmt.Errorf("a worker has at, min, levels, falls, meter and node, not %q", w.peek())
 		}
 	}
 	s.Agents = append(s.Agents, a)
@@ -164,18 +177,21 @@ func (s *Story) happens(w *words) error {
 	switch {
 	case w.take("ai load"):
 		v, err := w.quantity(&ofPower)
-		s.Load = append(s.Load, Step{at, v})
+		s.Load = append(s.Load, Step{at, w.at(), v})
 		return err
 	case w.take("house load"):
-		s.House, err = w.quantity(&ofPower)
+		v, err := w.quantity(&ofPower)
 		if at != 0 && err == nil {
 			return fmt.Errorf("the house load does not change: say it at 0s")
 		}
+		s.House = append(s.House, HouseLoad{w.at(), v})
 		return err
+	case w.take("limit of"), w.take("cooling of"):
+		return s.changes(w, at)
 	case w.take("signal"):
 		return s.signal(w, at)
 	}
-	return fmt.Errorf("at a time there is an ai load, a house load or a signal, not %q", w.peek())
+	return fmt.Errorf("at a time there is an ai load, a house load, a limit of, a cooling of or a signal, not %q", w.peek())
 }
 
 func (s *Story) signal(w *words, at time.Duration) error {
@@ -230,6 +246,7 @@ func (s *Story) fault(w *words) error {
 // words of one line, read from the front.
 type words struct {
 	list []string
+	last string // taken
 }
 
 func (w *words) more() bool { return len(w.list) > 0 }
@@ -269,7 +286,7 @@ func (w *words) take(s string) bool {
 			return false
 		}
 	}
-	w.list = w.list[len(want):]
+	w.list, w.last = w.list[len(want):], s
 	return true
 }
 

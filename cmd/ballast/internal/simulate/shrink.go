@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Shrink makes a failing story shorter: fewer faults, signals, steps of the
-// load, units, agents and hosts, shorter faults, an earlier end. What it
+// Shrink makes a failing story shorter: fewer faults, signals, changes, steps of
+// the load, units, agents, hosts, nodes and meters, shorter faults, an earlier
+// end. What it
 // returns breaks the same rule, and nothing more can be taken from it by one of
 // these steps. It returns the story as it is when it breaks none. With the end
 // of ctx it returns the shortest story found so far.
@@ -24,7 +25,8 @@ func shrink(ctx context.Context, st *Story, g rig) *Story {
 	s.end(r.Violation.At)
 	for again := true; again && ctx.Err() == nil; {
 		again = false
-		for _, pass := range []func() bool{s.dropFaults, s.dropSignals, s.dropLoad, s.dropAgents, s.dropUnits, s.dropHosts, s.shorten, s.round} {
+		for _, pass := range []func() bool{s.dropFaults, s.dropSignals, s.dropChanges, s.dropLoad, s.dropAgents, s.dropUnits, s.dropHosts,
+			s.dropNodes, s.dropMeters, s.plain, s.shorten, s.round} {
 			again = pass() || again
 		}
 	}
@@ -44,6 +46,8 @@ func (s *Story) clone() *Story {
 	c := *s
 	c.Hosts, c.Agents, c.Load = slices.Clone(s.Hosts), slices.Clone(s.Agents), slices.Clone(s.Load)
 	c.Signals, c.Faults = slices.Clone(s.Signals), slices.Clone(s.Faults)
+	c.House, c.Changes = slices.Clone(s.House), slices.Clone(s.Changes)
+	c.Config.Nodes, c.Config.Meters = slices.Clone(s.Config.Nodes), slices.Clone(s.Config.Meters)
 	return &c
 }
 
@@ -74,6 +78,7 @@ func (s *shrinker) end(at time.Duration) {
 	c.Faults = slices.DeleteFunc(c.Faults, func(f Fault) bool { return f.At > length })
 	c.Signals = slices.DeleteFunc(c.Signals, func(g Signal) bool { return g.At > length })
 	c.Load = slices.DeleteFunc(c.Load, func(l Step) bool { return l.At > length })
+	c.Changes = slices.DeleteFunc(c.Changes, func(g Change) bool { return g.At > length })
 	if r, err := play(c, s.rig, nil); err == nil && r.Violation != nil && r.Violation.Rule == s.rule {
 		s.best = c
 	}

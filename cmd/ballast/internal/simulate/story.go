@@ -3,6 +3,7 @@
 package simulate
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
@@ -26,11 +27,13 @@ type Story struct {
 	Hosts []Host
 	// Agents and the units behind them.
 	Agents []Agent
-	// House load that the house meter sees, W.
-	House int64
-	// Load is the AI load: from each step on it is so much, plus a tremble of
-	// at most one part in five hundred.
+	// House load at each node. It does not change.
+	House []HouseLoad
+	// Load is the AI load: from each step on it is so much at that node, plus a
+	// tremble of at most one part in five hundred.
 	Load []Step
+	// Changes of the configuration.
+	Changes []Change
 	// Signals of the grid, of a market or of an operator.
 	Signals []Signal
 	// Faults injected.
@@ -52,10 +55,65 @@ type Agent struct {
 	Caps events.Capabilities
 }
 
-// Step of the AI load.
+// Step of the AI load that hangs at a node, empty for the point of connection.
 type Step struct {
 	At    time.Duration
+	Node  string
 	Watts int64
+}
+
+// HouseLoad that hangs at a node, empty for the point of connection.
+type HouseLoad struct {
+	Node  string
+	Watts int64
+}
+
+// Change of a limit by the operator: a new site.config.
+type Change struct {
+	At time.Duration
+	// Node, empty for the point of connection, and which limit of it.
+	Node string
+	What Limit
+	// Watts are the new limit.
+	Watts int64
+}
+
+// Limit is which one changes.
+type Limit string
+
+// Limits that change: the rating of a node or of the site, and what of the heat
+// at a node can be carried off.
+const (
+	LimitRating  Limit = "limit"
+	LimitCooling Limit = "cooling"
+)
+
+// String is the change as a scenario writes it.
+func (c *Change) String() string {
+	return fmt.Sprintf("at %s %s of %s becomes %s", c.At, c.What, orRoot(c.Node), power(c.Watts))
+}
+
+// orRoot names a node for people.
+func orRoot(node string) string {
+	if node == "" {
+		return events.RootNode
+	}
+	return node
+}
+
+// apply makes the change in a configuration, whose nodes it may write to.
+func (c *Change) apply(cfg *events.SiteConfig) {
+	if c.Node == "" {
+		cfg.LimitWatts = c.Watts
+		return
+	}
+	for i := range cfg.Nodes {
+		if n := &cfg.Nodes[i]; n.Node == c.Node && c.What == LimitCooling {
+			n.CoolingLimitWatts = c.Watts
+		} else if n.Node == c.Node {
+			n.LimitWatts = c.Watts
+		}
+	}
 }
 
 // Signal is published at a time.
@@ -90,12 +148,14 @@ const (
 	FaultIgnores FaultKind = "ignores-orders"
 	// Faults of meters: no readings; the last value for ever; a payload that
 	// is no number; the wrong sign; kilowatts written as if they were
-	// megawatts (a thousandth); a clock that is Amount off.
+	// megawatts (a thousandth), or watts as if they were kilowatts (a thousand
+	// times as much); a clock that is Amount off.
 	FaultSilent   FaultKind = "silent"
 	FaultFrozen   FaultKind = "frozen"
 	FaultNaN      FaultKind = "reads-nan"
 	FaultNegative FaultKind = "reads-negative"
 	FaultThousand FaultKind = "reads-a-thousandth"
+	FaultTimes    FaultKind = "reads-a-thousand-times"
 	FaultSkewed   FaultKind = "skewed"
 	// FaultClock: the clock of Who ("everything" for all) jumps by Amount.
 	FaultClock FaultKind = "clock-jumps"
@@ -137,7 +197,7 @@ type Fault struct {
 
 // lies reports whether a meter with the fault tells a believable untruth.
 func (f *Fault) lies() bool {
-	return f.Kind == FaultFrozen || f.Kind == FaultThousand || f.Kind == FaultNegative
+	return f.Kind == FaultFrozen || f.Kind == FaultThousand || f.Kind == FaultTimes || f.Kind == FaultNegative
 }
 
 // calmEnd of a story: long enough without faults, signals and steps of the load
@@ -148,6 +208,11 @@ const calmEnd = 3 * time.Minute
 func (s *Story) calmSince(t time.Duration) bool {
 	for i := range s.Load {
 		if s.Load[i].At > t {
+			return false
+		}
+	}
+	for i := range s.Changes {
+		if s.Changes[i].At > t {
 			return false
 		}
 	}

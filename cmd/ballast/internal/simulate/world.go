@@ -42,6 +42,7 @@ type world struct {
 	rig       rig
 	trace     io.Writer
 	bus       *bus
+	config    events.SiteConfig // in force
 	hosts     []*host
 	agents    []*agent
 	byAgent   map[string]*agent
@@ -65,17 +66,18 @@ func newWorld(st *Story, g rig, trace io.Writer) *world {
 	w := &world{story: st, rig: g, trace: trace, byAgent: make(map[string]*agent)}
 	w.audit = newAuditor(w)
 	w.bus = newBus(w)
-	w.plant = plant{w: w, house: st.House}
-	for i := range st.Config.Meters {
-		c := &st.Config.Meters[i]
-		w.plant.meters = append(w.plant.meters, &meter{cfg: c, link: newLink(&w.agenda, st.Seed, "meter "+c.Meter)})
-	}
+	w.config = st.Config
+	w.plant = plant{w: w}
+	w.oracle = oracle{w: w}
+	w.plant.grow()
+	w.plant.hang()
 	fall := time.Duration(0)
 	for i := range st.Agents {
 		spec := &st.Agents[i]
 		a := &agent{w: w, spec: spec, link: newLink(&w.agenda, st.Seed, "agent "+spec.Name)}
+		home := w.plant.homeOf(spec)
 		for n := range spec.Units {
-			u := &unit{id: spec.Name + "-" + strconv.Itoa(n+1), agent: a, index: n, caps: &spec.Caps}
+			u := &unit{id: spec.Name + "-" + strconv.Itoa(n+1), agent: a, place: home, index: n, caps: &spec.Caps}
 			a.units = append(a.units, u)
 			a.everyone = append(a.everyone, n)
 			w.plant.units = append(w.plant.units, u)
@@ -87,7 +89,10 @@ func newWorld(st *Story, g rig, trace io.Writer) *world {
 	for _, h := range st.Hosts {
 		w.hosts = append(w.hosts, &host{w: w, spec: h, link: newLink(&w.agenda, st.Seed, "host "+h.Name)})
 	}
-	w.oracle = oracle{w: w, quick: roof{span: fall + quickResponse}, slow: roof{span: fall + slowResponse}}
+	for _, n := range w.plant.places {
+		n.watch = watch{quick: roof{span: fall + quickResponse}, slow: roof{span: fall + slowResponse}}
+		w.oracle.changed(n)
+	}
 	return w
 }
 
@@ -130,8 +135,7 @@ func (w *world) run() {
 func (w *world) begin() {
 	st := w.story
 	w.bus.openEpoch("server", "site configured", 0)
-	cfg := st.Config
-	w.publish(events.StreamInputs, events.New(siteName, events.OperatorSource, &cfg).At(w.wall(0)).WithID("config"))
+	w.publishConfig()
 	for _, make := range w.deciders(st.Hosts[0].Version) {
 		w.activate(make().Identity())
 	}
@@ -146,7 +150,10 @@ func (w *world) begin() {
 		w.at(time.Duration(i)*61*time.Millisecond, func() { w.plant.read(m) })
 	}
 	for _, s := range st.Load {
-		w.at(s.At, func() { w.plant.base = s.Watts; w.plant.tremble(); w.note("AI load is %d W", s.Watts) })
+		w.at(s.At, func() { w.load(s) })
+	}
+	for i := range st.Changes {
+		w.at(st.Changes[i].At, func() { w.change(&st.Changes[i]) })
 	}
 	for i := range st.Signals {
 		w.at(st.Signals[i].At, func() { w.signal(&st.Signals[i]) })
@@ -155,6 +162,24 @@ func (w *world) begin() {
 		w.plan(&st.Faults[i])
 	}
 	w.second()
+}
+
+// publishConfig publishes the configuration in force.
+func (w *world) publishConfig() {
+	cfg := w.config
+	w.publish(events.StreamInputs, events.New(siteName, events.OperatorSource, &cfg).At(w.wall(w.bus.offset)).
+		WithID("config/"+itoa(w.bus.streams[events.StreamInputs].last()+1)))
+}
+
+// load takes a step.
+func (w *world) load(s Step) {
+	for i, n := range w.plant.places {
+		if n == w.plant.byNode[s.Node] {
+			n.base = s.Watts
+			w.plant.trembleAt(n, i)
+		}
+	}
+	w.note("AI load at %s is %d W", orRoot(s.Node), s.Watts)
 }
 
 // second comes every second: the tremble of the load, and a look at leases.
@@ -193,18 +218,20 @@ func (w *world) signal(s *Signal) {
 		f := signalInForce{Signal: *s, from: w.now, until: 1 << 62}
 		if g.DurationSeconds > 0 {
 			f.until = w.now + time.Duration(g.DurationSeconds)*time.Second
-			w.at(f.until, w.oracle.changed)
+			w.at(f.until, func() { w.oracle.changed(w.plant.root) })
 		}
 		w.signals = append(w.signals, f)
 	}
-	w.oracle.changed()
+	w.oracle.changed(w.plant.root)
 }
 
-// limits are what the site may draw, and what mining may, by the signals in
-// force.
-func (w *world) limits() (usable, ceiling int64) {
-	c := &w.story.Config
-	usable, ceiling = c.LimitWatts/1_000_000*c.ContinuousFactorPPM+c.LimitWatts%1_000_000*c.ContinuousFactorPPM/1_000_000, 1<<60
+// limits are what may be drawn at n, and what mining beneath it may, by the
+// signals in force.
+func (w *world) limits(n *place) (usable, ceiling int64) {
+	usable, ceiling = n.usable, 1<<60
+	if n.up != nil {
+		return usable, ceiling
+	}
 	for i := range w.signals {
 		s := &w.signals[i]
 		if w.now < s.from || w.now >= s.until {

@@ -33,11 +33,14 @@ func (s *Story) Write(w io.Writer, comment string) error {
 		writeAgent(&b, &s.Agents[i])
 	}
 	b.WriteByte('\n')
-	if s.House > 0 {
-		fmt.Fprintf(&b, "at 0s house load %s\n", power(s.House))
+	for _, h := range s.House {
+		fmt.Fprintf(&b, "at 0s house load %s%s\n", power(h.Watts), at(h.Node))
 	}
 	for _, l := range s.Load {
-		fmt.Fprintf(&b, "at %s ai load %s\n", l.At, power(l.Watts))
+		fmt.Fprintf(&b, "at %s ai load %s%s\n", l.At, power(l.Watts), at(l.Node))
+	}
+	for i := range s.Changes {
+		fmt.Fprintf(&b, "%s\n", &s.Changes[i])
 	}
 	for i := range s.Signals {
 		writeSignal(&b, &s.Signals[i])
@@ -79,9 +82,12 @@ func (s *Story) writeConfig(b *strings.Builder) {
 		fmt.Fprintf(b, "config %s\n", strings.Join(parts[:n], ", "))
 		parts = parts[n:]
 	}
+	for i := range s.Config.Nodes {
+		writeNode(b, &s.Config.Nodes[i])
+	}
 	for i := range s.Config.Meters {
 		m := &s.Config.Meters[i]
-		fmt.Fprintf(b, "config meter %s measures %s, every %s, stale %s, range %s to %s", m.Meter, m.Measures,
+		fmt.Fprintf(b, "config meter %s measures %s%s, every %s, stale %s, range %s to %s", m.Meter, m.Measures, at(m.Node),
 			millis(m.PeriodMilliseconds), millis(m.StaleMilliseconds), power(m.MinWatts), power(m.MaxWatts))
 		if m.StuckMilliseconds > 0 {
 			fmt.Fprintf(b, ", stuck %s", millis(m.StuckMilliseconds))
@@ -105,8 +111,17 @@ func writeAgent(b *strings.Builder, a *Agent) {
 		fmt.Fprintf(b, " at %d mJ/TH", e)
 	}
 	fmt.Fprintf(b, ", min %s, falls %s", power(c.MinWatts), millis(c.FallMilliseconds))
+	for i, l := range c.LevelsWatts {
+		if i == 0 {
+			b.WriteString(", levels")
+		}
+		fmt.Fprintf(b, " %s", power(l))
+	}
 	if c.Meter != "" {
 		fmt.Fprintf(b, ", meter %s", c.Meter)
+	}
+	if c.Node != "" {
+		fmt.Fprintf(b, ", node %s", c.Node)
 	}
 	b.WriteByte('\n')
 }
