@@ -65,8 +65,8 @@ type meter struct {
 	wider  *meter
 	shared bool
 	due    [timerKinds]int64
-	slot  [timerKinds]int
-	h     uint64
+	slot   [timerKinds]int
+	h      uint64
 }
 
 func (m *meter) use(c events.MeterConfig) {
