@@ -20,12 +20,7 @@ func (d *Dispatch) explain(e *events.Event, binding *node, why events.Reason) *e
 	x := &events.Explanation{Precedence: d.precedence(why), Nodes: d.balances(n)}
 	x.Readings, x.ReadingsOmitted = d.readingsAt(n, e)
 	x.Signals, x.SignalsOmitted = d.signalsInForce()
-	if d.site.known {
-		x.Config = &events.JournalPlace{Epoch: d.site.epoch, Sequence: d.site.sequence}
-	}
-	if d.site.economics && d.quote.Known {
-		x.Quote = &events.JournalPlace{Epoch: d.quote.Epoch, Sequence: d.quote.Sequence}
-	}
+	x.Config, x.Quote = d.sources()
 	x.Lowered, x.LoweredOmitted = d.explainLowered()
 	if !d.onlyRepeats() {
 		x.Held, x.HeldOmittedWatts = d.heldBack(d.root)
@@ -175,7 +170,7 @@ func (d *Dispatch) readingsAt(n *node, e *events.Event) ([]events.ReadingUsed, i
 	var ms [events.MaxExplainedReadings]*meter
 	k, omitted := 0, int64(0)
 	var cause *meter
-	if _, reading := e.Data.(*events.MeterReading); reading {
+	if e != nil && e.Data.EventType() == events.TypeMeterReading {
 		if cause = d.site.byID[e.Source]; cause != nil {
 			ms[0], k = cause, 1
 		}

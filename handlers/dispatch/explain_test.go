@@ -120,6 +120,32 @@ func (d *Dispatch) waterfall() error {
 			return fmt.Errorf("%d W are held beneath %s, %d W explained: %+v", want, n.id, sum, hs)
 		}
 	}
+	for _, n := range d.nodes {
+		w, err := d.Why(n.id)
+		if err != nil {
+			return err
+		}
+		held := int64(0)
+		for _, h := range w.Held {
+			held += h.Watts
+		}
+		if w.NameplateWatts-held != w.PermittedWatts || w.PermittedWatts-w.NotDrawnWatts+w.OverdrawnWatts != w.ReportedWatts ||
+			w.ReportedWatts+w.UnreportedWatts != w.MiningWatts || w.PermittedWatts != n.setSum {
+			return fmt.Errorf("the waterfall of %s does not balance: %+v", n.id, w)
+		}
+	}
+	us, err := d.WhyUnits("")
+	if err != nil || len(us) != len(d.order) {
+		return fmt.Errorf("%d of %d units explained: %w", len(us), len(d.order), err)
+	}
+	for _, u := range us {
+		for _, h := range u.Held {
+			u.NameplateWatts -= h.Watts
+		}
+		if u.NameplateWatts != u.SetpointWatts {
+			return fmt.Errorf("%s of %s is not explained: %+v", u.Unit, u.Agent, u)
+		}
+	}
 	if d.StateHash() != was {
 		return fmt.Errorf("asking why changed the state")
 	}

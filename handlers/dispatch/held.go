@@ -21,6 +21,7 @@ type space struct {
 
 // spaces are those of all nodes. It is measureRoom without a trace.
 func (d *Dispatch) spaces() []space {
+	d.measureSteps() // derived; whoever raises would find the same
 	ss := make([]space, len(d.nodes))
 	for i := len(d.nodes) - 1; i >= 0; i-- {
 		n, s := d.nodes[i], &ss[i]
