@@ -28,6 +28,7 @@ func (d *Dispatch) decide(e *events.Event, out *decider.Outbox, before int64, ti
 	}
 	d.writeCurtails(e, out)
 	d.writeRamps(e, out)
+	d.verify(e)
 	if tick {
 		d.renew(out)
 	}

@@ -86,7 +86,15 @@ type Dispatch struct {
 	entries, misc uint64
 	rawHash       uint64
 
+	// Reductions that meters have not shown yet, oldest first, the witnesses that
+	// are waited for, and how many parts have been opened and are open.
+	curtailments []*curtailment
+	watches      []*witness
+	partSeq      uint64
+	openParts    int
+
 	// Scratch of one fold.
+	touched                         []*proof
 	lowered, raised, waiting, picks []*unit
 	dirty, over, rehashes           []*node
 	due                             []*meter
@@ -131,6 +139,7 @@ func (d *Dispatch) Fold(e *events.Event, out *decider.Outbox) {
 	case *events.MeterReading:
 		if m := d.onReading(e.Source, d.wall, p); m != nil {
 			d.lookUp(m.node, true)
+			d.hear(m)
 			d.watchMeters(m)
 		}
 	case *events.ClockTick:
@@ -205,11 +214,12 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 	for _, m := range d.site.meters {
 		d.entries -= m.h
 	}
+	said := d.unwatch()
 	gone, old, nodes := d.site.meters, d.site.byID, d.nodes
 	d.site = newSettings(c, old)
 	d.site.epoch, d.site.sequence = d.epoch, d.sequence
 	for _, m := range d.site.meters {
-		m.booked, m.units = 0, 0
+		m.booked, m.units, m.seen = 0, 0, 0
 		if old[m.cfg.Meter] == nil || !m.has && m.heard == 0 {
 			m.heard = d.now
 		}
@@ -232,6 +242,7 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 	for _, u := range d.order {
 		d.meet(u, 1)
 	}
+	d.rewatch(said)
 	if first {
 		d.root.bucket = bucket{tokens: d.root.rampBurst, refilledAt: d.now}
 	}

@@ -44,6 +44,13 @@
 // nor does what is booked for a raise explain it before the meters had the time
 // to see the raise.
 //
+// # What it verifies
+//
+// A command is received, applied, metered. Every reduction is held against the
+// mining meters nearest to its units until they show it (curtailment.metered).
+// What they still see after the time to fall is booked there, so that others
+// make room for it.
+//
 // # What it costs
 //
 // A reading recomputes its node and those above it, and moves its meter in a

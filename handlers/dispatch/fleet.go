@@ -231,6 +231,7 @@ func (d *Dispatch) unrank(u *unit) {
 func (d *Dispatch) meet(u *unit, n int) {
 	for m := d.site.byID[u.caps.Meter]; m != nil; m = m.wider {
 		m.units += n
+		m.seen += int64(n) * u.seen
 		m.booked += int64(n) * u.raiseBook
 	}
 }
@@ -303,6 +304,7 @@ func (d *Dispatch) confirm(u *unit) {
 	obeyed := u.hasApplied && u.applied.Compare(u.key) >= 0
 	if u.lowering && u.setpoint <= u.set && (obeyed || d.now >= u.fallBy) {
 		u.lowering, u.inflight = false, 0
+		d.acknowledge(u)
 	}
 	if u.raising && u.setpoint >= min(u.set, u.limit()) {
 		u.raising, u.tries = false, 0

@@ -104,6 +104,7 @@ func (d *Dispatch) StateHash() uint64 {
 	if r.rogue != (rogue{}) {
 		r.rogue.digest(&g)
 	}
+	g.uint(d.partSeq)
 	if d.cursor != 0 || d.brokenAlert {
 		g.int(int64(d.cursor))
 		g.bool(d.brokenAlert)

@@ -13,7 +13,8 @@ import (
 
 // TestEveryFieldCounts changes every field of the entries, one by one: the
 // digest must see it, or replicas could differ unnoticed. Fields that follow
-// from others are named.
+// from others are named, and those that the digest of the part of a curtailment
+// sees (TestPartSeesItsUnits).
 func TestEveryFieldCounts(t *testing.T) {
 	a := newAgent("a")
 	u := &unit{id: "u", agent: a}
@@ -25,9 +26,9 @@ func TestEveryFieldCounts(t *testing.T) {
 		hash    func() uint64
 		derived []string
 	}{
-		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "merit", "raiseBook", "fallBook", "extra", "fixed", "counted", "node", "homeless", "rank", "reason", "before", "binds", "bound", "picked", "wayFor", "group", "h"}},
+		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "merit", "raiseBook", "fallBook", "extra", "fixed", "counted", "node", "homeless", "rank", "reason", "before", "binds", "bound", "picked", "wayFor", "group", "h", "part", "asked", "waiting", "seen"}},
 		{"agent", a, func() uint64 { return a.hash() }, []string{"id", "units", "lowering", "cursor", "phase", "index", "h"}},
-		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "wider", "shared", "due", "slot", "h"}},
+		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "wider", "shared", "due", "slot", "h", "seen", "watch"}},
 		{"signal", s, func() uint64 { return s.hash() }, nil},
 	} {
 		v := reflect.ValueOf(tt.entry).Elem()

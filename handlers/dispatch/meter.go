@@ -41,8 +41,11 @@ type meter struct {
 	// while it does not.
 	over int64
 	// units that name it as their meter: what they are booked with, derived.
+	// what they say to draw, and the witness that it is while it is asked.
 	booked int64
 	units  int
+	seen   int64
+	watch  *witness
 
 	// The watch for a frozen value, see stuck.go: the newest power and counter
 	// reported, since when they have been so (elapsed ns), over how many

@@ -52,6 +52,11 @@ type node struct {
 	ownAI int64
 	// stray is draw that no unit explains, here or beneath.
 	stray, strayBelow int64
+	// missing is draw that its mining meters, and those of units at it, still
+	// see although it should have ended; watch is the witness that its mining
+	// meters are while they are asked.
+	missing int64
+	watch   *witness
 
 	// members are the ranks of the units beneath it, best first.
 	members []int32
@@ -77,9 +82,10 @@ type nodeLimits struct {
 
 // books are sums over the units beneath a node, W: setpoints; setpoints beyond
 // command; draw above setpoints that should have ended; bookings while others
-// want to rise; what falling units may still draw beyond those.
+// want to rise; what falling units may still draw beyond those; what they say to
+// draw.
 type books struct {
-	setSum, fixedSum, extraSum, raiseSum, fallSum int64
+	setSum, fixedSum, extraSum, raiseSum, fallSum, seenSum int64
 }
 
 // told is what a node says of its load to the node above it.
@@ -129,6 +135,7 @@ func (n *node) inherit(o *node) {
 	n.balanced = o.balanced && len(n.totals) > 0 && len(n.minings) > 0
 	n.restartUntil, n.settleAt, n.bucket, n.rogue = o.restartUntil, o.settleAt, o.bucket, o.rogue
 	n.offSince, n.offAlert, n.said = o.offSince, o.offAlert, o.said
+	n.watch = o.watch
 }
 
 func (n *node) hash() uint64 {
@@ -198,13 +205,14 @@ func (d *Dispatch) add(n *node, b books) {
 		n.extraSum += b.extraSum
 		n.raiseSum += b.raiseSum
 		n.fallSum += b.fallSum
+		n.seenSum += b.seenSum
 		d.mark(n)
 	}
 }
 
 // booksOf u are its part of the sums.
 func booksOf(u *unit) books {
-	b := books{setSum: u.set, extraSum: u.extra, raiseSum: u.raiseBook, fallSum: u.fallBook}
+	b := books{setSum: u.set, extraSum: u.extra, raiseSum: u.raiseBook, fallSum: u.fallBook, seenSum: u.seen}
 	if u.fixed {
 		b.fixedSum = u.set
 	}
@@ -212,7 +220,7 @@ func booksOf(u *unit) books {
 }
 
 func (b books) negative() books {
-	return books{-b.setSum, -b.fixedSum, -b.extraSum, -b.raiseSum, -b.fallSum}
+	return books{-b.setSum, -b.fixedSum, -b.extraSum, -b.raiseSum, -b.fallSum, -b.seenSum}
 }
 
 // settle notes when what falls beneath n must have fallen.

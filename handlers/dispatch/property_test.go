@@ -117,7 +117,7 @@ func (d *Dispatch) consistent() error {
 	for _, u := range d.order {
 		for n := u.node; n != nil; n = n.up {
 			w, b := want[n], booksOf(u)
-			want[n] = books{w.setSum + b.setSum, w.fixedSum + b.fixedSum, w.extraSum + b.extraSum, w.raiseSum + b.raiseSum, w.fallSum + b.fallSum}
+			want[n] = books{w.setSum + b.setSum, w.fixedSum + b.fixedSum, w.extraSum + b.extraSum, w.raiseSum + b.raiseSum, w.fallSum + b.fallSum, w.seenSum + b.seenSum}
 		}
 		if n, known := d.home(u); u.node != n || u.homeless == known {
 			return fmt.Errorf("unit %s hangs on %s", u.id, u.node.id)
@@ -177,6 +177,11 @@ func (d *Dispatch) consistent() error {
 	if err := d.consistentNodes(want); err != nil {
 		return err
 	}
+	verified, err := d.consistentVerification()
+	if err != nil {
+		return err
+	}
+	sum += verified
 	switch {
 	case sum != d.entries:
 		return fmt.Errorf("the digest of the entries is off")

@@ -78,7 +78,7 @@ func (d *Dispatch) measureRoom() {
 	// From below: draw that no unit explains counts at every node above, too.
 	for i := len(d.nodes) - 1; i >= 0; i-- {
 		n := d.nodes[i]
-		stray := max(d.unexplained(n), n.room)
+		stray := max(d.unexplained(n), n.missing-n.extraSum, n.room)
 		if n.up != nil {
 			n.up.room += stray
 		}

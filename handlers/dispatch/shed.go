@@ -23,7 +23,7 @@ func (d *Dispatch) shed() {
 	for _, n := range d.dirty { // those beneath come first
 		n.dirty = false
 		if !d.unsafe {
-			x := max(n.excess(n.fallSum), n.strayBelow)
+			x := max(n.excess(n.fallSum), n.missing-n.extraSum, n.strayBelow)
 			if n.up != nil {
 				n.up.strayBelow += x - n.stray
 			}

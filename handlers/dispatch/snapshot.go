@@ -48,6 +48,7 @@ type snapshot struct {
 	Skewed       bool               `json:"skewed"`
 	BrokenAlert  bool               `json:"broken_alert,omitempty"`
 	Cursor       int                `json:"cursor,omitempty"`
+	Verification verification       `json:"verification,omitzero"`
 }
 
 // nodeState is a node of a power tree; what the snapshot itself says of the
@@ -140,6 +141,9 @@ type unitState struct {
 	Overdue     bool                `json:"overdue"`
 	Fixed       bool                `json:"fixed"`
 	HomeAlert   bool                `json:"home_alert,omitempty"`
+	Part        uint64              `json:"part,omitempty"`
+	Asked       int64               `json:"asked,omitempty"`
+	Waiting     bool                `json:"waiting,omitempty"`
 }
 
 // Snapshot implements decider.Decider.
@@ -155,7 +159,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		Tokens: r.bucket.tokens, TokenCarry: r.bucket.carry, RefilledAt: r.bucket.refilledAt,
 		Joining: d.joining, RaisedAt: d.raisedAt,
 		Alarms: d.alarms, Flooded: d.flooded, Crowd: d.crowd, Skewed: d.skewed,
-		BrokenAlert: d.brokenAlert, Cursor: d.cursor,
+		BrokenAlert: d.brokenAlert, Cursor: d.cursor, Verification: d.verification(),
 	}
 	if d.site.known {
 		s.Site, s.SiteEpoch, s.SiteSequence = &d.site.raw, d.site.epoch, d.site.sequence
@@ -176,7 +180,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		for _, u := range a.units {
 			as.Units = append(as.Units, unitState{u.id, u.caps, u.set, u.key, u.changedAt, u.counter, u.lowering, u.raising,
 				u.tries, u.inflight, u.allow, u.due, u.fallBy, u.held, u.heldUntil, u.onSince, u.offSince, u.notBefore, u.state, u.setpoint, u.power, u.applied,
-				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed, u.homeAlert})
+				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed, u.homeAlert, u.openPart(), u.asked, u.waiting})
 		}
 		s.Agents = append(s.Agents, as)
 	}
@@ -232,9 +236,11 @@ func (d *Dispatch) Restore(b []byte) error {
 	d.signals.seen.restore(s.Seen)
 	d.scheduleSignals()
 	d.weighSignals()
+	parts := d.restoreParts(&s.Verification)
 	for i := range s.Agents {
-		d.restoreAgent(&s.Agents[i])
+		d.restoreAgent(&s.Agents[i], parts)
 	}
+	d.restoreWitnesses(&s.Verification)
 	if d.site.known || d.quote.Raw.NBits != "" {
 		d.hashSite()
 	}
@@ -289,7 +295,7 @@ func (d *Dispatch) restoreNodes(s *snapshot) error {
 	return nil
 }
 
-func (d *Dispatch) restoreAgent(s *agentState) {
+func (d *Dispatch) restoreAgent(s *agentState, parts map[uint64]*proof) {
 	a := newAgent(s.ID)
 	a.boot, a.counter, a.heard, a.gen = s.Boot, s.Counter, s.Heard, s.Generation
 	a.renewed, a.renewedAt = s.Renewed, s.RenewedAt
@@ -317,6 +323,7 @@ func (d *Dispatch) restoreAgent(s *agentState) {
 		d.rank(u)
 		d.meet(u, 1)
 		d.bookAs(u, t.Overdue)
+		u.part, u.asked, u.waiting = parts[t.Part], t.Asked, t.Waiting
 		d.fix(u, t.Fixed)
 		d.touchUnit(u)
 	}

@@ -72,13 +72,20 @@ type unit struct {
 	heard       int64
 	followAlert bool
 	overdue     bool
+	// part of the verification of its last reduction, what it is asked to fall
+	// by for it, and whether its acknowledgement is still waited for.
+	part    *proof
+	asked   int64
+	waiting bool
 	// Derived: what it is booked with while others want to rise, and what it
 	// draws beyond set after its time to fall.
 	raiseBook, extra int64
 	// fallBook is what it may still draw beyond raiseBook while it falls.
 	fallBook int64
-	fixed    bool
-	counted  bool
+	// seen is what it says to draw, or is about to.
+	seen    int64
+	fixed   bool
+	counted bool
 	// node on which it hangs; homeless: nobody knows on which, so it is booked
 	// at the point of connection and gets no permit. rank in the merit order.
 	node      *node
@@ -319,6 +326,7 @@ func (d *Dispatch) bookAs(u *unit, overdue bool) {
 		}
 	}
 	u.extra, u.raiseBook, u.fallBook = extra, raise, falling
+	d.see(u)
 	if low := u.lowering; low != u.counted {
 		if u.counted = low; low {
 			u.agent.lowering++

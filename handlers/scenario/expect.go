@@ -96,6 +96,29 @@ func (e *expectation) read(w *words) error {
 		}
 	case "broadcast":
 		e.want.typ, e.want.source = events.TypeCommandCurtail, events.BroadcastSource
+	case "metered":
+		e.want.typ = events.TypeCurtailmentMetered
+		o, err := w.word("an outcome: met, late, unmetered or short")
+		if err != nil {
+			return err
+		}
+		e.want.fields = append(e.want.fields, field{"outcome", o})
+	case "escalated":
+		e.want.typ = events.TypeUnitEscalated
+		u, err := w.word("the id of a unit")
+		if err != nil {
+			return err
+		}
+		e.want.fields = append(e.want.fields, field{"unit", u})
+		if w.take("to") {
+			r, err := w.word("a rung: retry, shed, outlet, page or followed")
+			if err != nil {
+				return err
+			}
+			e.want.fields = append(e.want.fields, field{"rung", r})
+		}
+	case "outlet":
+		return e.readOutlet(w)
 	case "decided":
 		e.want.typ = events.TypeDispatchDecided
 	case "alert", "cleared":
@@ -121,8 +144,25 @@ func (e *expectation) read(w *words) error {
 			}
 		}
 	default:
-		return w.errorf("expected nothing, ramp, curtail, broadcast, renewal, decided, alert, cleared, draw, power or output, found %q", what)
+		return w.errorf("expected nothing, ramp, curtail, broadcast, renewal, decided, metered, escalated, outlet, alert, cleared, draw, power or output, found %q", what)
 	}
+	return e.readFields(w)
+}
+
+// readOutlet reads "OUTLET off|on [because REASON] [FIELD VALUE]…".
+func (e *expectation) readOutlet(w *words) error {
+	e.want.typ = events.TypeCommandOutlet
+	id, err := w.word("the id of an outlet")
+	if err != nil {
+		return err
+	}
+	off := w.take("off")
+	if !off {
+		if err := w.need("on"); err != nil {
+			return err
+		}
+	}
+	e.want.fields = append(e.want.fields, field{"outlet", id}, field{"off", strconv.FormatBool(off)})
 	return e.readFields(w)
 }
 

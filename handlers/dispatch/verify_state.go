@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"slices"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// verification is what a snapshot holds of the reductions that meters have not
+// shown yet.
+type verification struct {
+	Sequence     uint64             `json:"sequence"`
+	Curtailments []curtailmentState `json:"curtailments,omitempty"`
+	Witnesses    []witnessState     `json:"witnesses,omitempty"`
+}
+
+type curtailmentState struct {
+	curtailment
+	Parts []numberedPart `json:"parts"`
+}
+
+type numberedPart struct {
+	Sequence uint64 `json:"sequence"`
+	// Meter, or Node whose mining meters, are its witness; both empty for none.
+	Meter string `json:"meter,omitempty"`
+	Node  string `json:"node,omitempty"`
+	partState
+}
+
+type witnessState struct {
+	Meter    string `json:"meter,omitempty"`
+	Node     string `json:"node,omitempty"`
+	SeenAt   int64  `json:"seen_at"`
+	Suspects int64  `json:"suspects"`
+	Missing  int64  `json:"missing"`
+}
+
+// ids of w as a snapshot writes them.
+func (w *witness) ids() (meter, node string) {
+	switch {
+	case w == nil:
+		return "", ""
+	case w.meter != nil:
+		return w.meter.cfg.Meter, ""
+	}
+	return "", w.node.id
+}
+
+// openPart is the number of the part in which u is, 0 for none that is open.
+func (u *unit) openPart() uint64 {
+	if u.part == nil || u.part.Settled {
+		return 0
+	}
+	return u.part.seq
+}
+
+func (d *Dispatch) verification() verification {
+	v := verification{Sequence: d.partSeq}
+	for _, c := range d.curtailments {
+		s := curtailmentState{curtailment: *c}
+		for _, p := range c.parts {
+			n := numberedPart{Sequence: p.seq, partState: p.partState}
+			n.Meter, n.Node = p.by.ids()
+			s.Parts = append(s.Parts, n)
+		}
+		v.Curtailments = append(v.Curtailments, s)
+	}
+	for _, w := range d.watches {
+		s := witnessState{SeenAt: w.seenAt, Suspects: w.suspects, Missing: w.missing}
+		s.Meter, s.Node = w.ids()
+		v.Witnesses = append(v.Witnesses, s)
+	}
+	return v
+}
+
+// witnessOf is the witness that a snapshot names, nil for none.
+func (d *Dispatch) witnessOf(meter, node string) *witness {
+	if meter != "" {
+		m := d.site.byID[meter]
+		if m == nil {
+			return nil
+		}
+		if m.watch == nil {
+			m.watch = &witness{node: m.node, meter: m}
+		}
+		return m.watch
+	}
+	for _, n := range d.nodes {
+		if n.id == node {
+			if n.watch == nil {
+				n.watch = &witness{node: n}
+			}
+			return n.watch
+		}
+	}
+	return nil
+}
+
+// restoreParts takes over what is verified, and returns the open parts by
+// number.
+func (d *Dispatch) restoreParts(v *verification) map[uint64]*proof {
+	d.partSeq = v.Sequence
+	open := make(map[uint64]*proof)
+	for i := range v.Curtailments {
+		s := &v.Curtailments[i]
+		c := s.curtailment
+		c.parts, c.open, c.h = nil, 0, 0
+		d.curtailments = append(d.curtailments, &c)
+		for _, n := range s.Parts {
+			p := &proof{seq: n.Sequence, of: &c, by: d.witnessOf(n.Meter, n.Node), partState: n.partState}
+			c.parts = append(c.parts, p)
+			d.touchPart(p)
+			if p.Settled {
+				continue
+			}
+			c.open++
+			d.openParts++
+			open[p.seq] = p
+			if p.by != nil {
+				p.by.parts = append(p.by.parts, p)
+			}
+		}
+		d.touchCurtailment(&c)
+	}
+	return open
+}
+
+// restoreWitnesses goes on after the units are there.
+func (d *Dispatch) restoreWitnesses(v *verification) {
+	for _, s := range v.Witnesses {
+		w := d.witnessOf(s.Meter, s.Node)
+		if w == nil {
+			continue
+		}
+		slices.SortFunc(w.parts, func(a, b *proof) int { return int(int64(a.seq) - int64(b.seq)) })
+		w.seenAt, w.suspects, w.missing = s.SeenAt, s.Suspects, s.Missing
+		d.watches = append(d.watches, w)
+		d.touchWitness(w)
+		d.weigh(w.node)
+	}
+}
+
+// unwatch notes what is said under every witness before a configuration
+// changes.
+func (d *Dispatch) unwatch() []int64 {
+	said := make([]int64, len(d.watches))
+	for i, w := range d.watches {
+		said[i] = w.seen()
+	}
+	return said
+}
+
+// rewatch lets the witnesses go on in a new configuration. What a witness that
+// is no more was asked stays unmetered.
+func (d *Dispatch) rewatch(said []int64) {
+	for _, m := range d.site.meters {
+		if m.watch != nil && len(m.watch.parts) == 0 {
+			m.watch = nil
+		}
+	}
+	for _, n := range d.nodes {
+		if n.watch != nil && len(n.watch.parts) == 0 {
+			n.watch = nil
+		}
+	}
+	var gone []*witness
+	for i, w := range d.watches {
+		switch {
+		case w.meter != nil:
+			m := d.site.byID[w.meter.cfg.Meter]
+			if m == nil || m.watch != w {
+				gone = append(gone, w)
+				continue
+			}
+			w.meter, w.node = m, m.node
+		default:
+			j := slices.IndexFunc(d.nodes, func(n *node) bool { return n.watch == w })
+			if j < 0 || len(d.nodes[j].minings) == 0 {
+				gone = append(gone, w)
+				continue
+			}
+			w.node = d.nodes[j]
+		}
+		w.seenAt += w.seen() - said[i]
+		d.touchWitness(w)
+	}
+	for _, w := range gone {
+		for len(w.parts) > 0 {
+			d.settlePart(w.parts[0], events.OutcomeUnmetered)
+		}
+	}
+	for _, n := range d.nodes {
+		d.weigh(n)
+	}
+}
