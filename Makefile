@@ -79,7 +79,9 @@ arm64: ## Build for arm64; run its kernel and the deciders' tests, emulated on o
 	GOARCH=arm64 $(GO) build ./...
 	GOARCH=arm64 $(GO) vet ./hashengine/...
 	@emulate=; if [ "$$($(GO) env GOHOSTARCH)" != arm64 ]; then emulate='-exec $(EMULATOR)'; fi; set -x; \
-	GOARCH=arm64 BALLAST_TEST_SHA2=1 $(GO) test $$emulate ./hashengine/... ./handlers/dispatch/... ./handlers/settlement/... ./workers/permit/...
+	GOARCH=arm64 BALLAST_TEST_SHA2=1 $(GO) test $$emulate ./hashengine/... ./handlers/dispatch/... ./handlers/settlement/... ./workers/permit/... && \
+	GOARCH=arm64 $(GO) test $$emulate -run 'File|Changes' ./handlers/audit && \
+	GOARCH=arm64 $(GO) test $$emulate ./handlers/auditbench
 
 # The tests start a server of their own, as nobody's but theirs; without the
 # package they run on SQLite alone.

@@ -24,15 +24,15 @@ import (
 
 // benchFlags of all measurements.
 type benchFlags struct {
-	messages, runs, units, rounds, readings, workers, stops int
-	durability                                              string
-	engine                                                  engineBenchFlags
+	messages, runs, units, rounds, readings, workers, stops, events int
+	durability, journal                                             string
+	engine                                                          engineBenchFlags
 }
 
 func (a *app) benchCommand() *cobra.Command {
 	var f benchFlags
 	c := &cobra.Command{
-		Use:   "bench bus|latency|fold|engine…",
+		Use:   "bench bus|latency|fold|audit|engine…",
 		Short: "Measure this machine: ratios against the plain client, signal to stop, fold, hashing",
 		Long: `Measures on a bus of its own in a temporary directory and prints ratios and
 medians, because absolute figures of a shared machine say little:
@@ -45,17 +45,21 @@ medians, because absolute figures of a shared machine say little:
            a reduction published until a hash engine on all cores has stopped
   fold     the dispatch decider over a synthetic journal of a thousand workers,
            from decoded events and from bytes, state hash included
+  audit    ballast journal replay --verify over a made-up journal of ten million
+           events, the same every time: events per second and memory, for each
+           decider
   engine   the hash engine, as ballast engine bench does`,
 		Example: `  ballast bench bus latency fold engine
   ballast bench latency --rounds 100 --json
+  ballast bench audit --events 1000000 --journal ten.ndjson.zst
   ballast bench bus --messages 100000 --runs 9`,
 		Args:      cobra.MatchAll(cobra.MinimumNArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"bus", "latency", "fold", "engine"},
+		ValidArgs: []string{"bus", "latency", "fold", "audit", "engine"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, b := range []struct {
 				name string
 				run  func(context.Context, *benchFlags, *printer) error
-			}{{"bus", a.benchBus}, {"fold", a.benchFold}, {"latency", a.benchLatency}, {"engine", func(ctx context.Context, f *benchFlags, p *printer) error { return a.benchEngine(ctx, &f.engine, p) }}} {
+			}{{"bus", a.benchBus}, {"fold", a.benchFold}, {"latency", a.benchLatency}, {"audit", a.benchAudit}, {"engine", func(ctx context.Context, f *benchFlags, p *printer) error { return a.benchEngine(ctx, &f.engine, p) }}} {
 				if !slices.Contains(args, b.name) {
 					continue
 				}
@@ -73,7 +77,9 @@ medians, because absolute figures of a shared machine say little:
 	fl.IntVar(&f.rounds, "rounds", 40, "latency: curtail signals per layout")
 	fl.IntVar(&f.stops, "stops", 1000, "latency: stops of the hash engine")
 	fl.IntVar(&f.readings, "readings", 1000, "latency: meter readings per second meanwhile")
-	fl.IntVar(&f.workers, "workers", 1000, "fold: workers of the site")
+	fl.IntVar(&f.workers, "workers", 1000, "fold, audit: workers of the site")
+	fl.IntVar(&f.events, "events", 10_000_000, "audit: events of the journal")
+	fl.StringVar(&f.journal, "journal", "", "audit: keep the made-up journal in this `file`, or take it from there")
 	fl.StringVar(&f.durability, "durability", string(bus.PowerLoss), "latency: power-loss or process-crash")
 	fl.Float64Var(&f.engine.seconds, "seconds", enginebench.DefaultDuration.Seconds(), "engine: duration, about")
 	return c

@@ -374,17 +374,9 @@ func (s *faultSite) decided(within time.Duration, what string) {
 // verify folds the journal undisturbed and compares it with what was stored.
 func (s *faultSite) verify(grace time.Duration) map[string]*audit.Report {
 	s.t.Helper()
-	var ds []decider.Decider
-	for _, f := range roles.Deciders(false) {
-		d, err := f()
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		ds = append(ds, d)
-	}
 	ctx, cancel := context.WithTimeout(s.t.Context(), 60*time.Second)
 	defer cancel()
-	reports, err := audit.Verify(ctx, audit.Live(s.b, faultSiteID), audit.Options{Grace: grace}, ds...)
+	reports, err := audit.Verify(ctx, audit.Live(s.b, faultSiteID), audit.Options{Grace: grace}, roles.Deciders(false)...)
 	if err != nil {
 		s.t.Fatalf("verify: %v", err)
 	}

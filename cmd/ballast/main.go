@@ -22,6 +22,8 @@ const (
 	exitNotMetered  = 3 // signal --wait: not metered by the deadline
 	exitDiffers     = 4 // journal replay --verify, schema validate, doctor: a finding
 	exitUnreachable = 5 // no bus
+	exitUnreadable  = 6 // journal replay: the export or the snapshot is damaged or cut off
+	exitIncomplete  = 7 // journal replay --verify: nothing differs, but not everything could be compared
 )
 
 // exitError carries an exit code up to main.

@@ -103,11 +103,16 @@ func verify(t testing.TB, src audit.Source, version string, o audit.Options) *au
 	t.Helper()
 	// The journal stands still: nothing is on its way.
 	o.Grace = time.Nanosecond
-	r, err := audit.Verify(testContext(t), src, o, decidertest.New(version))
+	r, err := audit.Verify(testContext(t), src, o, toy(decidertest.New(version)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r[0]
+}
+
+// toy makes the decider anew as often as it is asked for.
+func toy(like *decidertest.Toy) audit.Factory {
+	return func() (decider.Decider, error) { return decidertest.New(like.Identity().Version), nil }
 }
 
 func clean(t testing.TB, r *audit.Report) {
@@ -206,7 +211,7 @@ func TestVerifyFromSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	decide(t, b, "1.0", 3000, 100)
-	r := verify(t, audit.Live(b, site), "1.0", audit.Options{Snapshots: map[string][]byte{decidertest.Name: data}})
+	r := verify(t, audit.Live(b, site), "1.0", audit.Options{Begin: map[string][]byte{decidertest.Name: data}})
 	clean(t, r)
 	if !r.Anchored || r.Before == 0 {
 		t.Errorf("anchored %v, %d outputs before\n%s", r.Anchored, r.Before, r)
@@ -276,9 +281,11 @@ func TestVerifyFindsForgeries(t *testing.T) {
 	t.Run("another policy under the same version", func(t *testing.T) {
 		b := openBus(t, t.TempDir())
 		decide(t, b, "1.0", 1000, 50)
-		d := decidertest.New("1.0")
-		d.Broken = 10
-		rs, err := audit.Verify(testContext(t), audit.Live(b, site), audit.Options{Grace: time.Nanosecond}, d)
+		rs, err := audit.Verify(testContext(t), audit.Live(b, site), audit.Options{Grace: time.Nanosecond}, func() (decider.Decider, error) {
+			d := decidertest.New("1.0")
+			d.Broken = 10
+			return d, nil
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,7 +72,7 @@ func outputs(t testing.TB, src audit.Source) []events.OrderKey {
 	t.Helper()
 	var out []events.OrderKey
 	for _, stream := range []string{events.StreamCommands, events.StreamRevenue} {
-		for m, err := range src.Read(testContext(t), stream) {
+		for m, err := range src.Read(testContext(t), stream, 0) {
 			if err != nil {
 				t.Fatal(err)
 			}

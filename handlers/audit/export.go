@@ -3,9 +3,7 @@
 package audit
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -49,38 +46,28 @@ func Export(ctx context.Context, b *bus.Bus, site, version string, from, to time
 	for _, o := range known {
 		epochs.Add(o)
 	}
-	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return 0, fmt.Errorf("export: %w", err)
-	}
-	buf := bufio.NewWriterSize(z, 64<<10)
-	enc := json.NewEncoder(buf)
-	enc.SetEscapeHTML(false)
-	head := FileHeader{Format: Format, Site: site, Prefix: b.Prefix(), ExportedAt: time.Now().UTC(), Version: version, Openings: epochs.Openings()}
+	head := FileHeader{Site: site, Prefix: b.Prefix(), ExportedAt: time.Now().UTC(), Version: version, Openings: epochs.Openings()}
 	if !from.IsZero() {
 		head.From = &from
 	}
 	if !to.IsZero() {
 		head.To = &to
 	}
-	n, err := uint64(0), enc.Encode(&head)
+	x, err := NewWriter(w, head)
+	n := uint64(0)
+	if err == nil {
+		err = exportSnapshots(ctx, src, x)
+	}
 	for _, stream := range exported {
 		if err != nil {
 			break
 		}
 		var lines uint64
-		lines, err = exportStream(ctx, b, site, stream, from, to, &epochs, enc)
+		lines, err = exportStream(ctx, b, site, stream, from, to, &epochs, x)
 		n += lines
 	}
 	if err == nil {
-		err = enc.Encode(trailer{n})
-	}
-	if err == nil {
-		err = buf.Flush()
-	}
-	// Closed in any case: it has goroutines.
-	if cerr := z.Close(); err == nil {
-		err = cerr
+		err = x.Close()
 	}
 	if err != nil {
 		return n, fmt.Errorf("export of %s broke off after %d messages, the file is of no use: %w", site, n, err)
@@ -88,18 +75,40 @@ func Export(ctx context.Context, b *bus.Bus, site, version string, from, to time
 	return n, nil
 }
 
-func exportStream(ctx context.Context, b *bus.Bus, site, stream string, from, to time.Time, epochs *decider.Epochs, enc *json.Encoder) (uint64, error) {
+// exportSnapshots writes what the hosts keep, so that a file can be verified
+// from there, too.
+func exportSnapshots(ctx context.Context, src Source, x *Writer) error {
+	all, err := src.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		data, err := s.Load(ctx)
+		if err != nil {
+			return err
+		}
+		if data == nil {
+			continue // replaced meanwhile
+		}
+		if err := x.WriteSnapshot(data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func exportStream(ctx context.Context, b *bus.Bus, site, stream string, from, to time.Time, epochs *decider.Epochs, x *Writer) (uint64, error) {
 	n := uint64(0)
 	for m, err := range b.RawEvents(ctx, events.ReadRequest{Stream: stream, Site: site, Since: from, Until: to}) {
 		if err != nil {
 			return n, err
 		}
-		l := Line{Stream: stream, Sequence: m.Sequence, Arrived: m.Arrived.UTC(), Subject: m.Subject, Headers: m.Header}
+		raw := decider.Raw{Subject: m.Subject, Header: m.Header, Data: m.Data, Sequence: m.Sequence, Arrived: m.Arrived}
+		epoch := uint64(0)
 		if stream == events.StreamJournal {
-			l.Epoch = epochs.At(m.Sequence)
+			epoch = epochs.At(m.Sequence)
 		}
-		l.setPayload(m.Data)
-		if err := enc.Encode(&l); err != nil {
+		if err := x.Write(stream, epoch, &raw); err != nil {
 			return n, err
 		}
 		n++
@@ -150,6 +159,9 @@ func Import(ctx context.Context, b *bus.Bus, name string, r io.Reader) (uint64, 
 	for l, err := range lines {
 		if err != nil {
 			return n, fmt.Errorf("import %s broke off after %d messages: %w", name, n, err)
+		}
+		if l.Stream == streamSnapshots {
+			continue
 		}
 		m, err := importMessage(b.Prefix(), name, l)
 		if err != nil {

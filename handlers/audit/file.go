@@ -5,7 +5,6 @@ package audit
 import (
 	"bufio"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,24 +12,29 @@ import (
 	"iter"
 	"os"
 	"time"
-	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/nats-io/nats.go"
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
 )
 
-// Format is what the first line of an export says it is.
-const Format = "ballast-export/1"
+// Format is what the first line of an export says it is. formatPlain is read
+// as well: one block, no index, no snapshots.
+const (
+	Format      = "ballast-export/2"
+	formatPlain = "ballast-export/1"
+)
 
 // ErrFile is returned for an export that is damaged or cut off.
 var ErrFile = errors.New("not a complete export")
 
 // maxLine bounds one line of an export, bytes: the largest payload the bus
-// takes, escaped, with headers.
-const maxLine = 64 << 20
+// takes, escaped, with headers. maxBlock bounds a block, decompressed.
+const (
+	maxLine  = 64 << 20
+	maxBlock = blockBytes + maxLine
+)
 
 // FileHeader is the first line of an export.
 type FileHeader struct {
@@ -49,80 +53,16 @@ type FileHeader struct {
 	Openings []decider.Opening `json:"openings"`
 }
 
-// Line is one message of an export.
-type Line struct {
-	// Stream, Epoch (of the journal, 0 elsewhere), Sequence and Arrived are
-	// where and when it was stored.
-	Stream   string    `json:"stream"`
-	Epoch    uint64    `json:"epoch,omitempty"`
-	Sequence uint64    `json:"sequence"`
-	Arrived  time.Time `json:"arrived"`
-	// Subject and Headers as stored.
-	Subject string              `json:"subject"`
-	Headers map[string][]string `json:"headers,omitempty"`
-	// Payload is the exact bytes as text; PayloadBase64 instead when they are
-	// no UTF-8.
-	Payload       string `json:"payload,omitempty"`
-	PayloadBase64 string `json:"payload_base64,omitempty"`
-}
-
-// trailer is the last line: without it the file was cut off.
-type trailer struct {
-	Lines uint64 `json:"lines"`
-}
-
-func (l *Line) setPayload(data []byte) {
-	if utf8.Valid(data) {
-		l.Payload = string(data)
-	} else {
-		l.PayloadBase64 = base64.StdEncoding.EncodeToString(data)
-	}
-}
-
-func (l *Line) payload() ([]byte, error) {
-	if l.PayloadBase64 == "" {
-		return []byte(l.Payload), nil
-	}
-	return base64.StdEncoding.DecodeString(l.PayloadBase64)
-}
-
-func (l *Line) raw() (*decider.Raw, error) {
-	data, err := l.payload()
-	if err != nil {
-		return nil, fmt.Errorf("%w: payload of %s/%d: %w", ErrFile, l.Stream, l.Sequence, err)
-	}
-	return &decider.Raw{Subject: l.Subject, Header: nats.Header(l.Headers), Data: data, Sequence: l.Sequence, Arrived: l.Arrived.UTC()}, nil
-}
-
 // ReadFile reads an export: the header, then the lines one by one. Iterating
 // reads from r, once. A file that was cut off ends with ErrFile after its last
 // whole line.
 func ReadFile(r io.Reader) (*FileHeader, iter.Seq2[*Line, error], error) {
-	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(32<<20))
+	h, sc, end, err := openLines(r)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrFile, err)
+		return nil, nil, err
 	}
-	sc := bufio.NewScanner(z)
-	sc.Buffer(make([]byte, 64<<10), maxLine)
-	var h FileHeader
-	if !sc.Scan() {
-		z.Close()
-		return nil, nil, fmt.Errorf("%w: no header line: %w", ErrFile, orEOF(sc.Err()))
-	}
-	if err := json.Unmarshal(sc.Bytes(), &h); err != nil {
-		z.Close()
-		return nil, nil, fmt.Errorf("%w: header line: %w", ErrFile, err)
-	}
-	if h.Format != Format {
-		z.Close()
-		return nil, nil, fmt.Errorf("%w: format %q, this reads %s", ErrFile, h.Format, Format)
-	}
-	if err := errors.Join(events.CheckToken("site", h.Site), events.CheckToken("prefix", h.Prefix)); err != nil {
-		z.Close()
-		return nil, nil, fmt.Errorf("%w: header line: %w", ErrFile, err)
-	}
-	return &h, func(yield func(*Line, error) bool) {
-		defer z.Close()
+	return h, func(yield func(*Line, error) bool) {
+		defer end()
 		n := uint64(0)
 		for sc.Scan() {
 			var l struct {
@@ -134,8 +74,8 @@ func ReadFile(r io.Reader) (*FileHeader, iter.Seq2[*Line, error], error) {
 				return
 			}
 			if l.Stream == "" {
-				if l.Lines != n {
-					yield(nil, fmt.Errorf("%w: it ends after %d lines and says %d", ErrFile, n, l.Lines))
+				if err := ending(sc, n, l.Lines); err != nil {
+					yield(nil, err)
 				}
 				return
 			}
@@ -146,6 +86,49 @@ func ReadFile(r io.Reader) (*FileHeader, iter.Seq2[*Line, error], error) {
 		}
 		yield(nil, fmt.Errorf("%w: it breaks off after %d lines: %w", ErrFile, n, orEOF(sc.Err())))
 	}, nil
+}
+
+// openLines reads the header and leaves the lines to the scanner.
+func openLines(r io.Reader) (*FileHeader, *bufio.Scanner, func(), error) {
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(32<<20))
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	sc := bufio.NewScanner(z)
+	sc.Buffer(make([]byte, 64<<10), maxLine)
+	var h FileHeader
+	if !sc.Scan() {
+		z.Close()
+		return nil, nil, nil, fmt.Errorf("%w: no header line: %w", ErrFile, orEOF(sc.Err()))
+	}
+	if err := json.Unmarshal(sc.Bytes(), &h); err != nil {
+		z.Close()
+		return nil, nil, nil, fmt.Errorf("%w: header line: %w", ErrFile, err)
+	}
+	if h.Format != Format && h.Format != formatPlain {
+		z.Close()
+		return nil, nil, nil, fmt.Errorf("%w: format %q, this reads %s and %s", ErrFile, h.Format, Format, formatPlain)
+	}
+	if err := errors.Join(events.CheckToken("site", h.Site), events.CheckToken("prefix", h.Prefix)); err != nil {
+		z.Close()
+		return nil, nil, nil, fmt.Errorf("%w: header line: %w", ErrFile, err)
+	}
+	return &h, sc, z.Close, nil
+}
+
+// ending checks what the trailer says, and that nothing but the index is behind
+// it.
+func ending(sc *bufio.Scanner, n, said uint64) error {
+	if said != n {
+		return fmt.Errorf("%w: it ends after %d lines and says %d", ErrFile, n, said)
+	}
+	if sc.Scan() {
+		return fmt.Errorf("%w: there are lines behind its last", ErrFile)
+	}
+	if err := sc.Err(); err != nil {
+		return fmt.Errorf("%w: behind its last line: %w", ErrFile, err)
+	}
+	return nil
 }
 
 func orEOF(err error) error {
@@ -162,16 +145,24 @@ func File(path string) (Source, error) {
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	defer f.Close()
-	h, _, err := ReadFile(f)
+	h, _, end, err := openLines(f)
 	if err != nil {
 		return nil, fmt.Errorf("export %s: %w", path, err)
 	}
-	return &file{path, h}, nil
+	end()
+	x := &file{path: path, h: h}
+	if h.Format == Format {
+		if x.index, err = readIndex(f); err != nil {
+			return nil, fmt.Errorf("export %s: %w", path, err)
+		}
+	}
+	return x, nil
 }
 
 type file struct {
-	path string
-	h    *FileHeader
+	path  string
+	h     *FileHeader
+	index *index // nil in a plain one
 }
 
 func (f *file) Site() string   { return f.h.Site }
@@ -179,7 +170,19 @@ func (f *file) Prefix() string { return f.h.Prefix }
 
 func (f *file) Openings(context.Context) ([]decider.Opening, error) { return f.h.Openings, nil }
 
-func (f *file) Read(ctx context.Context, stream string) iter.Seq2[*decider.Raw, error] {
+func (f *file) Newest(context.Context) (uint64, error) {
+	newest := uint64(0)
+	if f.index != nil {
+		for _, b := range f.index.Blocks {
+			if b.Stream == events.StreamJournal {
+				newest = max(newest, b.Last)
+			}
+		}
+	}
+	return newest, nil
+}
+
+func (f *file) Read(ctx context.Context, stream string, from uint64) iter.Seq2[*decider.Raw, error] {
 	return func(yield func(*decider.Raw, error) bool) {
 		in, err := os.Open(f.path)
 		if err != nil {
@@ -187,30 +190,62 @@ func (f *file) Read(ctx context.Context, stream string) iter.Seq2[*decider.Raw, 
 			return
 		}
 		defer in.Close()
-		_, lines, err := ReadFile(in)
-		if err != nil {
-			yield(nil, fmt.Errorf("export %s: %w", f.path, err))
-			return
+		lines := f.whole(in)
+		if f.index != nil {
+			lines = f.blocks(in, stream, from)
 		}
-		for l, err := range lines {
+		var r lineReader
+		for line, err := range lines {
 			if err == nil {
 				err = ctx.Err()
 			}
+			var at string
+			var m *decider.Raw
+			if err == nil {
+				if at, m, err = r.read(line); err != nil {
+					err = fmt.Errorf("%w: %w", ErrFile, err)
+				}
+			}
 			if err != nil {
 				yield(nil, fmt.Errorf("export %s: %w", f.path, err))
 				return
 			}
-			if l.Stream != stream {
-				continue
-			}
-			raw, err := l.raw()
-			if err != nil {
-				yield(nil, fmt.Errorf("export %s: %w", f.path, err))
-				return
-			}
-			if !yield(raw, nil) {
+			if at == stream && m.Sequence >= from && !yield(m, nil) {
 				return
 			}
 		}
+	}
+}
+
+// whole yields every line of a plain export.
+func (f *file) whole(in io.Reader) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		_, sc, end, err := openLines(in)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer end()
+		n := uint64(0)
+		for sc.Scan() {
+			line := sc.Bytes()
+			if len(line) < 64 {
+				var t struct {
+					Stream string  `json:"stream"`
+					Lines  *uint64 `json:"lines"`
+				}
+				if json.Unmarshal(line, &t) == nil && t.Stream == "" && t.Lines != nil {
+					if err := ending(sc, n, *t.Lines); err != nil {
+						yield(nil, err)
+					}
+					return
+				}
+			}
+			n++
+			if !yield(line, nil) {
+				return
+			}
+		}
+		yield(nil, fmt.Errorf("%w: it breaks off after %d lines: %w", ErrFile, n, orEOF(sc.Err())))
 	}
 }

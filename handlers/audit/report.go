@@ -3,8 +3,11 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
@@ -56,12 +59,26 @@ type Report struct {
 	// snapshot). Behind: causes newer than it.
 	Before uint64 `json:"before"`
 	Behind uint64 `json:"behind"`
+	// Recorded snapshots given to Options.Record.
+	Recorded uint64 `json:"recorded,omitempty"`
 	// OtherVersions decided these spans; verify them with a decider of that
 	// version.
 	OtherVersions []*Span `json:"other_versions"`
 	// Lost: outputs whose causes the journal has no more, or never had.
 	Lost []*LostSpan `json:"lost"`
+	// Divergence is the first difference with both outputs and both states,
+	// nil when there is none.
+	Divergence *Divergence `json:"divergence,omitempty"`
 }
+
+// Errors of Verify besides those of the source.
+var (
+	// ErrNotClean is what Report.Err returns.
+	ErrNotClean = errors.New("decisions do not follow from the journal")
+	// ErrNoSnapshot: none of this decider is known where a replay was to
+	// begin.
+	ErrNoSnapshot = errors.New("no snapshot to begin from")
+)
 
 // Findings counts one kind of difference and lists the first ones.
 type Findings struct {
@@ -83,6 +100,8 @@ type Finding struct {
 	// StoredData and Folded are both payloads, where there are two.
 	StoredData string `json:"stored,omitempty"`
 	Folded     string `json:"folded,omitempty"`
+
+	checkpoint bool
 }
 
 // Span of causes that another version decided.
@@ -110,11 +129,22 @@ type LostSpan struct {
 	KnownCut bool `json:"known_cut"`
 }
 
-func (r *Report) add(f *Findings, most int, x Finding) {
+// add counts a finding and lists it when it is among the first by key.
+func (f *Findings) add(most int, x Finding) {
 	f.Count++
-	if len(f.List) < most {
-		f.List = append(f.List, &x)
+	at, _ := slices.BinarySearchFunc(f.List, &x, func(a, b *Finding) int { return a.Key.Compare(b.Key) })
+	if at >= most {
+		return
 	}
+	if len(f.List) == most {
+		f.List = f.List[:most-1]
+	}
+	f.List = slices.Insert(f.List, at, &x)
+}
+
+// found reports whether something is known to differ.
+func (r *Report) found() bool {
+	return r.Missing.Count+r.Extra.Count+r.Differing.Count+r.Copies+r.Invalid > 0
 }
 
 // Clean reports whether every stored decision that could be compared follows
@@ -126,7 +156,17 @@ func (r *Report) Clean() bool {
 			return false
 		}
 	}
-	return r.Missing.Count == 0 && r.Extra.Count == 0 && r.Differing.Count == 0 && r.Copies == 0 && r.Invalid == 0
+	return !r.found()
+}
+
+// Complete reports whether everything stored could be compared: no span of
+// another version, no cause lost in a cut, nothing before the verified range,
+// and the snapshot it began from, if any, proven to be of this journal.
+func (r *Report) Complete() bool {
+	if r.Snapshot > 0 {
+		return r.Anchored && len(r.OtherVersions) == 0 && len(r.Lost) == 0
+	}
+	return r.Before == 0 && len(r.OtherVersions) == 0 && len(r.Lost) == 0
 }
 
 // Err is nil when the report is clean and ErrNotClean with a summary otherwise.
@@ -184,18 +224,56 @@ func (r *Report) String() string {
 		name string
 		Findings
 	}{{"missing", r.Missing}, {"extra", r.Extra}, {"differing", r.Differing}} {
-		if f.Count == 0 {
-			continue
-		}
-		line("  %s: %d", f.name, f.Count)
-		x := f.List[0]
-		line("    first: %d/%d/%d in %s (%d) %s: %s", x.Key.Epoch, x.Key.Sequence, x.Key.Ordinal, x.Stream, x.StreamSequence, x.Subject, x.What)
-		if x.StoredData != "" {
-			line("    stored: %s", x.StoredData)
-		}
-		if x.Folded != "" {
-			line("    fold:   %s", x.Folded)
+		if f.Count > 0 {
+			x := f.List[0]
+			line("  %s: %d, the first %d/%d/%d in %s (%d) %s: %s", f.name, f.Count, x.Key.Epoch, x.Key.Sequence, x.Key.Ordinal, x.Stream, x.StreamSequence, x.Subject, x.What)
 		}
 	}
+	if r.Divergence != nil {
+		r.Divergence.write(line)
+	}
 	return b.String()
+}
+
+// shown changes of each kind in a report for people.
+const shown = 24
+
+func (d *Divergence) write(line func(string, ...any)) {
+	line("  first divergence: %d/%d/%d (%s): %s", d.Key.Epoch, d.Key.Sequence, d.Key.Ordinal, d.Kind, d.What)
+	if c := d.Cause; c != nil {
+		line("    cause: %s %s from %s at %d, arrived %s", c.Type, c.ID, c.Source, c.Sequence, c.Arrived.Format(time.RFC3339Nano))
+	}
+	if d.Recorded != "" {
+		line("    stored: %s", d.Recorded)
+	}
+	if d.Replayed != "" {
+		line("    fold:   %s", d.Replayed)
+	}
+	list := func(title string, changes []Change, more int) {
+		line("    %s", title)
+		for i, c := range changes {
+			if i == shown {
+				more += len(changes) - shown
+				break
+			}
+			line("      %s", c)
+		}
+		if more > 0 {
+			line("      and %d more", more)
+		}
+	}
+	if len(d.Output) > 0 {
+		list("output, stored → fold:", d.Output, d.OutputMore)
+	}
+	for _, s := range d.States {
+		if s.Equal() {
+			line("    state after %d, recorded (%s) and replayed: equal, %s", s.Sequence, s.Recorded, s.ReplayedHash)
+			continue
+		}
+		list(fmt.Sprintf("state after %d, recorded (%s, %s) → replayed (%s):", s.Sequence, s.Recorded, s.RecordedHash, s.ReplayedHash), s.Changes, s.More)
+	}
+	if len(d.Effect) > 0 {
+		list("what the cause changed in the replayed state, before → after:", d.Effect, d.EffectMore)
+	}
+	line("    %s", d.Verdict)
 }

@@ -28,11 +28,17 @@ type Source interface {
 	Site() string
 	Prefix() string
 	// Read yields the messages of JOURNAL, COMMANDS or REVENUE in order, as
-	// they were stored there. It may be called several times. The message is
-	// valid until the next one.
-	Read(ctx context.Context, stream string) iter.Seq2[*decider.Raw, error]
+	// they were stored there, from a sequence on. It may be called several
+	// times, and while another read is under way. The message is valid until
+	// the next one.
+	Read(ctx context.Context, stream string, from uint64) iter.Seq2[*decider.Raw, error]
 	// Openings are the epochs known besides those relayed into the journal.
 	Openings(ctx context.Context) ([]decider.Opening, error)
+	// Snapshots that came with it, in any order.
+	Snapshots(ctx context.Context) ([]Snapshot, error)
+	// Newest sequence of the journal, for a bar of progress; 0 when that is
+	// not known without reading.
+	Newest(ctx context.Context) (uint64, error)
 }
 
 // Live is the source of the streams of a bus themselves.
@@ -46,10 +52,10 @@ type live struct {
 func (l *live) Site() string   { return l.site }
 func (l *live) Prefix() string { return l.b.Prefix() }
 
-func (l *live) Read(ctx context.Context, stream string) iter.Seq2[*decider.Raw, error] {
+func (l *live) Read(ctx context.Context, stream string, from uint64) iter.Seq2[*decider.Raw, error] {
 	return func(yield func(*decider.Raw, error) bool) {
 		var raw decider.Raw
-		for m, err := range l.b.RawEvents(ctx, events.ReadRequest{Stream: stream, Site: l.site}) {
+		for m, err := range l.b.RawEvents(ctx, events.ReadRequest{Stream: stream, Site: l.site, FromSequence: from}) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -60,6 +66,14 @@ func (l *live) Read(ctx context.Context, stream string) iter.Seq2[*decider.Raw, 
 			}
 		}
 	}
+}
+
+func (l *live) Newest(ctx context.Context) (uint64, error) {
+	s, err := l.b.JetStream().Stream(ctx, events.StreamJournal)
+	if err != nil {
+		return 0, fmt.Errorf("stream %s: %w", events.StreamJournal, err)
+	}
+	return s.CachedInfo().State.LastSeq, nil
 }
 
 func (l *live) Openings(ctx context.Context) ([]decider.Opening, error) {
@@ -125,7 +139,7 @@ func (i *imported) messages(ctx context.Context) iter.Seq2[*bus.Raw, error] {
 	}
 }
 
-func (i *imported) Read(ctx context.Context, stream string) iter.Seq2[*decider.Raw, error] {
+func (i *imported) Read(ctx context.Context, stream string, from uint64) iter.Seq2[*decider.Raw, error] {
 	return func(yield func(*decider.Raw, error) bool) {
 		for m, err := range i.messages(ctx) {
 			if err != nil {
@@ -140,12 +154,17 @@ func (i *imported) Read(ctx context.Context, stream string) iter.Seq2[*decider.R
 				yield(nil, fmt.Errorf("%s/%d: %w", events.StreamReplay, m.Sequence, err))
 				return
 			}
-			if !yield(raw, nil) {
+			if raw.Sequence >= from && !yield(raw, nil) {
 				return
 			}
 		}
 	}
 }
+
+// Snapshots are not imported: verify an import from its beginning, or the file.
+func (i *imported) Snapshots(context.Context) ([]Snapshot, error) { return nil, nil }
+
+func (i *imported) Newest(context.Context) (uint64, error) { return 0, nil }
 
 // Openings of an import are those in its journal.
 func (i *imported) Openings(context.Context) ([]decider.Opening, error) { return nil, nil }

@@ -4,62 +4,87 @@ package audit
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
+	"iter"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
 )
 
+// Factory makes a decider in its first state; every call returns an equal one.
+type Factory = func() (decider.Decider, error)
+
 // Options of Verify. The zero value verifies from the beginning of what is
 // kept.
 type Options struct {
-	// Snapshots to begin from, by decider name, as stored in the object store
-	// events.SnapshotBucket (handlers/host.SnapshotKey).
-	Snapshots map[string][]byte
+	// Begin is the snapshot to begin from, by decider name.
+	Begin map[string][]byte
+	// From, where Begin names none, begins at the newest snapshot of that
+	// journal sequence or before it; 0 begins at the beginning. Known are
+	// snapshots besides those of the source, to begin from and to compare
+	// states with.
+	From  uint64
+	Known []Snapshot
+	// To is the last sequence to fold; 0 means all.
+	To uint64
 	// Grace is how young a cause may be whose outputs need not be stored yet,
 	// on a live source; 0 means 10 s.
 	Grace time.Duration
 	// Findings is how many of each kind are listed one by one; all are
 	// counted. 0 means 20.
 	Findings int
+	// Record, when not nil, is given a snapshot of the replay about every
+	// RecordEvery folded events (0 means 250,000), at places where a stored
+	// checkpoint agrees, as long as nothing was found.
+	Record      func(snapshot []byte) error
+	RecordEvery uint64
+	// Progress, when not nil, is called now and then with the sequence folded.
+	Progress func(sequence uint64)
 }
 
 const (
-	defaultGrace    = 10 * time.Second
-	defaultFindings = 20
+	defaultGrace       = 10 * time.Second
+	defaultFindings    = 20
+	defaultRecordEvery = 250_000
+	// readAhead is how much later than a journal message an output may be
+	// stored to be read before that message is folded. It bounds memory, not
+	// what is found.
+	readAhead = 30 * time.Second
+	// progressEvery messages Progress is called.
+	progressEvery = 4096
 )
 
 // Verify folds the journal of a source with each decider and compares what was
-// stored with what the fold says. It changes nothing. A report that is not
-// clean is not an error; an error means that nothing was found out.
-func Verify(ctx context.Context, src Source, o Options, deciders ...decider.Decider) ([]*Report, error) {
+// stored with what the fold says. It reads every stream once, side by side, in
+// bounded memory, and changes nothing. A report that is not clean is not an
+// error; an error means that nothing was found out.
+func Verify(ctx context.Context, src Source, o Options, deciders ...Factory) ([]*Report, error) {
 	if o.Grace == 0 {
 		o.Grace = defaultGrace
 	}
 	if o.Findings == 0 {
 		o.Findings = defaultFindings
 	}
-	// Before the outputs are read: what arrives from now on is not judged.
-	began := time.Now()
-	known, err := Openings(ctx, src)
+	if o.RecordEvery == 0 {
+		o.RecordEvery = defaultRecordEvery
+	}
+	known, err := src.Openings(ctx)
+	var reports []*Report
+	if err == nil {
+		reports, err = verify(ctx, src, o, known, deciders)
+	}
+	if errors.Is(err, decider.ErrEpoch) {
+		// An epoch that only the journal tells of, after it began.
+		if known, err = Openings(ctx, src); err == nil {
+			reports, err = verify(ctx, src, o, known, deciders)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("verify %s: %w", src.Site(), err)
 	}
-	var out []*Report
-	for _, d := range deciders {
-		v := &verifier{src: src, o: o, began: began, rep: &Report{Site: src.Site(), Identity: d.Identity()}}
-		if err := v.run(ctx, d, known); err != nil {
-			return nil, fmt.Errorf("verify %s of %s: %w", d.Identity().Name, src.Site(), err)
-		}
-		out = append(out, v.rep)
-	}
-	return out, nil
+	return reports, nil
 }
 
 // Openings are the epochs a source knows of, from wherever: the boundaries
@@ -73,7 +98,7 @@ func Openings(ctx context.Context, src Source) ([]decider.Opening, error) {
 	for _, o := range known {
 		e.Add(o)
 	}
-	for m, err := range src.Read(ctx, events.StreamJournal) {
+	for m, err := range src.Read(ctx, events.StreamJournal, 0) {
 		if err != nil {
 			return nil, err
 		}
@@ -92,366 +117,156 @@ func Openings(ctx context.Context, src Source) ([]decider.Opening, error) {
 	return e.Openings(), nil
 }
 
-// entry is one stored output.
-type entry struct {
-	stream   string
-	sequence uint64
-	sum      decider.Digest
-	arrived  time.Time // of its cause, as it says
-	copies   int
+// pass is one reading of a source.
+type pass struct {
+	src    Source
+	o      Options
+	began  time.Time
+	known  []decider.Opening
+	tracks []*track
 }
 
-// place of a cause in the journal.
-type place struct{ epoch, sequence uint64 }
-
-// stands is what is known of a cause that has stored outputs.
-type stands struct {
-	entries map[uint32]*entry // by ordinal
-	folded  bool              // the journal has the cause
-	other   *decider.Activation
-}
-
-// since reports whether the cause says that it arrived after t.
-func (c *stands) since(t time.Time) bool {
-	for _, e := range c.entries {
-		return e.arrived.After(t)
-	}
-	return false
-}
-
-type verifier struct {
-	src   Source
-	o     Options
-	began time.Time
-	rep   *Report
-
-	r           *decider.Runner
-	causes      map[place]*stands
-	checkpoints map[place]*events.DeciderCheckpoint
-	spans       map[decider.Activation]*Span
-}
-
-func (v *verifier) run(ctx context.Context, d decider.Decider, known []decider.Opening) error {
-	var err error
-	if v.r, err = decider.NewRunner(v.src.Prefix(), v.src.Site(), d); err != nil {
-		return err
-	}
-	var head *decider.Header
-	if data := v.o.Snapshots[d.Identity().Name]; data != nil {
-		if head, err = v.r.Restore(data); err != nil {
-			return err
-		}
-		v.rep.Snapshot = head.Sequence
-	}
-	for _, o := range known {
-		v.r.Opened(o)
-	}
-	v.causes = make(map[place]*stands)
-	v.checkpoints = make(map[place]*events.DeciderCheckpoint)
-	v.spans = make(map[decider.Activation]*Span)
-	for _, stream := range []string{events.StreamCommands, events.StreamRevenue} {
-		if err := v.index(ctx, stream); err != nil {
-			return err
-		}
-	}
-	if err := v.fold(ctx, head, known); err != nil {
-		return err
-	}
-	v.leftovers(known)
-	return v.payloads(ctx)
-}
-
-// index reads what is stored of the decider, digests only.
-func (v *verifier) index(ctx context.Context, stream string) error {
-	newest := events.OrderKey{}
-	for m, err := range v.src.Read(ctx, stream) {
-		if err != nil {
-			return err
-		}
-		site, name, key, ok := decider.ParseMessageID(headerOf(m.Header, events.HeaderMsgID))
-		if !ok {
-			v.checkpoint(m)
-			continue
-		}
-		if site != v.src.Site() || name != v.r.Identity().Name {
-			continue
-		}
-		at := place{key.Epoch, key.Sequence}
-		c := v.causes[at]
-		if c == nil {
-			c = &stands{entries: make(map[uint32]*entry, 2)}
-			v.causes[at] = c
-		}
-		v.rep.Stored++
-		sum := digest(m.Subject, m.Header, m.Data)
-		if have := c.entries[key.Ordinal]; have != nil {
-			have.copies++
-			v.rep.Copies++
-			if have.sum != sum {
-				v.rep.add(&v.rep.Differing, v.o.Findings, Finding{Key: key, Stream: stream, StreamSequence: m.Sequence, What: "a second copy under the same id says something else"})
-			}
-			continue
-		}
-		arrived, _ := time.Parse(time.RFC3339Nano, headerOf(m.Header, events.HeaderCETime))
-		c.entries[key.Ordinal] = &entry{stream: stream, sequence: m.Sequence, sum: sum, arrived: arrived, copies: 1}
-		if key.Compare(newest) < 0 {
-			v.rep.Reordered++
-		} else {
-			newest = key
-		}
-	}
-	return nil
-}
-
-func (v *verifier) checkpoint(m *decider.Raw) {
-	a, err := events.ParseSubject(m.Subject)
-	if err != nil || a.Type != events.TypeDeciderCheckpoint || a.Site != v.src.Site() {
-		return
-	}
-	e, err := events.Decode(m.Subject, m.Header, m.Data)
+func verify(ctx context.Context, src Source, o Options, known []decider.Opening, deciders []Factory) ([]*Report, error) {
+	// Before the outputs are read: what arrives from now on is not judged.
+	p := &pass{src: src, o: o, began: time.Now(), known: known}
+	snapshots, err := src.Snapshots(ctx)
 	if err != nil {
-		return
+		return nil, err
 	}
-	id := v.r.Identity()
-	if c, ok := e.Data.(*events.DeciderCheckpoint); ok && c.Decider == id.Name && c.Version == id.Version && c.ConfigHash == id.ConfigHash {
-		at := place{c.Epoch, c.Sequence}
-		if v.checkpoints[at] == nil {
-			v.checkpoints[at] = c
+	snapshots = append(snapshots, o.Known...)
+	out := []*Report{}
+	for _, f := range deciders {
+		t, err := p.newTrack(ctx, f, snapshots)
+		if err != nil {
+			return nil, err
+		}
+		p.tracks = append(p.tracks, t)
+		out = append(out, t.rep)
+	}
+	if err := p.run(ctx); err != nil {
+		return nil, err
+	}
+	for _, t := range p.tracks {
+		if err := t.finish(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.id.Name, err)
 		}
 	}
+	return out, nil
 }
 
-func (v *verifier) fold(ctx context.Context, head *decider.Header, known []decider.Opening) error {
-	for m, err := range v.src.Read(ctx, events.StreamJournal) {
+// run reads journal and outputs side by side.
+func (p *pass) run(ctx context.Context) error {
+	start, begin := uint64(0), make(map[string]uint64, 2)
+	for i, t := range p.tracks {
+		if s := t.rep.Snapshot; i == 0 || s < start {
+			start = s
+		}
+		for _, stream := range []string{events.StreamCommands, events.StreamRevenue} {
+			if at := t.begin[stream]; i == 0 || at < begin[stream] {
+				begin[stream] = at
+			}
+		}
+	}
+	outs := p.openOutputs(ctx, begin)
+	defer outs.close()
+	n := 0
+	for m, err := range p.src.Read(ctx, events.StreamJournal, start) {
 		if err != nil {
 			return err
 		}
-		if v.rep.First == 0 {
-			v.rep.First = m.Sequence
-		}
-		if head != nil && m.Sequence <= head.Sequence {
-			if m.Sequence == head.Sequence {
-				if !head.Follows(m, known) {
-					return fmt.Errorf("the snapshot was not taken of this journal: message %d differs", m.Sequence)
-				}
-				v.rep.Anchored = true
-			}
-			continue
-		}
-		if m.Arrived.After(v.began) {
+		if m.Arrived.After(p.began) || p.o.To > 0 && m.Sequence > p.o.To {
 			break
 		}
-		st, err := v.r.Feed(m)
-		if err != nil {
+		if n == 0 {
+			for _, t := range p.tracks {
+				t.rep.First = m.Sequence
+			}
+		}
+		if n++; n%progressEvery == 0 && p.o.Progress != nil {
+			p.o.Progress(m.Sequence)
+		}
+		if err := outs.until(m.Arrived.Add(readAhead), p.take); err != nil {
 			return err
 		}
-		v.rep.Last, v.rep.Epoch = v.r.Sequence(), v.r.Epoch()
-		v.rep.Messages++
-		if err := v.judge(&st, m.Sequence); err != nil {
-			return err
+		for _, t := range p.tracks {
+			if err := t.feed(m); err != nil {
+				return fmt.Errorf("%s: %w", t.id.Name, err)
+			}
 		}
 	}
-	v.rep.Counts, v.rep.StateHash = v.r.Counts(), v.r.StateHash()
-	return nil
+	return outs.rest(p.take)
 }
 
-// judge compares what is stored of one cause with what the fold says.
-func (v *verifier) judge(st *decider.Step, sequence uint64) error {
-	at := place{v.r.Epoch(), sequence}
-	c := v.causes[at]
-	if c != nil {
-		c.folded = true
-	}
-	if cp := v.checkpoints[at]; cp != nil {
-		v.compareCheckpoint(cp)
-		delete(v.checkpoints, at)
-	}
-	if st.Outcome != decider.Folded {
-		return nil
-	}
-	if !st.Speaks {
-		if active, ok := v.r.Active(); ok && c != nil {
-			c.other = &active
+// take hands a stored message to the decider that said it.
+func (p *pass) take(stream string, m *decider.Raw) {
+	site, name, key, ok := decider.ParseMessageID(headerOf(m.Header, events.HeaderMsgID))
+	if !ok {
+		for _, t := range p.tracks {
+			if c := checkpointOf(m, p.src.Site(), t.id); c != nil {
+				t.checkpoint(c, m.Sequence)
+			}
 		}
-		return nil
-	}
-	if len(st.Outputs) == 0 {
-		return nil
-	}
-	batches, _, err := v.r.Batches(st)
-	if err != nil {
-		v.rep.Invalid++ // left out by the hosts too
-	}
-	for _, b := range batches {
-		for _, m := range b.Messages {
-			_, _, key, _ := decider.ParseMessageID(headerOf(m.Header, events.HeaderMsgID))
-			v.compare(c, key, b.Stream, m, st.Event.Arrived)
-		}
-	}
-	return nil
-}
-
-func (v *verifier) compare(c *stands, key events.OrderKey, stream string, m *nats.Msg, arrived time.Time) {
-	var e *entry
-	if c != nil {
-		e = c.entries[key.Ordinal]
-	}
-	if e == nil {
-		if v.began.Sub(arrived) < v.o.Grace {
-			v.rep.Pending++
-			return
-		}
-		v.rep.add(&v.rep.Missing, v.o.Findings, Finding{Key: key, Stream: stream, Subject: m.Subject, What: "the fold says it, the stream does not have it", Folded: string(m.Data)})
 		return
 	}
-	delete(c.entries, key.Ordinal)
-	v.rep.Compared++
-	switch {
-	case e.stream != stream:
-		v.rep.add(&v.rep.Differing, v.o.Findings, Finding{Key: key, Stream: e.stream, StreamSequence: e.sequence, Subject: m.Subject, What: "it belongs into " + stream})
-	case e.sum != digest(m.Subject, m.Header, m.Data):
-		v.rep.add(&v.rep.Differing, v.o.Findings, Finding{Key: key, Stream: stream, StreamSequence: e.sequence, Subject: m.Subject, What: "it is not what the fold says", Folded: string(m.Data)})
-	default:
-		v.rep.Equal++
-	}
-}
-
-func (v *verifier) compareCheckpoint(c *events.DeciderCheckpoint) {
-	v.rep.Checkpoints++
-	mine := v.r.Checkpoint()
-	if *mine == *c {
+	if site != p.src.Site() {
 		return
 	}
-	key := events.OrderKey{Epoch: c.Epoch, Sequence: c.Sequence}
-	what := fmt.Sprintf("checkpoint: state %s, folded %d; stored state %s, folded %d", mine.StateHash, mine.Folded, c.StateHash, c.Folded)
-	if mine.StateHash == c.StateHash && mine.Folded == c.Folded {
-		what = "checkpoint: the same state from another journal (chain hash)"
-	}
-	v.rep.add(&v.rep.Differing, v.o.Findings, Finding{Key: key, Stream: events.StreamCommands, What: what})
-}
-
-// leftovers says what is with the stored outputs that no fold claimed.
-func (v *verifier) leftovers(known []decider.Opening) {
-	var epochs decider.Epochs
-	for _, o := range known {
-		epochs.Add(o)
-	}
-	var rest []place
-	for at, c := range v.causes {
-		if len(c.entries) > 0 {
-			rest = append(rest, at)
-		}
-	}
-	slices.SortFunc(rest, func(a, b place) int {
-		return events.OrderKey{Epoch: a.epoch, Sequence: a.sequence}.Compare(events.OrderKey{Epoch: b.epoch, Sequence: b.sequence})
-	})
-	for _, at := range rest {
-		c := v.causes[at]
-		n := uint64(len(c.entries))
-		switch {
-		case c.other != nil:
-			v.span(*c.other, at, n)
-		case c.folded:
-			for ordinal, e := range c.entries {
-				v.rep.add(&v.rep.Extra, v.o.Findings, Finding{
-					Key:    events.OrderKey{Epoch: at.epoch, Sequence: at.sequence, Ordinal: ordinal},
-					Stream: e.stream, StreamSequence: e.sequence, What: "the fold does not say it",
-				})
-			}
-		case at.sequence <= v.rep.Snapshot || at.sequence < v.rep.First && epochs.At(at.sequence) == at.epoch:
-			v.rep.Before += n
-		case at.sequence > v.rep.Last && c.since(v.began):
-			v.rep.Behind += n
-		default:
-			v.lost(at, n, epochs.At(at.sequence) != at.epoch)
+	for _, t := range p.tracks {
+		if t.id.Name == name {
+			t.stored(stream, key, m)
 		}
 	}
 }
 
-// span counts outputs of another version.
-func (v *verifier) span(a decider.Activation, at place, n uint64) {
-	s := v.spans[a]
-	if s == nil {
-		s = &Span{Activation: a, From: at.key()}
-		v.spans[a] = s
-		v.rep.OtherVersions = append(v.rep.OtherVersions, s)
-	}
-	s.To = at.key()
-	s.Outputs += n
+// outputs reads the output streams as far as they are wanted.
+type outputs struct {
+	streams []*outputStream
 }
 
-func (p place) key() events.OrderKey {
-	return events.OrderKey{Epoch: p.epoch, Sequence: p.sequence}
+type outputStream struct {
+	name string
+	next func() (*decider.Raw, error, bool)
+	stop func()
+	head *decider.Raw // read and not taken
+	done bool
 }
 
-// lost counts outputs whose cause the journal does not have.
-func (v *verifier) lost(at place, n uint64, known bool) {
-	if l := len(v.rep.Lost); l > 0 {
-		if s := v.rep.Lost[l-1]; s.Epoch == at.epoch && s.KnownCut == known {
-			s.To = at.sequence
-			s.Causes++
-			s.Outputs += n
-			return
-		}
+func (p *pass) openOutputs(ctx context.Context, after map[string]uint64) *outputs {
+	o := &outputs{}
+	for _, stream := range []string{events.StreamCommands, events.StreamRevenue} {
+		next, stop := iter.Pull2(p.src.Read(ctx, stream, after[stream]+1))
+		o.streams = append(o.streams, &outputStream{name: stream, next: next, stop: stop})
 	}
-	v.rep.Lost = append(v.rep.Lost, &LostSpan{Epoch: at.epoch, From: at.sequence, To: at.sequence, Causes: 1, Outputs: n, KnownCut: known})
+	return o
 }
 
-// payloads fetches the stored side of the findings that are listed.
-func (v *verifier) payloads(ctx context.Context) error {
-	want := make(map[string]map[uint64][]*Finding)
-	for _, list := range [][]*Finding{v.rep.Differing.List, v.rep.Extra.List} {
-		for _, f := range list {
-			if f.StreamSequence == 0 {
-				continue
-			}
-			if want[f.Stream] == nil {
-				want[f.Stream] = make(map[uint64][]*Finding)
-			}
-			want[f.Stream][f.StreamSequence] = append(want[f.Stream][f.StreamSequence], f)
-		}
+func (o *outputs) close() {
+	for _, s := range o.streams {
+		s.stop()
 	}
-	for stream, places := range want {
-		for m, err := range v.src.Read(ctx, stream) {
-			if err != nil {
-				return err
+}
+
+// until takes what was stored up to t.
+func (o *outputs) until(t time.Time, take func(string, *decider.Raw)) error {
+	for _, s := range o.streams {
+		for {
+			if s.head == nil && !s.done {
+				m, err, ok := s.next()
+				if err != nil {
+					return err
+				}
+				s.head, s.done = m, !ok
 			}
-			for _, f := range places[m.Sequence] {
-				f.Subject, f.StoredData = m.Subject, string(m.Data)
-			}
-			delete(places, m.Sequence)
-			if len(places) == 0 {
+			if s.head == nil || s.head.Arrived.After(t) {
 				break
 			}
+			take(s.name, s.head)
+			s.head = nil
 		}
 	}
 	return nil
 }
 
-// digest over everything of a message that must follow from the journal. The
-// server's own headers and those of batches are not among it.
-func digest(subject string, h nats.Header, data []byte) decider.Digest {
-	s := sha256.New()
-	part := func(b string) {
-		fmt.Fprintf(s, "%d:%s,", len(b), b)
-	}
-	part(subject)
-	for _, k := range []string{
-		events.HeaderCESpecVersion, events.HeaderCEID, events.HeaderCEType, events.HeaderCESource, events.HeaderCETime,
-		events.HeaderCausation, events.HeaderCorrelation, events.HeaderContentType, events.HeaderMsgID,
-	} {
-		part(headerOf(h, k))
-	}
-	s.Write(data)
-	return decider.Digest(s.Sum(nil))
+func (o *outputs) rest(take func(string, *decider.Raw)) error {
+	return o.until(time.Unix(1<<40, 0), take)
 }
-
-func headerOf(h nats.Header, key string) string {
-	if v := h[key]; len(v) > 0 {
-		return v[0]
-	}
-	return ""
-}
-
-// ErrNotClean is what Report.Err returns.
-var ErrNotClean = errors.New("decisions do not follow from the journal")

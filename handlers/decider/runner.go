@@ -98,6 +98,11 @@ func NewRunner(prefix, site string, d Decider) (*Runner, error) {
 	return &Runner{prefix: prefix, site: site, id: id, d: d, origins: make(map[string]uint64, 2)}, nil
 }
 
+// ReuseMemory lets the runner decode every message into the memory of the one
+// before: the event of a step, its payload included, and the outputs must then
+// not be kept beyond the next call. For replays, which do not.
+func (r *Runner) ReuseMemory() { r.dec.Reuse = true }
+
 // Opened tells the runner of an epoch. Hosts and audits tell it of every
 // opening they know before they fold what came after; relayed copies tell it
 // of the others. False means that messages of that epoch were folded under an

@@ -57,12 +57,17 @@ type maker struct {
 	at      time.Time
 	workers []*worker
 	byID    map[string]*worker
+	next    int // worker that speaks
 	seed    uint64
 	ai      int64
 	// capabilities of a worker, where they are not those of the flat site.
 	capabilities func(*worker) *events.Capabilities
 	// decoded: the journal is for folding decoded events only.
 	decoded bool
+	// sink, when not nil, takes every event in the place of the journal; its
+	// sequences begin behind added.
+	sink  func(*events.Event) error
+	added uint64
 }
 
 // NewJournal makes the journal of that many workers and seconds.
@@ -70,43 +75,91 @@ func NewJournal(workers, seconds int) (*Journal, error) {
 	if workers < 1 || workers > dispatch.MaxAgents || seconds < 1 || seconds > 3_600 {
 		return nil, fmt.Errorf("bench journal: 1 to %d workers and 1 to 3600 seconds, not %d and %d", dispatch.MaxAgents, workers, seconds)
 	}
-	m := &maker{j: &Journal{Workers: workers, Seconds: seconds}, d: dispatch.New(dispatch.Config{}),
-		at: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC), byID: make(map[string]*worker, workers), seed: 1, ai: 4_000_000}
-	if err := m.add(events.SiteSource, m.config()); err != nil {
+	m := newMaker(workers)
+	m.j.Seconds = seconds
+	if err := m.open(); err != nil {
 		return nil, err
 	}
-	for i := range workers {
-		w := &worker{id: fmt.Sprintf("rig-%d", i), state: events.PermitBoot, efficacy: int64(15_000 + 500*(i%30))}
-		m.workers, m.byID[w.id] = append(m.workers, w), w
-		if err := m.say(w, true); err != nil {
-			return nil, err
-		}
-	}
-	// Four tenths of the workers speak in a second, one reading after every
-	// forty of them.
-	perSecond := max(workers*4/10, 1)
-	next := 0
 	for range seconds {
-		start := m.at.Truncate(time.Second).Add(time.Second)
-		if err := m.add(events.SiteSource, &events.ClockTick{Second: start.Unix()}); err != nil {
+		if err := m.second(); err != nil {
 			return nil, err
-		}
-		m.at = start
-		for i := range perSecond {
-			m.at = start.Add(time.Duration(i+1) * time.Second / time.Duration(perSecond+2))
-			if i%max(perSecond/10, 1) == 0 {
-				if err := m.read(i / max(perSecond/10, 1)); err != nil {
-					return nil, err
-				}
-			}
-			if err := m.say(m.workers[next%workers], false); err != nil {
-				return nil, err
-			}
-			next++
 		}
 	}
 	m.j.Hash = m.d.StateHash()
 	return m.j, nil
+}
+
+// Stream gives sink the journal of that many workers, event by event, without
+// end: it returns the first error of sink. Sequences begin behind after. The
+// same arguments give the same events; nothing of them is kept.
+func Stream(workers int, after uint64, sink func(*events.Event) error) error {
+	if workers < 1 || workers > dispatch.MaxAgents {
+		return fmt.Errorf("bench journal: 1 to %d workers, not %d", dispatch.MaxAgents, workers)
+	}
+	m := newMaker(workers)
+	m.sink, m.added = sink, after
+	if err := m.open(); err != nil {
+		return err
+	}
+	for {
+		if err := m.second(); err != nil {
+			return err
+		}
+	}
+}
+
+// Start of the journals, and the Site and Prefix of their events.
+var Start = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+
+// Site and Prefix of the journals.
+const (
+	Site   = site
+	Prefix = prefix
+)
+
+func newMaker(workers int) *maker {
+	return &maker{j: &Journal{Workers: workers}, d: dispatch.New(dispatch.Config{}),
+		at: Start, byID: make(map[string]*worker, workers), seed: 1, ai: 4_000_000}
+}
+
+// open configures the site and lets every worker announce itself.
+func (m *maker) open() error {
+	if err := m.add(events.SiteSource, m.config()); err != nil {
+		return err
+	}
+	for i := range m.j.Workers {
+		w := &worker{id: fmt.Sprintf("rig-%d", i), state: events.PermitBoot, efficacy: int64(15_000 + 500*(i%30))}
+		m.workers, m.byID[w.id] = append(m.workers, w), w
+		if err := m.say(w, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// second adds one: four tenths of the workers speak in it, with one reading
+// after every forty of them.
+func (m *maker) second() error {
+	workers := m.j.Workers
+	perSecond := max(workers*4/10, 1)
+	start := m.at.Truncate(time.Second).Add(time.Second)
+	if err := m.add(events.SiteSource, &events.ClockTick{Second: start.Unix()}); err != nil {
+		return err
+	}
+	m.at = start
+	for i := range perSecond {
+		m.at = start.Add(time.Duration(i+1) * time.Second / time.Duration(perSecond+2))
+		if i%max(perSecond/10, 1) == 0 {
+			if err := m.read(i / max(perSecond/10, 1)); err != nil {
+				return err
+			}
+		}
+		if err := m.say(m.workers[m.next%workers], false); err != nil {
+			return err
+		}
+		m.next++
+	}
+	return nil
 }
 
 // config of a site in which about a thousand machines have room, sometimes.
@@ -170,10 +223,17 @@ func (m *maker) say(w *worker, announce bool) error {
 // add appends an event, folds it, and lets the workers hear what follows.
 func (m *maker) add(source string, p events.Payload) error {
 	e := events.New(site, source, p)
-	e.Stream, e.Sequence, e.Epoch, e.Arrived = events.StreamJournal, uint64(len(m.j.Events)+1), 1, m.at
+	m.added++
+	e.Stream, e.Sequence, e.Epoch, e.Arrived = events.StreamJournal, m.added, 1, m.at
 	e.ID = events.DefaultID(events.StreamJournal, e.Epoch, e.Sequence)
-	m.j.Events = append(m.j.Events, *e)
-	if !m.decoded {
+	if m.sink != nil {
+		if err := m.sink(e); err != nil {
+			return err
+		}
+	} else {
+		m.j.Events = append(m.j.Events, *e)
+	}
+	if !m.decoded && m.sink == nil {
 		if err := m.encode(e); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ const (
 
 // Factory makes a decider in its first state. A host calls it at the start and
 // whenever it must rebuild; every call returns an equal one.
-type Factory func() (decider.Decider, error)
+type Factory = func() (decider.Decider, error)
 
 // Config of a host. Bus, Site, Name and Deciders are needed.
 type Config struct {
