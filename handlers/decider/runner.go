@@ -76,6 +76,7 @@ type Runner struct {
 	d            Decider
 
 	dec    events.Decoder
+	lent   events.Event // of a shared message
 	out    Outbox
 	chain  chain
 	epochs Epochs
@@ -116,18 +117,32 @@ func (r *Runner) Opened(o Opening) bool {
 
 // Feed takes the next message of the journal. Messages of other sites are an
 // error of the caller and come back as Unusable.
-func (r *Runner) Feed(m *Raw) (Step, error) {
+func (r *Runner) Feed(m *Raw) (Step, error) { return r.feed(m, nil) }
+
+// feed takes the next message, which may be a shared one.
+func (r *Runner) feed(m *Raw, shared *Shared) (Step, error) {
 	if m.Sequence <= r.sequence {
 		return Step{}, fmt.Errorf("%w: %d after %d", ErrNotAhead, m.Sequence, r.sequence)
 	}
-	e, err := r.decode(m)
+	var e *events.Event
+	var err error
+	if shared == nil {
+		e, err = r.decode(m)
+	} else {
+		e, err = r.decodeShared(shared)
+	}
 	if err == nil {
 		if err := r.opening(e); err != nil {
 			return Step{}, err
 		}
 	}
 	r.sequence, r.epoch = m.Sequence, r.epochs.At(m.Sequence)
-	r.chain.extend(r.epoch, m)
+	if shared == nil {
+		r.chain.extend(r.epoch, m)
+	} else {
+		r.chain.extendShared(r.epoch, shared)
+		shared.name(e)
+	}
 	if err != nil {
 		r.counts.Unusable++
 		return Step{Outcome: Unusable, Err: err}, nil

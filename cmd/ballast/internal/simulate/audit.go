@@ -86,15 +86,14 @@ func (a *auditor) replay(d decider.Decider, known []decider.Opening, epochs *dec
 		msgs := w.bus.streams[name].msgs
 		for i := range msgs {
 			if _, who, k, ok := decider.ParseMessageID(msgs[i].id); ok && who == id.Name && epochs.At(k.Sequence) == k.Epoch {
-				have[msgs[i].id] = &msgs[i]
+				have[msgs[i].id] = msgs[i]
 			}
 		}
 	}
 	j := newJudge(w)
 	for i := range w.bus.journal().msgs {
-		m := &w.bus.journal().msgs[i]
-		raw := m.Raw
-		st, err := r.Feed(&raw)
+		m := w.bus.journal().msgs[i]
+		st, err := r.FeedShared(&m.Shared)
 		if err != nil {
 			w.violated(RuleReplay, "%s cannot fold journal sequence %d: %v", id.Name, m.Sequence, err)
 			return

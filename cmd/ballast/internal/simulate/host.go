@@ -256,7 +256,7 @@ func (s *seat) wake() {
 func (s *seat) follow(session int) {
 	j := s.h.w.bus.journal()
 	for s.session == session && s.h.online() && s.r.Sequence() < j.last() {
-		if !s.step(&j.msgs[s.r.Sequence()]) {
+		if !s.step(j.msgs[s.r.Sequence()]) {
 			return
 		}
 	}

@@ -45,7 +45,7 @@ func (b *bus) relayedUpTo(stream string) uint64 {
 	var highest uint64
 	msgs := b.journal().msgs
 	for i := range msgs {
-		if seq, ok := originOf(&msgs[i], stream); ok {
+		if seq, ok := originOf(msgs[i], stream); ok {
 			highest = max(highest, seq)
 		}
 	}
@@ -72,7 +72,7 @@ func (h *host) relay(stream string) {
 	if at >= s.last() {
 		return
 	}
-	m := &s.msgs[at]
+	m := s.msgs[at]
 	if strings.Contains(m.Subject, "."+string(events.TypeJournalOpened)+".") {
 		if o, ok := openingOf(&m.Raw); ok && h.learn(o) {
 			// Whoever relays it first has brought back before it whatever the

@@ -20,13 +20,13 @@ const duplicateWindow = 2 * time.Minute
 // server remembers.
 type stream struct {
 	name string
-	msgs []stored
+	msgs []*stored
 	ids  map[string]int // index of the newest message with that id
 }
 
 // stored is one message in a stream. Its memory is never changed.
 type stored struct {
-	decider.Raw
+	decider.Shared
 	id string
 	// at is the true time of storing, for the oracles.
 	at time.Duration
@@ -86,14 +86,14 @@ func (b *bus) store(name string, m *nats.Msg) (sequence uint64, duplicate bool) 
 	if seq, ok := s.known(id, wall); ok {
 		return seq, true
 	}
-	s.msgs = append(s.msgs, stored{
-		Raw: decider.Raw{Subject: m.Subject, Header: m.Header, Data: m.Data, Sequence: s.last() + 1, Arrived: wall},
+	s.msgs = append(s.msgs, &stored{
+		Shared: decider.Shared{Raw: decider.Raw{Subject: m.Subject, Header: m.Header, Data: m.Data, Sequence: s.last() + 1, Arrived: wall}},
 		id:  id, at: b.w.now,
 	})
 	if id != "" {
 		s.ids[id] = len(s.msgs) - 1
 	}
-	b.w.stored(name, &s.msgs[len(s.msgs)-1])
+	b.w.stored(name, s.msgs[len(s.msgs)-1])
 	return s.last(), false
 }
 
@@ -143,10 +143,10 @@ func (b *bus) cut(t time.Duration) int {
 	lost := s.msgs[keep:]
 	for i := range lost {
 		delete(s.ids, lost[i].id)
-		b.w.audit.lost(&lost[i])
+		b.w.audit.lost(lost[i])
 	}
 	n := len(lost)
-	s.msgs = append([]stored(nil), s.msgs[:keep]...)
+	s.msgs = append([]*stored(nil), s.msgs[:keep]...)
 	return n
 }
 
