@@ -8,7 +8,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 LDFLAGS     := -X main.version=$(VERSION)
 TOOLS       := $(GO) tool -modfile=tools/go.mod
 FUZZTIME    ?= 10s
-SEEDS       ?= 1000
+SEEDS       ?= 10000
 EMULATOR    := qemu-aarch64-static
 
 .DEFAULT_GOAL := help
@@ -44,8 +44,8 @@ bench: build ## Print the benchmark figures (bus, latency, fold, engine)
 # Deterministic: these seeds give the same runs everywhere. The time bounds it on
 # a slow machine; the result says how many seeds were played.
 .PHONY: simulate
-simulate: build ## Play SEEDS seeds of deciders, permit machines and faults, two minutes at most
-	$(BIN) simulate --seeds $(SEEDS) --for 2m
+simulate: build ## Play SEEDS seeds of deciders, permit machines and faults, ten minutes at most
+	$(BIN) simulate --seeds $(SEEDS) --for 10m
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for FUZZTIME each

@@ -42,15 +42,18 @@ func (a *app) simulateCommand() *cobra.Command {
 		Use:   "simulate",
 		Short: "Run the deciders and permit machines under a virtual clock, with faults",
 		Long: `Plays the real deciders and the real permit machines together under a virtual
-clock and a virtual network, each seed ten minutes at a site with several hosts,
-agents and meters and at least five faults: lost, late, repeated and overtaking
-messages, partitions, crashes at the worst moments, a journal that loses its
-end, meters that lie, clocks that jump, machines that do not obey.
+clock and a virtual network. Each seed is ten minutes at a site of its own, most
+with a power tree of up to five levels, with two hosts, several agents, eight
+units and six meters or more, changing loads, limits and signals, and at least
+five faults: lost, late, repeated and overtaking messages, partitions, crashes
+at the worst moments, a journal that loses its end, meters that lie, clocks that
+jump, machines that do not obey, two versions at once.
 
-After every step no unit may draw power without a live permit, no limit may be
-exceeded because of mining beyond the response time, no reduction may wait.
-At the end energy and money must balance, the site must mine again, and a replay
-of the journal must give the same commands, byte for byte.
+After every step no unit may draw power without a live permit, no limit of any
+node may be exceeded because of mining beyond the response time, no reduction
+may wait. At the end energy and money must balance, no unit may be off for which
+there is room, and a replay of the journal must give the same commands, byte for
+byte. The summary counts what the faults did.
 
 A failing seed is made as small as possible and printed as a scenario file. It
 needs no bus and writes nothing but what --write names.
@@ -162,8 +165,12 @@ func (a *app) simulateMany(ctx context.Context, f *simulateFlags) error {
 		}
 	} else {
 		p.linef("%s, %.0f h simulated in %s: %.0f simulated hours per minute", count(int64(s.Seeds), "seed"), s.Simulated.Hours(), s.Took.Round(100*time.Millisecond), s.HoursPerMinute())
+		if s.Seeds < f.seeds && len(s.Failed) == 0 {
+			p.linef("%s of %s were not begun within %s", group(fmt.Sprint(f.seeds-s.Seeds)), count(int64(f.seeds), "seed"), f.budget)
+		}
 		p.linef("%s folded, %s stored, %s Wh mined, nothing mined in %s", count(s.Events, "event"), count(s.Commands, "command"),
 			group(fmt.Sprint(s.MinedMilliwattHours/1000)), count(int64(s.Idle), "seed"))
+		p.linef("%s: %s", count(int64(s.Faults), "fault"), s.Effects)
 		for i := range s.Failed {
 			p.linef("%s", p.paint(codeBad, fmt.Sprintf("seed %d: %s", s.Failed[i].Seed, s.Failed[i].Violation)))
 		}

@@ -88,6 +88,11 @@ func (a *agent) start() {
 // crash ends the process. Its machines stop with it, or hash on.
 func (a *agent) crash(orphan bool) {
 	a.up = false
+	if orphan {
+		a.w.effects[AgentOrphaned]++
+	} else {
+		a.w.effects[AgentStopped]++
+	}
 	for _, u := range a.units {
 		if orphan {
 			a.w.plant.setRogue(u, func() { u.orphan = true })

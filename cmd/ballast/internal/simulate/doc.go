@@ -62,8 +62,8 @@
 //	is cut off                       is cut off and its messages come afterwards
 //	is down                          is down while its machines hash on
 //	is down and loses D of its journal
-//	crashes after its next publish|acknowledgement|snapshot
-//	crashes between fold and publish
+//	crashes after its next|every publish|acknowledgement|snapshot
+//	crashes between fold|every fold and publish
 //	ignores its orders               restarts
 //	is silent                        is frozen
 //	reads no number                  reads the wrong sign

@@ -8,6 +8,7 @@ import "time"
 func (w *world) plan(f *Fault) {
 	w.at(f.At, func() {
 		w.note("fault: %s", f)
+		w.injected++
 		w.oracle.faultUntil = max(w.oracle.faultUntil, f.Until+faultEcho)
 		w.inject(f)
 	})
@@ -33,6 +34,7 @@ func (w *world) inject(f *Fault) {
 			l.shuffle = f.By
 		default:
 			l.down, l.hold = true, f.Kind == FaultHeldUp
+			w.effects[l.cut]++
 		}
 	case FaultCrash:
 		w.crash(f)
@@ -49,8 +51,10 @@ func (w *world) inject(f *Fault) {
 	case FaultSkewed:
 		w.meter(f.Who).offset += f.By
 	case FaultClock:
+		w.effects[ClocksJumped]++
 		w.setClocks(f.Who, f.By)
 	case FaultActivate:
+		w.effects[VersionsSwitched]++
 		for _, h := range w.hosts {
 			if h.spec.Name != f.Who {
 				continue
@@ -60,6 +64,7 @@ func (w *world) inject(f *Fault) {
 			}
 		}
 	case FaultRestart:
+		w.effects[AllRestarted]++
 		for _, a := range w.agents {
 			if a.up {
 				a.crash(false)
@@ -112,6 +117,8 @@ func (w *world) crash(f *Fault) {
 	if f.Who == TheBus {
 		w.bus.up = false
 		n := w.bus.cut(w.now - f.By)
+		w.effects[BusStopped]++
+		w.effects[JournalLost] += int64(n)
 		w.note("the journal loses its last %d messages", n)
 		return
 	}
@@ -125,6 +132,7 @@ func (w *world) crash(f *Fault) {
 		switch {
 		case h.spec.Name != f.Who:
 		case f.Point == PointNow:
+			w.effects[HostStopped]++
 			h.stop()
 		default:
 			h.crash = f

@@ -250,6 +250,7 @@ func (g *generator) fault() Fault {
 	case 6, 7, 8:
 		f.Kind, f.Who = FaultCrash, g.host()
 		f.Point = []Point{PointNow, PointPublish, PointAck, PointSnapshot, PointFold}[g.r.IntN(5)]
+		f.Every = f.Point != PointNow && g.one(3)
 	case 9:
 		f.Kind, f.Who, f.By = FaultCrash, TheBus, g.moment(100*time.Millisecond, 3*time.Second)
 	case 10:

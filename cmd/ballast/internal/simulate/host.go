@@ -20,6 +20,8 @@ const (
 	// startAgain is how long after a failure a session begins anew, confirm
 	// how long an answer is waited for.
 	startAgain = 100 * time.Millisecond
+	// crashAgain is how long a host is down that crashes again and again.
+	crashAgain = 700 * time.Millisecond
 	confirm    = 2 * time.Second
 	// sendHorizon is the age of a cause beyond which renewals are not sent.
 	sendHorizon = 15 * time.Second
@@ -180,10 +182,16 @@ func (h *host) reached(p Point) bool {
 		return false
 	}
 	f := h.crash
-	h.crash = nil
 	h.w.note("%s crashes %s", h.spec.Name, p)
+	h.w.effects[stoppedAt(p)]++
 	h.stop()
-	h.w.after(max(f.Until-h.w.now, startAgain), func() {
+	again := f.Until - h.w.now
+	if f.Every {
+		again = min(again, crashAgain)
+	} else {
+		h.crash = nil
+	}
+	h.w.after(max(again, startAgain), func() {
 		if !h.up {
 			h.w.note("%s starts again", h.spec.Name)
 			h.start()

@@ -58,7 +58,7 @@ func (p *plant) hang() {
 	for i := range cfg.Meters {
 		c := &cfg.Meters[i]
 		n := p.byNode[c.Node]
-		m := &meter{cfg: c, place: n, link: newLink(&p.w.agenda, p.w.story.Seed, "meter "+c.Meter)}
+		m := &meter{cfg: c, place: n, link: newLink(p.w, "meter "+c.Meter, MeterPartitioned)}
 		if c.Measures == events.MeasuresMining {
 			n.minings = true
 			for _, o := range n.meters {
@@ -78,11 +78,15 @@ func (p *plant) read(m *meter) {
 	period := time.Duration(m.cfg.PeriodMilliseconds) * time.Millisecond
 	w.after(period, func() { p.read(m) })
 	if m.fault == FaultSilent {
+		w.effects[ReadingsMissing]++
 		return
 	}
 	m.count(w.now)
 	counted := m.energy.milliwattHours
 	r := events.MeterReading{PowerWatts: m.seen(), SampledAt: w.wall(m.offset), Quality: events.QualityGood, EnergyMilliwattHours: &counted}
+	if effect := m.effect(); effect != "" {
+		w.effects[effect]++
+	}
 	switch m.fault {
 	case FaultFrozen:
 		r.PowerWatts, counted = m.held.PowerWatts, m.heldAt
@@ -108,4 +112,24 @@ func (p *plant) read(m *meter) {
 			w.bus.store(events.StreamJournal, msg)
 		}
 	})
+}
+
+// effect of what is wrong with a meter on a reading, empty when all is well.
+func (m *meter) effect() Effect {
+	switch m.fault {
+	case FaultFrozen:
+		return ReadingsFrozen
+	case FaultNaN:
+		return ReadingsNaN
+	case FaultNegative:
+		return ReadingsNegative
+	case FaultThousand:
+		return ReadingsThousandth
+	case FaultTimes:
+		return ReadingsThousandfold
+	}
+	if m.offset != 0 {
+		return ReadingsSkewed
+	}
+	return ""
 }

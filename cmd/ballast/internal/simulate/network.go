@@ -17,7 +17,9 @@ const (
 // link joins one party to the bus. Messages of one direction keep their order
 // unless a fault says otherwise.
 type link struct {
-	a    *agenda
+	w *world
+	// cut is what a partition of this party is counted as.
+	cut  Effect
 	rng  *rand.Rand
 	last [2]time.Duration
 	// down: nothing passes. hold: what is sent meanwhile comes late instead
@@ -37,10 +39,10 @@ const (
 
 // newLink has a random source of its own, so that what happens on one link
 // does not depend on how many messages others carry.
-func newLink(a *agenda, seed uint64, name string) *link {
+func newLink(w *world, name string, cut Effect) *link {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name)) // never fails
-	return &link{a: a, rng: rand.New(rand.NewPCG(seed, h.Sum64()))}
+	return &link{w: w, cut: cut, rng: rand.New(rand.NewPCG(w.story.Seed, h.Sum64()))}
 }
 
 // carry brings one message to the other end, as the link is at this moment.
@@ -52,21 +54,30 @@ func (l *link) carry(direction int, do func()) {
 		return
 	}
 	if l.lose > 0 && l.rng.IntN(1000) < l.lose {
+		l.w.effects[MessagesLost]++
 		return
 	}
 	copies := 1
 	if l.twice > 0 && l.rng.IntN(1000) < l.twice {
 		copies = 2
+		l.w.effects[MessagesRepeated]++
+	}
+	if l.late > 0 {
+		l.w.effects[MessagesLate]++
 	}
 	for range copies {
-		at := l.a.now + travelLeast + time.Duration(l.rng.Int64N(int64(travelMost-travelLeast))) + l.late
+		at := l.w.now + travelLeast + time.Duration(l.rng.Int64N(int64(travelMost-travelLeast))) + l.late
 		if l.shuffle > 0 {
 			at += time.Duration(l.rng.Int64N(int64(l.shuffle)))
+			if at < l.last[direction] {
+				l.w.effects[MessagesOvertaken]++
+			}
+			l.last[direction] = max(at, l.last[direction])
 		} else {
 			at = max(at, l.last[direction])
 			l.last[direction] = at
 		}
-		l.a.at(at, do)
+		l.w.at(at, do)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 type phrase struct {
 	kind  FaultKind
 	point Point
+	every bool
 	words string
 	write func(f *Fault) string
 	read  func(f *Fault, s string) error
@@ -30,6 +31,10 @@ var phrases = []phrase{
 	{kind: FaultOrphan, words: "is down while its machines hash on"},
 	{kind: FaultCrash, point: PointNow, words: "is down and loses %s of its journal", write: writeBy, read: readBy},
 	{kind: FaultCrash, point: PointNow, words: "is down"},
+	{kind: FaultCrash, point: PointPublish, every: true, words: "crashes after every publish"},
+	{kind: FaultCrash, point: PointAck, every: true, words: "crashes after every acknowledgement"},
+	{kind: FaultCrash, point: PointSnapshot, every: true, words: "crashes after every snapshot"},
+	{kind: FaultCrash, point: PointFold, every: true, words: "crashes between every fold and publish"},
 	{kind: FaultCrash, point: PointPublish, words: "crashes after its next publish"},
 	{kind: FaultCrash, point: PointAck, words: "crashes after its next acknowledgement"},
 	{kind: FaultCrash, point: PointSnapshot, words: "crashes after its next snapshot"},
@@ -52,7 +57,7 @@ func (f *Fault) String() string {
 	what := string(f.Kind)
 	for i := range phrases {
 		p := &phrases[i]
-		if p.kind != f.Kind || p.point != "" && p.point != f.Point || f.Kind == FaultCrash && p.write != nil && f.By == 0 {
+		if p.kind != f.Kind || p.point != "" && p.point != f.Point || p.every != f.Every || f.Kind == FaultCrash && p.write != nil && f.By == 0 {
 			continue
 		}
 		if what = p.words; p.write != nil {
@@ -68,7 +73,7 @@ func readFault(s string) (Fault, error) {
 	who, rest, _ := strings.Cut(s, " ")
 	for i := range phrases {
 		p := &phrases[i]
-		f := Fault{Kind: p.kind, Who: who, Point: p.point}
+		f := Fault{Kind: p.kind, Who: who, Point: p.point, Every: p.every}
 		if f.Point == "" {
 			f.Point = PointNow
 		}

@@ -169,6 +169,9 @@ func (p *plant) obey(u *unit, change func()) {
 func (p *plant) drive(u *unit, watts int64) {
 	u.order = watts
 	if u.deaf() {
+		if u.ignores {
+			p.w.effects[OrdersIgnored]++
+		}
 		return
 	}
 	target := u.level(watts)

@@ -23,6 +23,9 @@ type Result struct {
 	// MinedMilliwattHours on the floor: a run in which nothing mines proves
 	// little.
 	MinedMilliwattHours int64 `json:"mined_milliwatt_hours"`
+	// Faults injected, and what they did.
+	Faults  int    `json:"faults"`
+	Effects Counts `json:"effects"`
 	// Violation of a rule, nil when all held.
 	Violation *Violation `json:"violation,omitempty"`
 }
@@ -43,6 +46,7 @@ func play(st *Story, g rig, trace io.Writer) (Result, error) {
 	return Result{
 		Seed: st.Seed, Simulated: w.now, Events: w.folded, Commands: int64(len(w.bus.streams["COMMANDS"].msgs)),
 		MinedMilliwattHours: w.plant.mined.milliwattHours, Violation: w.violation,
+		Faults: w.injected, Effects: w.effects,
 	}, nil
 }
 
@@ -69,6 +73,9 @@ type Summary struct {
 	// MinedMilliwattHours in all, and Idle, the seeds in which nothing mined.
 	MinedMilliwattHours int64  `json:"mined_milliwatt_hours"`
 	Idle                uint64 `json:"idle_seeds"`
+	// Faults injected, and what they did.
+	Faults  int    `json:"faults"`
+	Effects Counts `json:"effects"`
 	// Failed seeds, in no order.
 	Failed []Result `json:"failed,omitempty"`
 }
@@ -100,7 +107,7 @@ func (c *Campaign) Run(ctx context.Context) (Summary, error) {
 	var (
 		next atomic.Uint64
 		mu   sync.Mutex
-		sum  Summary
+		sum  = Summary{Effects: make(Counts)}
 		bad  error
 		wg   sync.WaitGroup
 	)
@@ -138,6 +145,8 @@ func (s *Summary) take(r *Result) {
 	s.Simulated += r.Simulated
 	s.Events += r.Events
 	s.Commands += r.Commands
+	s.Faults += r.Faults
+	s.Effects.add(r.Effects)
 	s.MinedMilliwattHours += r.MinedMilliwattHours
 	if r.MinedMilliwattHours == 0 {
 		s.Idle++

@@ -161,7 +161,9 @@ func (s *seat) step(m *stored) bool {
 	if st.Outcome != decider.Folded {
 		return true
 	}
-	w.folded++
+	if w.folded++; !st.Speaks && s.id.Version != w.speaking {
+		w.effects[VersionsAtOnce]++
+	}
 	if len(st.Outputs) > 0 && st.Speaks {
 		if s.h.reached(PointFold) {
 			return false

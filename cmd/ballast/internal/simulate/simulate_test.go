@@ -34,6 +34,9 @@ func TestStoriesHaveEnoughInThem(t *testing.T) {
 			kinds[f.Kind]++
 			if f.Kind == FaultCrash {
 				points[f.Point]++
+				if f.Every {
+					points[f.Point+"/every"]++
+				}
 			}
 		}
 	}
@@ -41,8 +44,8 @@ func TestStoriesHaveEnoughInThem(t *testing.T) {
 		if kinds[p.kind] == 0 {
 			t.Errorf("no seed has the fault %s", p.kind)
 		}
-		if p.point != "" && p.kind == FaultCrash && points[p.point] == 0 {
-			t.Errorf("no host crashes %s", p.point)
+		if p.point != "" && p.kind == FaultCrash && points[p.point] == 0 || p.every && points[p.point+"/every"] == 0 {
+			t.Errorf("no host crashes %s (every time: %t)", p.point, p.every)
 		}
 	}
 }
@@ -52,7 +55,11 @@ func TestSeedsHold(t *testing.T) {
 	if testing.Short() || racing {
 		seeds = 8
 	}
-	c := Campaign{Seeds: seeds, Done: func(Result) {}}
+	c := Campaign{Seeds: seeds, Done: func(r Result) {
+		if r.Violation == nil && r.Faults < leastFaults {
+			t.Errorf("seed %d: %d faults", r.Seed, r.Faults)
+		}
+	}}
 	s, err := c.Run(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +69,14 @@ func TestSeedsHold(t *testing.T) {
 	}
 	if s.Seeds != seeds || s.Idle > seeds/10 || s.Simulated != time.Duration(seeds)*storyLength {
 		t.Errorf("%d seeds, %d of them idle, %s simulated: this proves too little", s.Seeds, s.Idle, s.Simulated)
+	}
+	if seeds < 60 {
+		return
+	}
+	for _, e := range Effects {
+		if s.Effects[e] == 0 {
+			t.Errorf("%s: never in %d seeds", e, seeds)
+		}
 	}
 }
 

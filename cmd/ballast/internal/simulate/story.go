@@ -193,6 +193,8 @@ type Fault struct {
 	// By is the delay, the skew, the jump or the span lost.
 	By    time.Duration
 	Point Point
+	// Every: the host crashes at its point again and again, not once.
+	Every bool
 }
 
 // lies reports whether a meter with the fault tells a believable untruth.

@@ -88,7 +88,7 @@ func (b *bus) store(name string, m *nats.Msg) (sequence uint64, duplicate bool) 
 	}
 	s.msgs = append(s.msgs, &stored{
 		Shared: decider.Shared{Raw: decider.Raw{Subject: m.Subject, Header: m.Header, Data: m.Data, Sequence: s.last() + 1, Arrived: wall}},
-		id:  id, at: b.w.now,
+		id:     id, at: b.w.now,
 	})
 	if id != "" {
 		s.ids[id] = len(s.msgs) - 1

@@ -51,6 +51,9 @@ type world struct {
 	audit     *auditor
 	signals   []signalInForce
 	shares    int64
+	effects   Counts
+	speaking  string // the version activated last
+	injected  int
 	folded    int64
 	minutes   []int64 // mining energy, mWh, at the end of each minute
 	violation *Violation
@@ -63,7 +66,7 @@ type signalInForce struct {
 }
 
 func newWorld(st *Story, g rig, trace io.Writer) *world {
-	w := &world{story: st, rig: g, trace: trace, byAgent: make(map[string]*agent)}
+	w := &world{story: st, rig: g, trace: trace, byAgent: make(map[string]*agent), effects: make(Counts)}
 	w.audit = newAuditor(w)
 	w.bus = newBus(w)
 	w.config = st.Config
@@ -74,7 +77,7 @@ func newWorld(st *Story, g rig, trace io.Writer) *world {
 	fall := time.Duration(0)
 	for i := range st.Agents {
 		spec := &st.Agents[i]
-		a := &agent{w: w, spec: spec, link: newLink(&w.agenda, st.Seed, "agent "+spec.Name)}
+		a := &agent{w: w, spec: spec, link: newLink(w, "agent "+spec.Name, AgentPartitioned)}
 		home := w.plant.homeOf(spec)
 		for n := range spec.Units {
 			u := &unit{id: spec.Name + "-" + strconv.Itoa(n+1), agent: a, place: home, index: n, caps: &spec.Caps}
@@ -87,7 +90,7 @@ func newWorld(st *Story, g rig, trace io.Writer) *world {
 		w.byAgent[spec.Name] = a
 	}
 	for _, h := range st.Hosts {
-		w.hosts = append(w.hosts, &host{w: w, spec: h, link: newLink(&w.agenda, st.Seed, "host "+h.Name)})
+		w.hosts = append(w.hosts, &host{w: w, spec: h, link: newLink(w, "host "+h.Name, HostPartitioned)})
 	}
 	for _, n := range w.plant.places {
 		n.watch = watch{quick: roof{span: fall + quickResponse}, slow: roof{span: fall + slowResponse}}
@@ -195,6 +198,7 @@ func (w *world) second() {
 
 // activate makes a version speak.
 func (w *world) activate(id decider.Identity) {
+	w.speaking = id.Version
 	w.publish(events.StreamInputs, events.New(siteName, id.Name, &events.DeciderActivated{
 		Decider: id.Name, Version: id.Version, ConfigHash: id.ConfigHash, ActivatedBy: events.OperatorSource,
 	}).At(w.wall(w.bus.offset)).WithID("activated/"+itoa(w.bus.streams[events.StreamInputs].last()+1)))
