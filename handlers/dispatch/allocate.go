@@ -42,6 +42,7 @@ func (d *Dispatch) decide(e *events.Event, out *decider.Outbox, before int64, ti
 		d.writeDecision(e, out, before)
 	}
 	for _, u := range d.raised {
+		u.risen = false
 		for n := u.node; n != nil; n = n.up {
 			n.rose = false
 		}

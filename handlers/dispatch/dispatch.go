@@ -63,8 +63,9 @@ type Dispatch struct {
 	roster []*agent // by id
 	order  []*unit  // by merit
 
-	// sets are the setpoints of all units that can be lowered, by rank in the
-	// merit order; unranked: they and the ranks are to be made anew.
+	// steps of all units by merit; sets are the watts on them that can be
+	// lowered, by the same rank; unranked: they are to be made anew.
+	steps    []*step
 	sets     []int64
 	unranked bool
 	// stepsChanged: the largest steps beneath the nodes are to be found anew.
@@ -95,7 +96,8 @@ type Dispatch struct {
 
 	// Scratch of one fold.
 	touched                         []*proof
-	lowered, raised, waiting, picks []*unit
+	lowered, raised                 []*unit
+	waiting, picks                  []*step
 	dirty, over, rehashes           []*node
 	due                             []*meter
 	frees                           []free

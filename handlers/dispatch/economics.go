@@ -130,11 +130,61 @@ func (d *Dispatch) energyPrice() int64 {
 	return d.site.tariffPrice
 }
 
-// pays reports whether u earns more than its energy costs, or nobody asks. A
-// setpoint of higher precedence than the price overrides the question.
-func (d *Dispatch) pays(u *unit) bool {
-	if !d.site.economics || d.signals.now.setpointRank < d.signals.now.priceRank {
-		return true
+// counts reports whether a unit runs only where it earns more than its energy
+// costs. A setpoint of higher precedence than the price overrides the question.
+func (d *Dispatch) counts() bool {
+	return d.site.economics && d.signals.now.setpointRank >= d.signals.now.priceRank
+}
+
+// margin of a step, µ$/MWh: what its energy earns, less what it costs.
+func (d *Dispatch) margin(s *step) int64 {
+	return d.quote.revenue(s.merit) - (d.energyPrice() + d.site.adder)
+}
+
+// pays reports whether a step earns more than its energy costs, or nobody asks.
+func (d *Dispatch) pays(s *step) bool { return !d.counts() || d.margin(s) > 0 }
+
+// worth is the power up to which the steps of u pay.
+func (d *Dispatch) worth(u *unit) int64 {
+	w := int64(0)
+	for i := range u.steps {
+		if s := &u.steps[i]; !s.sleeps && d.pays(s) {
+			w = s.top
+		}
 	}
-	return d.energyPrice()+d.site.adder < d.quote.revenue(u.caps.MillijoulesPerTerahash)
+	return w
+}
+
+// economise lowers u to the steps that pay. Off it goes only after its minimum
+// on-time.
+func (d *Dispatch) economise(u *unit) {
+	if u.set == 0 || !d.counts() {
+		return
+	}
+	for i := range u.steps {
+		s := &u.steps[i]
+		if s.sleeps || d.margin(s) > 0 {
+			continue
+		}
+		switch {
+		case u.set <= s.floor || !u.hashes(u.set):
+		case i > 0:
+			d.lower(u, u.fit(s.floor), events.ReasonEconomics)
+		case d.now-u.onSince >= d.site.minOn:
+			d.lower(u, u.down(u.asleep), events.ReasonEconomics)
+		default:
+			if w := u.least(); w < u.set && len(u.steps) > 1 {
+				d.lower(u, w, events.ReasonEconomics)
+			}
+		}
+		return
+	}
+}
+
+// retire switches u off when it has slept for longer than the faster start is
+// worth.
+func (d *Dispatch) retire(u *unit) {
+	if u.set > 0 && !u.hashes(u.set) && u.asleep > 0 && d.now-u.offSince >= u.sleepFor && u.reason == "" {
+		d.lower(u, 0, events.ReasonEconomics)
+	}
 }

@@ -22,6 +22,8 @@ type orchard struct {
 	value  []int64 // per watt
 	// steps of a watt: divisible units.
 	divisible bool
+	// levels of each unit, where they differ in efficiency; nil otherwise.
+	levels [][]events.PowerLevel
 }
 
 const grain = 1_000 // W: every cap and size is a multiple
@@ -201,6 +203,9 @@ func (f *farm) second() {
 			c := events.Capabilities{Class: "m", NameplateWatts: f.o.size[u], LevelsWatts: []int64{f.o.size[u]}, MillijoulesPerTerahash: 1_000_000 / f.o.value[u], Node: node}
 			if f.o.divisible {
 				c.LevelsWatts, c.MinWatts = nil, 1
+			}
+			if f.o.levels != nil {
+				c.LevelsWatts, c.Levels = nil, f.o.levels[u]
 			}
 			st.Capabilities = &c
 		}

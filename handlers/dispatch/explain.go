@@ -405,8 +405,8 @@ func (d *Dispatch) explainGroup(g *loweredGroup) events.LoweredFor {
 	free := ceiling - n.stray - n.setSum - n.extraSum
 	l.OverWatts = max(g.best.before-g.best.set-free, 0)
 	for i := len(n.members) - 1; i >= 0; i-- {
-		if rank := n.members[i]; d.sets[rank] > 0 && d.order[rank].reason == "" {
-			w := inOrder(d.order[rank])
+		if rank := n.members[i]; d.sets[rank] > 0 && d.steps[rank].u.reason == "" {
+			w := inOrder(d.steps[rank].u)
 			l.Kept = &w
 			break
 		}

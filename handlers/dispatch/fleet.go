@@ -241,7 +241,7 @@ func (u *unit) sameCaps(c *events.Capabilities) bool {
 	return o.Class == c.Class && o.NameplateWatts == c.NameplateWatts && o.MinWatts == c.MinWatts &&
 		o.FailsafeWatts == c.FailsafeWatts && o.MillijoulesPerTerahash == c.MillijoulesPerTerahash &&
 		o.FallMilliseconds == c.FallMilliseconds && o.BootMilliseconds == c.BootMilliseconds &&
-		o.Meter == c.Meter && o.Node == c.Node && slices.Equal(o.LevelsWatts, c.LevelsWatts)
+		o.Meter == c.Meter && o.Node == c.Node && slices.Equal(o.LevelsWatts, c.LevelsWatts) && slices.Equal(o.Levels, c.Levels)
 }
 
 func (d *Dispatch) relearn(u *unit, c events.Capabilities) {

@@ -84,6 +84,12 @@ func (d *Dispatch) take(ss []space, u *unit, hs []hold) []hold {
 	if u.set == top {
 		return hs
 	}
+	if pays := max(u.fit(min(top, d.worth(u))), u.set); pays < top {
+		add(string(events.ReasonEconomics), nil, top-pays)
+		if top = pays; u.set == top {
+			return hs
+		}
+	}
 	if by := d.bars(u); by != "" {
 		add(by, nil, top-u.set)
 		return hs

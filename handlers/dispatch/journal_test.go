@@ -77,7 +77,9 @@ func newWorld(c chooser, hostile int) *world {
 			full := int64(1+c.below(8)) * 100_000
 			u := &mockUnit{id: fmt.Sprintf("%s-%d", r.id, k), state: events.PermitBoot, caps: events.Capabilities{
 				Class: "m", NameplateWatts: full, MillijoulesPerTerahash: int64(15_000 + 500*c.below(30)), FallMilliseconds: 5_000}}
-			switch c.below(3) {
+			switch c.below(5) {
+			case 3:
+				u.caps.Levels = mockLevels(c, full, u.caps.MillijoulesPerTerahash)
 			case 0:
 				u.caps.LevelsWatts = []int64{full / 2, full}
 			case 1:
@@ -307,7 +309,7 @@ func (w *world) nonsense() *events.Event {
 			st.Units = append(st.Units, events.UnitStatus{Unit: fmt.Sprint(src, "-", w.c.below(3)), State: "?", SetpointWatts: w.odd(), PowerWatts: w.odd(),
 				Applied: &events.OrderKey{Epoch: uint64(w.odd())}, LocalLimitWatts: &l, Healthy: true,
 				Capabilities: &events.Capabilities{NameplateWatts: w.odd(), MinWatts: w.odd(), FailsafeWatts: w.odd(), LevelsWatts: []int64{w.odd(), w.odd()},
-					MillijoulesPerTerahash: w.odd(), FallMilliseconds: w.odd(), Meter: "mine"}})
+					MillijoulesPerTerahash: w.odd(), FallMilliseconds: w.odd(), BootMilliseconds: w.odd(), Levels: w.oddLevels(), Meter: "mine"}})
 		}
 		return w.event(src, st)
 	case 4:

@@ -58,15 +58,16 @@ type node struct {
 	missing int64
 	watch   *witness
 
-	// members are the ranks of the units beneath it, best first.
+	// members are the ranks of the steps of the units beneath it, best first.
 	members []int32
 
 	// Scratch of one fold.
 	dirty, rehash, over, rose, shut, dry bool
-	room, free, start                    int64
+	room, free, left, start              int64
 	from, group                          int
-	waiting                              *unit
-	h                                    uint64
+	// The best start, and the best step of a unit that runs, without room here.
+	waiting, wanting *step
+	h                uint64
 }
 
 // nodeLimits are what a configuration says of a node, made safe.

@@ -155,6 +155,24 @@ func (d *Dispatch) consistent() error {
 		units += len(a.units)
 		sum += a.h
 	}
+	for _, u := range d.order {
+		held := int64(0)
+		for i := range u.steps {
+			s := &u.steps[i]
+			held += u.holds(s)
+			if i > 0 && !s.sleeps && (s.merit <= u.steps[i-1].merit || s.floor != u.steps[i-1].top) || s.top < s.floor || s.top == s.floor && len(u.steps) > 1 {
+				return fmt.Errorf("unit %s: step %d from %d to %d W is out of place", u.id, i, s.floor, s.top)
+			}
+		}
+		if held != u.set || u.risen {
+			return fmt.Errorf("unit %s holds %d W of %d on its steps", u.id, held, u.set)
+		}
+	}
+	for i := 1; i < len(d.steps) && !d.unranked; i++ {
+		if byStep(d.steps[i-1], d.steps[i]) >= 0 {
+			return fmt.Errorf("a step of unit %s is out of merit order", d.steps[i].u.id)
+		}
+	}
 	for i := 1; i < len(d.order); i++ {
 		if byMerit(d.order[i-1], d.order[i]) >= 0 {
 			return fmt.Errorf("unit %s is out of merit order", d.order[i].id)

@@ -63,8 +63,6 @@ func (d *Dispatch) bars(u *unit) string {
 		return events.HoldPause
 	case u.set == 0 && u.offSince >= 0 && d.now-u.offSince < d.site.minOff:
 		return events.HoldMinOff
-	case !d.pays(u):
-		return string(events.ReasonEconomics)
 	}
 	return ""
 }
@@ -87,17 +85,18 @@ func (d *Dispatch) measureRoom() {
 		// What falls still occupies its room; only the unit that falls may
 		// rise into it.
 		n.room = usable - n.raiseSum
+		n.left = n.free
 	}
 	for _, n := range d.nodes {
 		n.shut = n.up != nil && n.up.shut || !d.open(n) || n.free < 0 || n.room < 0
-		n.waiting = nil
+		n.waiting, n.wanting = nil, nil
 	}
 }
 
-// raise gives free headroom to units that are ready, best first, as far as every
-// node above them has room. Where a ramp bucket runs dry nothing worse is raised
-// beneath it either. A unit that waits for room while worse ones run takes their
-// place.
+// raise gives free headroom to units that are ready, step by step, best first,
+// as far as every node above them has room. Where a ramp bucket runs dry nothing
+// worse is raised beneath it either. A step that waits for room while worse ones
+// are held takes their place.
 func (d *Dispatch) raise() {
 	d.joining, d.raisedAt = false, d.now
 	if !d.mayRaise() || !d.open(d.root) || len(d.order) == 0 {
@@ -110,30 +109,40 @@ func (d *Dispatch) raise() {
 	}
 	d.refillAll()
 	d.waiting = d.waiting[:0]
-	for _, u := range d.order {
+	for rank, s := range d.steps {
 		if d.root.dry {
 			return
 		}
-		if u.node.shut {
+		if s.sleeps {
+			break // nothing falls asleep upwards, and only such steps follow
+		}
+		if d.sets[rank] >= s.top-s.floor {
 			continue
 		}
-		top := u.fit(u.limit())
-		if u.set >= top || !d.ready(u) {
+		u := s.u
+		if u.node.shut || u.set < s.floor {
 			continue
 		}
-		d.raiseUnit(u, top)
+		top := u.fit(min(s.top, u.limit()))
+		if u.set >= top || !u.risen && !d.ready(u) || !d.pays(s) {
+			continue
+		}
+		d.raiseStep(s, top)
 	}
 	if d.root.dry {
 		return
 	}
-	for _, u := range d.waiting {
-		d.makeWay(u)
+	for _, s := range d.waiting {
+		d.makeWay(s)
 	}
 }
 
-// raiseUnit raises u as far towards top as the nodes above it let it.
-func (d *Dispatch) raiseUnit(u *unit, top int64) {
-	room, tokens, free := never, never, true
+// raiseStep raises the unit of s as far towards top as the nodes above it let
+// it.
+func (d *Dispatch) raiseStep(s *step, top int64) {
+	u := s.u
+	need := u.above() - u.set
+	room, left, tokens, free := never, never, never, true
 	tight, short := u.node, -never
 	for a := u.node; a != nil; a = a.up {
 		if a.dry {
@@ -142,20 +151,24 @@ func (d *Dispatch) raiseUnit(u *unit, top int64) {
 		if a.ramps {
 			tokens = min(tokens, a.bucket.tokens)
 		}
-		room = min(room, a.room)
+		room, left = min(room, a.room), min(left, a.left)
 		free = free && a.free > 0 && a.free >= a.hysteresis
-		if s := max(u.least(), a.hysteresis) - a.free; s > short {
-			tight, short = a, s
+		if lack := max(need, a.hysteresis) - a.free; lack > short {
+			tight, short = a, lack
 		}
 	}
 	w := u.set
 	if free {
-		w = u.fit(min(top, u.raiseBook+room))
+		w = u.fit(min(top, u.raiseBook+room, u.set+left))
 	}
 	if w <= u.set {
-		if tight.waiting == nil && u.set == 0 {
-			tight.waiting = u
-			d.waiting = append(d.waiting, u)
+		d.await(s, tight)
+		if free && left >= need {
+			// Only what still falls is in its way: nothing worse takes the room
+			// that it waits for.
+			for a := u.node; a != nil; a = a.up {
+				a.left -= need
+			}
 		}
 		return
 	}
@@ -169,13 +182,18 @@ func (d *Dispatch) raiseUnit(u *unit, top int64) {
 		return
 	}
 	rise, booked := w-u.set, u.raiseBook
-	u.before = u.set
-	d.place(u, w)
-	u.tries = 0
-	d.ramp(u)
+	if u.risen {
+		d.place(u, w)
+		d.book(u)
+	} else {
+		u.before, u.tries, u.risen = u.set, 0, true
+		d.place(u, w)
+		d.ramp(u)
+	}
 	booked -= u.raiseBook
 	for a := u.node; a != nil; a = a.up {
 		a.room += booked
+		a.left -= rise
 		if a.ramps {
 			a.bucket.tokens -= rise
 			a.dry = a.dry || a.bucket.tokens <= 0
@@ -184,21 +202,37 @@ func (d *Dispatch) raiseUnit(u *unit, top int64) {
 	}
 }
 
-// makeWay stops the worst units so that a clearly better one can have their
-// power on a later tick: at every node above it that lacks room, those beneath
-// that node. That is an economic stop: minimum on-times hold, and it waits until
-// nothing else beneath is on its way up or down. Where one of the nodes cannot
-// be freed nothing is stopped.
-func (d *Dispatch) makeWay(better *unit) {
+// await notes the best start, and the best step of a unit that runs, that lack
+// room at n.
+func (d *Dispatch) await(s *step, n *node) {
+	at := &n.waiting
+	if s.u.hashes(s.u.set) {
+		if at = &n.wanting; !s.u.discrete() {
+			return
+		}
+	}
+	if *at == nil {
+		*at = s
+		d.waiting = append(d.waiting, s)
+	}
+}
+
+// makeWay takes the worst steps from units so that a clearly better one can have
+// their power on a later tick: at every node above it that lacks room, those
+// beneath that node. Where that stops a unit it is an economic stop: minimum
+// on-times hold. It waits until nothing else beneath is on its way up or down.
+// Where one of the nodes cannot be freed nothing is taken.
+func (d *Dispatch) makeWay(better *step) {
 	picks := d.picks[:0]
 	defer func() {
-		for i, u := range picks {
-			u.picked, picks[i] = false, nil
+		for i, s := range picks {
+			s.picked, picks[i] = false, nil
 		}
 		d.picks = picks[:0]
 	}()
-	for a := better.node; a != nil; a = a.up {
-		short := max(better.least(), a.hysteresis) - a.free
+	need := better.u.above() - better.u.set
+	for a := better.u.node; a != nil; a = a.up {
+		short := max(need, a.hysteresis) - a.free
 		if short <= 0 {
 			continue
 		}
@@ -206,32 +240,59 @@ func (d *Dispatch) makeWay(better *unit) {
 			return
 		}
 		freed := int64(0)
-		for _, u := range picks { // all of them are beneath a, too
-			freed += u.set
+		for _, s := range picks { // all of them are beneath a, too
+			freed += d.sets[s.rank] - s.left()
 		}
 		for i := len(a.members); freed < short; {
 			if i--; i < 0 {
 				return
 			}
-			u := d.order[a.members[i]]
-			if u.merit <= better.merit+better.merit/20 {
+			s := d.steps[a.members[i]]
+			if !s.sleeps && s.merit <= better.merit+better.merit/20 {
 				return
 			}
-			if !u.picked && d.mayStop(u) {
-				u.picked = true
-				picks = append(picks, u)
-				freed += u.set
+			if !s.picked && s.u != better.u && d.mayTake(s) {
+				s.picked = true
+				picks = append(picks, s)
+				freed += d.sets[s.rank] - s.left()
 			}
 		}
 	}
-	for _, u := range picks {
-		d.lower(u, 0, events.ReasonEconomics)
-		u.wayFor = better
+	for _, s := range picks {
+		if s.u.set > s.floor {
+			d.lower(s.u, s.without(), events.ReasonEconomics)
+			s.u.wayFor = better.u
+		}
 	}
 }
 
-func (d *Dispatch) mayStop(u *unit) bool {
-	return u.set > 0 && !u.fixed && !u.raising && u.reason == "" && d.now-u.onSince >= max(d.site.minOn, reissueAfter)
+// left is what remains of a step that is taken: sleep.
+func (s *step) left() int64 {
+	if s.index > 0 || s.sleeps {
+		return 0
+	}
+	return s.without()
+}
+
+// without is the setpoint of the unit of s once s is taken from it.
+func (s *step) without() int64 {
+	if s.sleeps {
+		return 0
+	}
+	return s.u.down(max(s.floor, s.u.asleep))
+}
+
+// mayTake reports whether s can be taken from its unit for the sake of a better
+// one.
+func (d *Dispatch) mayTake(s *step) bool {
+	u := s.u
+	if d.sets[s.rank] == 0 || u.fixed || u.raising || u.reason != "" {
+		return false
+	}
+	if s.index == 0 && !s.sleeps {
+		return d.now-u.onSince >= max(d.site.minOn, reissueAfter)
+	}
+	return d.now-u.changedAt >= reissueAfter
 }
 
 // ramp notes that u gets a ramp for its present setpoint in this fold.

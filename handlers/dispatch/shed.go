@@ -105,7 +105,8 @@ func (d *Dispatch) walk(top *node) {
 		if set == 0 {
 			continue
 		}
-		u := d.order[rank]
+		s := d.steps[rank]
+		u := s.u
 		tight := top
 		for a := u.node; a != top; a = a.up {
 			if a.over && a.room < tight.room {
@@ -113,50 +114,24 @@ func (d *Dispatch) walk(top *node) {
 			}
 		}
 		if set > tight.room {
-			d.lower(u, u.fit(min(tight.room, set)), tight.load.Reason)
+			// Its better steps fit, and stand in the order before this one; at a
+			// level at which it sleeps it is asked again after all that hash.
+			to := s.floor + clamp(tight.room, 0, set)
+			if s.sleeps {
+				to = 0
+			}
+			d.lower(u, u.down(to), tight.load.Reason)
 			u.bound = tight
+			set = d.sets[rank]
 		}
 		for a := u.node; ; a = a.up {
 			if a.over {
-				a.room -= u.set
+				a.room -= set
 			}
 			if a == top {
 				break
 			}
 		}
-	}
-}
-
-// rankAll makes the compact arrays anew after units came, went or changed in
-// merit: by rank the setpoints that can be lowered, and by node the ranks of
-// the units beneath it.
-func (d *Dispatch) rankAll() {
-	if !d.unranked {
-		return
-	}
-	d.unranked = false
-	for _, n := range d.nodes {
-		n.members = n.members[:0]
-	}
-	d.sets = slices.Grow(d.sets[:0], len(d.order))[:len(d.order)]
-	for i, u := range d.order {
-		u.rank = i
-		d.showSet(u)
-		for n := u.node; n != nil; n = n.up {
-			n.members = append(n.members, int32(i))
-		}
-	}
-}
-
-// showSet keeps the array of setpoints in step with u.
-func (d *Dispatch) showSet(u *unit) {
-	if d.unranked {
-		return
-	}
-	if u.fixed {
-		d.sets[u.rank] = 0
-	} else {
-		d.sets[u.rank] = u.set
 	}
 }
 
@@ -177,7 +152,7 @@ func (d *Dispatch) shedUnit(u *unit) {
 		return
 	}
 	if u.set > u.limit() {
-		d.lower(u, u.fit(u.limit()), events.ReasonWorker)
+		d.lower(u, u.down(u.limit()), events.ReasonWorker)
 	}
 	if u.set > 0 && u.homeless {
 		d.lower(u, 0, events.ReasonWorker)
@@ -185,9 +160,7 @@ func (d *Dispatch) shedUnit(u *unit) {
 	if u.set > 0 && u.unhealthyAt >= 0 && d.now-u.unhealthyAt >= unhealthyGrace {
 		d.lower(u, 0, events.ReasonWorker)
 	}
-	if u.set > 0 && !d.pays(u) && d.now-u.onSince >= d.site.minOn {
-		d.lower(u, 0, events.ReasonEconomics)
-	}
+	d.economise(u)
 }
 
 // lower permits u less from now on.

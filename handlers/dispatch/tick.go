@@ -57,6 +57,7 @@ func (d *Dispatch) visit() {
 			continue
 		}
 		d.shedUnit(u)
+		d.retire(u)
 		if u.raising && u.agent.counter > u.counter && d.now-u.changedAt >= reissueAfter && u.reason == "" {
 			d.reissue(u, may)
 		}
@@ -77,7 +78,7 @@ func (d *Dispatch) reissue(u *unit, may bool) {
 		d.raiseAlert(&d.alarms.Follow, &u.followAlert, alarmFollow, u.agent.id+"/"+u.id, events.SeverityWarning,
 			"the unit did not apply a ramp that was sent four times; its power goes to others",
 			"look at the agent's log: clock, stream permissions, local limit")
-		d.lower(u, u.fit(min(u.setpoint, u.set)), events.ReasonWorker)
+		d.lower(u, u.down(min(u.setpoint, u.set)), events.ReasonWorker)
 		return
 	}
 	if !may || u.homeless || !d.openUp(u.node) || u.agent.gen != d.gen || d.now-u.agent.heard >= d.site.lease || !u.healthy || d.now < u.notBefore {

@@ -33,17 +33,18 @@ func (d *Dispatch) consistentNodes(want map[*node]books) error {
 			continue
 		}
 		at := 0
-		for rank, u := range d.order {
+		for rank, s := range d.steps {
+			u := s.u
 			for a := u.node; a != nil; a = a.up {
 				if a != n {
 					continue
 				}
-				if at >= len(n.members) || n.members[at] != int32(rank) || u.rank != rank {
+				if at >= len(n.members) || n.members[at] != int32(rank) || s.rank != rank || &u.steps[s.index] != s {
 					return fmt.Errorf("node %s does not know unit %s", n.id, u.id)
 				}
 				at++
 			}
-			if w := u.set; u.fixed && d.sets[rank] != 0 || !u.fixed && d.sets[rank] != w {
+			if w := u.holds(s); u.fixed && d.sets[rank] != 0 || !u.fixed && d.sets[rank] != w {
 				return fmt.Errorf("unit %s stands with %d W in the array, not %d", u.id, d.sets[rank], w)
 			}
 		}

@@ -3,7 +3,6 @@
 package dispatch
 
 import (
-	"math"
 	"slices"
 	"strings"
 
@@ -36,7 +35,15 @@ type unit struct {
 	agent *agent
 	caps  events.Capabilities
 	fall  int64 // ns
-	merit int64
+	// steps of its power curve, worse and worse, and last, where it has one,
+	// the level at which it sleeps; merit is that of the first. levels are the
+	// setpoints at which it hashes, nil for any from caps.MinWatts on.
+	steps  []step
+	merit  int64
+	levels []int64
+	// asleep is what it draws asleep, 0 when it sleeps not; sleepFor is how long
+	// that saves more than it costs, ns.
+	asleep, sleepFor int64
 	// capsHash stands for caps in the digest.
 	capsHash uint64
 
@@ -57,7 +64,8 @@ type unit struct {
 	// held is what a process that was replaced without a goodbye may still
 	// draw under its last lease, until heldUntil.
 	held, heldUntil int64
-	// onSince and offSince, −1 for not; notBefore bars a start.
+	// onSince it hashes, offSince it sleeps or is off, −1 for not; notBefore
+	// bars a start.
 	onSince, offSince, notBefore int64
 
 	// As reported.
@@ -87,23 +95,24 @@ type unit struct {
 	fixed   bool
 	counted bool
 	// node on which it hangs; homeless: nobody knows on which, so it is booked
-	// at the point of connection and gets no permit. rank in the merit order.
+	// at the point of connection and gets no permit.
 	node      *node
 	homeless  bool
 	homeAlert bool
-	rank      int
 	// reason for which it was lowered within the present fold, and before
 	// that its setpoint.
 	reason events.Reason
 	before int64
 	// binds is why it rises no further in the present fold.
 	binds events.Reason
-	// bound is the node for whose sake that was; picked to make way for wayFor.
+	// bound is the node for whose sake that was; wayFor the unit that it makes
+	// way for.
 	bound  *node
-	picked bool
 	wayFor *unit
 	group  int
-	h      uint64
+	// risen within the present fold.
+	risen bool
+	h     uint64
 }
 
 func (u *unit) hash() uint64 {
@@ -199,6 +208,7 @@ func usableCaps(c *events.Capabilities) events.Capabilities {
 		}
 	}
 	slices.Sort(o.LevelsWatts)
+	o.Levels = usableLevels(c, o.NameplateWatts)
 	return o
 }
 
@@ -207,26 +217,24 @@ func (u *unit) learn(c events.Capabilities) {
 	u.caps = c
 	u.capsHash = hashJSON(&u.caps)
 	u.fall = u.caps.FallMilliseconds * milli
-	u.merit = u.caps.MillijoulesPerTerahash
-	if u.merit == 0 {
-		u.merit = math.MaxInt64 // unknown efficiency comes last
-	}
+	u.climb()
 }
 
-// fit is the highest setpoint of u that is not above w.
+// fit is the highest setpoint of u at which it hashes and that is not above w,
+// or 0.
 func (u *unit) fit(w int64) int64 {
 	w = min(w, u.caps.NameplateWatts)
 	if w <= 0 {
 		return 0
 	}
-	if len(u.caps.LevelsWatts) == 0 {
+	if !u.discrete() {
 		if w < u.caps.MinWatts {
 			return 0
 		}
 		return w
 	}
 	best := int64(0)
-	for _, l := range u.caps.LevelsWatts {
+	for _, l := range u.levels {
 		if l > w {
 			break
 		}
@@ -237,19 +245,19 @@ func (u *unit) fit(w int64) int64 {
 
 // least is the lowest setpoint at which u does anything.
 func (u *unit) least() int64 {
-	if len(u.caps.LevelsWatts) > 0 {
-		return u.caps.LevelsWatts[0]
+	if u.discrete() {
+		return u.levels[0]
 	}
 	return max(u.caps.MinWatts, 1)
 }
 
 // step is the largest rise that u can only make at once.
 func (u *unit) step() int64 {
-	if len(u.caps.LevelsWatts) == 0 {
+	if !u.discrete() {
 		return u.least()
 	}
 	s, last := int64(0), int64(0)
-	for _, l := range u.caps.LevelsWatts {
+	for _, l := range u.levels {
 		s, last = max(s, l-last), l
 	}
 	return s
@@ -345,10 +353,12 @@ func (d *Dispatch) place(u *unit, w int64) {
 		d.add(u.node, b)
 	}
 	switch {
-	case w == 0 && u.set > 0:
+	case u.hashes(w):
+		if !u.hashes(u.set) {
+			u.onSince, u.offSince = d.now, -1
+		}
+	case w != u.set && (w == 0 || u.hashes(u.set)):
 		u.offSince, u.onSince = d.now, -1
-	case w > 0 && u.set == 0:
-		u.onSince, u.offSince = d.now, -1
 	}
 	if u.set = w; u.allow > 0 {
 		u.due = max(u.due, w)

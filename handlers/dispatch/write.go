@@ -176,7 +176,7 @@ func (d *Dispatch) writeDecision(e *events.Event, out *decider.Outbox, before in
 		}
 	}
 	if d.site.economics && d.quote.Known && len(d.order) > 0 {
-		price, strike := d.energyPrice(), d.quote.revenue(d.order[0].caps.MillijoulesPerTerahash)
+		price, strike := d.energyPrice(), d.quote.revenue(d.order[0].merit)
 		w.PriceMicrousdPerMWh, w.StrikeMicrousdPerMWh = &price, &strike
 	}
 	w.Key = out.Key()
