@@ -84,8 +84,8 @@ func (u *unit) climb() {
 		if merit == 0 {
 			merit = math.MaxInt64 // unknown efficiency comes last
 		}
-		u.steps = []step{{u: u, top: u.caps.NameplateWatts, merit: merit}}
-		u.merit = merit
+		u.only[0] = step{u: u, top: u.caps.NameplateWatts, merit: merit}
+		u.steps, u.merit = u.only[:], merit
 		return
 	}
 	hashing := u.caps.Levels
@@ -212,14 +212,21 @@ func (d *Dispatch) rankAll() {
 	for _, n := range d.nodes {
 		n.members = n.members[:0]
 	}
-	clear(d.steps)
+	was := len(d.steps)
 	d.steps = d.steps[:0]
+	several := false
 	for _, u := range d.order {
 		for i := range u.steps {
 			d.steps = append(d.steps, &u.steps[i])
 		}
+		several = several || len(u.steps) > 1
 	}
-	slices.SortFunc(d.steps, byStep)
+	if n := len(d.steps); n < was {
+		clear(d.steps[n:was])
+	}
+	if several { // else they stand as their units do
+		slices.SortFunc(d.steps, byStep)
+	}
 	d.sets = slices.Grow(d.sets[:0], len(d.steps))[:len(d.steps)]
 	for i, s := range d.steps {
 		s.rank = i

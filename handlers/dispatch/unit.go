@@ -39,6 +39,7 @@ type unit struct {
 	// the level at which it sleeps; merit is that of the first. levels are the
 	// setpoints at which it hashes, nil for any from caps.MinWatts on.
 	steps  []step
+	only   [1]step // that of a unit with one
 	merit  int64
 	levels []int64
 	// asleep is what it draws asleep, 0 when it sleeps not; sleepFor is how long
