@@ -163,7 +163,7 @@ func (d *Dispatch) raiseStep(s *step, top int64) {
 	}
 	if w <= u.set {
 		d.await(s, tight)
-		if free && left >= need {
+		if free && left >= need && d.falls(u, need) {
 			// Only what still falls is in its way: nothing worse takes the room
 			// that it waits for.
 			for a := u.node; a != nil; a = a.up {
@@ -200,6 +200,17 @@ func (d *Dispatch) raiseStep(s *step, top int64) {
 			d.changed(a)
 		}
 	}
+}
+
+// falls reports whether, wherever u lacks room for need, something has not had
+// the time to fall yet.
+func (d *Dispatch) falls(u *unit, need int64) bool {
+	for a := u.node; a != nil; a = a.up {
+		if u.raiseBook+a.room < u.set+need && d.now >= a.settleAt {
+			return false
+		}
+	}
+	return true
 }
 
 // await notes the best start, and the best step of a unit that runs, that lack
