@@ -109,7 +109,7 @@ one until it is activated.`,
 				p.linef("%s version %s config %s speaks at %s from its place in the journal on (stored after %s)", id.Name, id.Version, id.ConfigHash, site, roundMillis(time.Since(start)))
 				return nil
 			}
-			return withCode(exitUsage, fmt.Errorf("no decider %q in this binary: dispatch or settlement", args[0]))
+			return withCode(exitUsage, fmt.Errorf("no decider %q in this binary: dispatch, settlement or compliance", args[0]))
 		}}
 	for _, s := range []*cobra.Command{ls, activate} {
 		s.Flags().StringVar(&site, "site", "", "`site` id (required)")

@@ -56,7 +56,7 @@ Without --verify it prints what the deciders would say, event by event.`,
 	fl.StringVar(&f.file, "file", "", "an export `file` instead of a bus")
 	fl.StringVar(&f.imported, "import", "", "an import by its `name` instead of the live streams")
 	fl.BoolVar(&f.verify, "verify", false, "compare with what was stored")
-	fl.StringVar(&f.only, "decider", "", "one `decider` only: dispatch or settlement")
+	fl.StringVar(&f.only, "decider", "", "one `decider` only: dispatch, settlement or compliance")
 	fl.StringVar(&f.from, "from-snapshot", "", "with --verify: `newest`, a journal sequence, or a snapshot's file")
 	fl.StringVar(&f.record, "record", "", "with --verify: `directory` of the auditor's own snapshots, to add to and to begin from")
 	fl.BoolVar(&f.locate, "locate", false, "with --verify and --record: fold only where the recorded states left those of the directory")

@@ -65,7 +65,7 @@ fold the same journal and the bus keeps one copy of each decision.
 Roles:
   bus         the embedded server (or the one of --server), its streams, and the
               sites of the configuration
-  dispatcher  the deciders (dispatch, settlement) of each --site
+  dispatcher  the deciders (dispatch, settlement, compliance) of each --site
   pool        the practice pool: work and verdicts on a private chain, no money
   market      repeats a market quote (--btc-price)
   price       plays a recorded price (--price)

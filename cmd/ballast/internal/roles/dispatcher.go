@@ -11,6 +11,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/handlers/compliance"
 	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/dispatch"
 	"github.com/ballast-energy/ballast/handlers/host"
@@ -37,6 +38,7 @@ func Deciders(noReductions bool) []host.Factory {
 	return []host.Factory{
 		func() (decider.Decider, error) { return dispatch.New(dispatch.Config{NoReductions: noReductions}), nil },
 		func() (decider.Decider, error) { return settlement.New(settlement.Config{}) },
+		func() (decider.Decider, error) { return compliance.New(compliance.Config{}) },
 	}
 }
 
