@@ -111,7 +111,7 @@ func TestSeparateProcesses(t *testing.T) {
 	if step := last[len(last)-1]["step"]; step != "metered" {
 		t.Errorf("the curtail ended with %v:\n%s", step, out)
 	}
-	if out := mustBallast(t, dir, "journal", "replay", "--verify", "--config", conf); strings.Count(out, "verified") != 2 || strings.Contains(out, "NOT") {
+	if out := mustBallast(t, dir, "journal", "replay", "--verify", "--config", conf); strings.Count(out, "verified") != 3 || strings.Contains(out, "NOT") {
 		t.Errorf("journal replay --verify says:\n%s", out)
 	}
 	for _, p := range append([]*process{worker, second}, append(others, bus)...) {
@@ -249,7 +249,7 @@ func TestExportImport(t *testing.T) {
 	verified := func(out string) {
 		t.Helper()
 		lines := jsonLines(t, out)
-		if len(lines) != 2 {
+		if len(lines) != 3 {
 			t.Fatalf("%d reports, want one per decider:\n%s", len(lines), out)
 		}
 		for _, l := range lines {
