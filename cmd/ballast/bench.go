@@ -26,13 +26,14 @@ import (
 type benchFlags struct {
 	messages, runs, units, rounds, readings, workers, stops, events int
 	durability, journal                                             string
+	hashing                                                         bool
 	engine                                                          engineBenchFlags
 }
 
 func (a *app) benchCommand() *cobra.Command {
 	var f benchFlags
 	c := &cobra.Command{
-		Use:   "bench bus|latency|fold|audit|engine…",
+		Use:   "bench bus|latency|reaction|fold|audit|engine…",
 		Short: "Measure this machine: ratios against the plain client, signal to stop, fold, hashing",
 		Long: `Measures on a bus of its own in a temporary directory and prints ratios and
 medians, because absolute figures of a shared machine say little:
@@ -43,6 +44,9 @@ medians, because absolute figures of a shared machine say little:
            thousand permit machines stopped, with readings arriving and every
            core hashing; behind one agent, and over a connection each; and from
            a reduction published until a hash engine on all cores has stopped
+  reaction a site of ten thousand machines behind ten agents: emergency signal →
+           all stopped; one reading of a feeder's meter in a tree of two thousand
+           nodes → the last of three thousand curtails at the workers, and stored
   fold     the dispatch decider over a synthetic journal of a thousand workers,
            from decoded events and from bytes, state hash included
   audit    ballast journal replay --verify over a made-up journal of ten million
@@ -54,12 +58,12 @@ medians, because absolute figures of a shared machine say little:
   ballast bench audit --events 1000000 --journal ten.ndjson.zst
   ballast bench bus --messages 100000 --runs 9`,
 		Args:      cobra.MatchAll(cobra.MinimumNArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"bus", "latency", "fold", "audit", "engine"},
+		ValidArgs: []string{"bus", "latency", "reaction", "fold", "audit", "engine"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, b := range []struct {
 				name string
 				run  func(context.Context, *benchFlags, *printer) error
-			}{{"bus", a.benchBus}, {"fold", a.benchFold}, {"latency", a.benchLatency}, {"audit", a.benchAudit}, {"engine", func(ctx context.Context, f *benchFlags, p *printer) error { return a.benchEngine(ctx, &f.engine, p) }}} {
+			}{{"bus", a.benchBus}, {"fold", a.benchFold}, {"latency", a.benchLatency}, {"reaction", a.benchReaction}, {"audit", a.benchAudit}, {"engine", func(ctx context.Context, f *benchFlags, p *printer) error { return a.benchEngine(ctx, &f.engine, p) }}} {
 				if !slices.Contains(args, b.name) {
 					continue
 				}
@@ -74,13 +78,14 @@ medians, because absolute figures of a shared machine say little:
 	fl.IntVar(&f.messages, "messages", 50_000, "bus: messages per side and run")
 	fl.IntVar(&f.runs, "runs", 5, "bus, fold: runs, whose medians count")
 	fl.IntVar(&f.units, "units", 1000, "latency: permit machines")
-	fl.IntVar(&f.rounds, "rounds", 40, "latency: curtail signals per layout")
+	fl.IntVar(&f.rounds, "rounds", 40, "latency, reaction: rounds per layout")
 	fl.IntVar(&f.stops, "stops", 1000, "latency: stops of the hash engine")
-	fl.IntVar(&f.readings, "readings", 1000, "latency: meter readings per second meanwhile")
+	fl.IntVar(&f.readings, "readings", 1000, "latency, reaction: meter readings per second meanwhile")
 	fl.IntVar(&f.workers, "workers", 1000, "fold, audit: workers of the site")
 	fl.IntVar(&f.events, "events", 10_000_000, "audit: events of the journal")
 	fl.StringVar(&f.journal, "journal", "", "audit: keep the made-up journal in this `file`, or take it from there")
-	fl.StringVar(&f.durability, "durability", string(bus.PowerLoss), "latency: power-loss or process-crash")
+	fl.BoolVar(&f.hashing, "hashing", false, "reaction: every core hashes meanwhile")
+	fl.StringVar(&f.durability, "durability", string(bus.PowerLoss), "latency, reaction: power-loss or process-crash")
 	fl.Float64Var(&f.engine.seconds, "seconds", enginebench.DefaultDuration.Seconds(), "engine: duration, about")
 	return c
 }

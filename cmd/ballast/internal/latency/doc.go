@@ -10,7 +10,9 @@
 //
 // Each round waits until every unit runs, publishes a curtail to 0 W and takes
 // the time until it is decided, received and the last unit is stopped; then it
-// cancels the signal. [RunEngine] measures the shorter way from a published
+// cancels the signal. [RunTrip] takes one meter reading in a power tree in the
+// place of the signal, which lowers the units beneath a feed, until the last is
+// stopped and its curtail stored. [RunEngine] measures the shorter way from a published
 // reduction to a stopped hash engine.
 //
 // # Concurrency

@@ -20,8 +20,9 @@ type fleet struct {
 	mu      sync.Mutex
 	on      int
 	units   int
+	part    int // how many a trip takes off; 0 when none does
 	lastOff time.Time
-	changed chan struct{} // closed and replaced on every change of all-on or all-off
+	changed chan struct{} // closed and replaced on every change to all on, all off, or all but the part on
 }
 
 func newFleet(units int) *fleet { return &fleet{units: units, changed: make(chan struct{})} }
@@ -34,7 +35,7 @@ func (f *fleet) turn(on, off int) {
 	if off > 0 {
 		f.lastOff = now
 	}
-	if f.on == 0 || f.on == f.units {
+	if f.on == 0 || f.on == f.units || f.on == f.units-f.part {
 		close(f.changed)
 		f.changed = make(chan struct{})
 	}

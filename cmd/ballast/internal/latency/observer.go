@@ -65,10 +65,10 @@ func drain(c chan time.Time) {
 }
 
 // round waits until all run, curtails, and waits until none does.
-func (o *observer) round(ctx context.Context, i int, f *fleet, failed <-chan error) (round, error) {
-	ctx, cancel := context.WithTimeout(ctx, roundTime)
+func (o *observer) round(s *plant, i int, emergency bool) (round, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, roundTime)
 	defer cancel()
-	if err := o.until(ctx, f, f.units, failed); err != nil {
+	if err := s.until(ctx, s.c.Units); err != nil {
 		return round{}, fmt.Errorf("round %d: waiting for every unit to run: %w", i, err)
 	}
 	// A signal at a random place in the second, not in step with the tick.
@@ -83,7 +83,11 @@ func (o *observer) round(ctx context.Context, i int, f *fleet, failed <-chan err
 	drain(o.decided)
 	id := "bench-" + strconv.Itoa(i)
 	zero := int64(0)
-	ev := events.New(site, events.OperatorSource, &events.GridSignal{SignalID: id, Kind: events.SignalCurtail, PowerWatts: &zero}).WithID(id)
+	signal := &events.GridSignal{SignalID: id, Kind: events.SignalCurtail, PowerWatts: &zero}
+	if emergency {
+		signal.Kind, signal.PowerWatts = events.SignalEmergency, nil
+	}
+	ev := events.New(site, events.OperatorSource, signal).WithID(id)
 	sent := time.Now()
 	ack, err := o.b.PublishAsync(ctx, ev)
 	if err != nil {
@@ -93,10 +97,10 @@ func (o *observer) round(ctx context.Context, i int, f *fleet, failed <-chan err
 		return round{}, err
 	}
 	r := round{stored: time.Since(sent)}
-	if err := o.until(ctx, f, 0, failed); err != nil {
+	if err := s.until(ctx, 0); err != nil {
 		return round{}, fmt.Errorf("round %d: waiting for the last unit to stop: %w", i, err)
 	}
-	_, last, _ := f.state()
+	_, last, _ := s.fleet.state()
 	r.stopped = last.Sub(sent)
 	for c, d := range map[chan time.Time]*time.Duration{o.curtails: &r.received, o.decided: &r.decided} {
 		select {
@@ -108,21 +112,4 @@ func (o *observer) round(ctx context.Context, i int, f *fleet, failed <-chan err
 	}
 	end := events.New(site, events.OperatorSource, &events.GridSignal{SignalID: id + "-end", Kind: events.SignalRestore, Cancels: id})
 	return r, o.b.Publish(ctx, end)
-}
-
-// until blocks until n units are on.
-func (o *observer) until(ctx context.Context, f *fleet, n int, failed <-chan error) error {
-	for {
-		on, _, changed := f.state()
-		if on == n {
-			return nil
-		}
-		select {
-		case <-changed:
-		case err := <-failed:
-			return err
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d units on: %w", on, f.units, ctx.Err())
-		}
-	}
 }

@@ -27,8 +27,12 @@ type Config struct {
 	// Units, each a permit machine.
 	Units int
 	// OwnConnections gives every unit an agent and a TCP connection of its
-	// own; otherwise all stand behind one agent.
+	// own; otherwise they stand behind Agents of them in equal parts.
 	OwnConnections bool
+	// Agents and connections that the units are behind; 0 means one.
+	Agents int
+	// Emergency signals in the place of curtailments to 0 W.
+	Emergency bool
 	// Rounds of curtail and restore.
 	Rounds int
 	// ReadingsPerSecond of load on the journal.
@@ -55,6 +59,8 @@ type Percentiles struct {
 type Result struct {
 	Config struct {
 		Units             int    `json:"units"`
+		Agents            int    `json:"agents"`
+		Emergency         bool   `json:"emergency"`
 		OwnConnections    bool   `json:"own_connections"`
 		Rounds            int    `json:"rounds"`
 		ReadingsPerSecond int    `json:"readings_per_second"`
@@ -79,62 +85,37 @@ func Run(ctx context.Context, c Config, progress func(done, of int)) (*Result, e
 	if c.Units < 1 || c.Units > 20_000 || c.Rounds < 1 || c.ReadingsPerSecond < 0 {
 		return nil, fmt.Errorf("latency: %d units, %d rounds, %d readings/s: use 1 to 20000 units and at least one round", c.Units, c.Rounds, c.ReadingsPerSecond)
 	}
-	if c.HashThreads == 0 {
-		c.HashThreads = runtime.NumCPU()
+	if c.Agents == 0 {
+		c.Agents = 1
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+	if c.OwnConnections {
+		c.Agents = c.Units
 	}
-	dir, err := os.MkdirTemp("", "ballast-latency-")
-	if err != nil {
-		return nil, fmt.Errorf("latency: %w", err)
+	if c.Agents < 1 || c.Units%c.Agents != 0 {
+		return nil, fmt.Errorf("latency: %d units behind %d agents: use equal parts", c.Units, c.Agents)
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	b, err := bus.Open(ctx, bus.Config{DataDir: dir, Listen: "127.0.0.1:0", Durability: c.Durability, Logger: c.Logger})
+	s, err := openSite(ctx, c, siteConfig(int64(c.Units)))
 	if err != nil {
 		return nil, err
 	}
-	defer end(b)
-	// Everything ends before the bus does.
-	ctx, cancel := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	failed := make(chan error, c.Units+8)
-	spawn := func(name string, run func(context.Context) error) {
-		wg.Go(func() {
-			if err := run(ctx); err != nil && ctx.Err() == nil {
-				failed <- fmt.Errorf("latency: %s: %w", name, err)
-			}
-		})
-	}
-	if err := b.Publish(ctx, events.New(site, events.OperatorSource, siteConfig(int64(c.Units)))); err != nil {
-		return nil, err
-	}
-	h, err := host.New(host.Config{Bus: b, Site: site, Name: "bench", Deciders: c.Deciders, ActivateIfNone: true, Logger: c.Logger})
-	if err != nil {
-		return nil, err
-	}
-	spawn("host", h.Run)
-	fleet := newFleet(c.Units)
-	if err := startAgents(ctx, b, c, fleet, spawn); err != nil {
-		return nil, err
-	}
-	spawn("readings", func(ctx context.Context) error { return readings(ctx, b, c.ReadingsPerSecond) })
-	if c.HashThreads > 0 {
-		stop, err := Hash(c.HashThreads)
-		if err != nil {
+	defer s.close()
+	for i := range c.Agents {
+		id := "agents"
+		if c.Agents > 1 {
+			id = "rig-" + strconv.Itoa(i)
+		}
+		if err := s.agent(id, newDriver(id, c.Units/c.Agents, s.fleet)); err != nil {
 			return nil, err
 		}
-		defer stop()
 	}
-	o, err := newObserver(ctx, b)
+	s.spawn("readings", func(ctx context.Context) error { return readings(ctx, s.b, c.ReadingsPerSecond) })
+	o, err := newObserver(s.ctx, s.b)
 	if err != nil {
 		return nil, err
 	}
 	var rounds []round
 	for i := range c.Rounds {
-		r, err := o.round(ctx, i, fleet, failed)
+		r, err := o.round(s, i, c.Emergency)
 		if err != nil {
 			return nil, err
 		}
@@ -144,6 +125,98 @@ func Run(ctx context.Context, c Config, progress func(done, of int)) (*Result, e
 		}
 	}
 	return report(c, rounds), nil
+}
+
+// plant is a bus of its own with a host, agents and hashing threads.
+type plant struct {
+	c      Config
+	b      *bus.Bus
+	ctx    context.Context
+	fleet  *fleet
+	failed chan error
+	wg     sync.WaitGroup
+	ends   []func()
+}
+
+// openSite starts the bus and the host of a site, and hashes.
+func openSite(ctx context.Context, c Config, config *events.SiteConfig) (_ *plant, err error) {
+	if c.HashThreads == 0 {
+		c.HashThreads = runtime.NumCPU()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &plant{c: c, fleet: newFleet(c.Units), failed: make(chan error, c.Agents+8)}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	dir, err := os.MkdirTemp("", "ballast-latency-")
+	if err != nil {
+		return nil, fmt.Errorf("latency: %w", err)
+	}
+	s.ends = append(s.ends, func() { _ = os.RemoveAll(dir) })
+	if s.b, err = bus.Open(ctx, bus.Config{DataDir: dir, Listen: "127.0.0.1:0", Durability: c.Durability, Logger: c.Logger}); err != nil {
+		return nil, err
+	}
+	s.ends = append(s.ends, func() { end(s.b) })
+	// Everything ends before the bus does.
+	ctx, cancel := context.WithCancel(ctx)
+	s.ctx = ctx
+	s.ends = append(s.ends, s.wg.Wait, cancel)
+	if err := s.b.Publish(ctx, events.New(site, events.OperatorSource, config)); err != nil {
+		return nil, err
+	}
+	h, err := host.New(host.Config{Bus: s.b, Site: site, Name: "bench", Deciders: c.Deciders, ActivateIfNone: true, Logger: c.Logger})
+	if err != nil {
+		return nil, err
+	}
+	s.spawn("host", h.Run)
+	if c.HashThreads > 0 {
+		stop, err := Hash(c.HashThreads)
+		if err != nil {
+			return nil, err
+		}
+		s.ends = append(s.ends, stop)
+	}
+	return s, nil
+}
+
+// close ends everything, the newest first.
+func (s *plant) close() {
+	for i := len(s.ends) - 1; i >= 0; i-- {
+		s.ends[i]()
+	}
+	s.ends = nil
+}
+
+// spawn runs a part of the site until it is closed.
+func (s *plant) spawn(name string, run func(context.Context) error) {
+	s.wg.Go(func() {
+		if err := run(s.ctx); err != nil && s.ctx.Err() == nil {
+			s.failed <- fmt.Errorf("latency: %s: %w", name, err)
+		}
+	})
+}
+
+// agent starts one on a connection of its own.
+func (s *plant) agent(id string, d *driver) error {
+	conn, err := s.b.Dial(s.ctx, id, bus.Credentials{})
+	if err != nil {
+		return fmt.Errorf("latency: connection of %s: %w", id, err)
+	}
+	a, err := agent.New(agent.Config{Site: site, Agent: id, Logger: s.c.Logger}, conn, d)
+	if err != nil {
+		return err
+	}
+	s.spawn(id, func(ctx context.Context) error {
+		err := a.Run(ctx)
+		stop, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return errors.Join(err, conn.Close(stop))
+	})
+	return nil
 }
 
 // siteConfig whose limits bind nothing: only signals move the units.
@@ -157,41 +230,6 @@ func siteConfig(units int64) *events.SiteConfig {
 		},
 		Tariff: events.TariffConfig{IntervalSeconds: 300, GraceSeconds: 5, AccrualSeconds: 60, Scheme: events.SchemeFPPS},
 	}
-}
-
-func startAgents(ctx context.Context, b *bus.Bus, c Config, f *fleet, spawn func(string, func(context.Context) error)) error {
-	if !c.OwnConnections {
-		conn, err := b.Dial(ctx, "agents", bus.Credentials{})
-		if err != nil {
-			return err
-		}
-		return startAgent(conn, "agents", c.Units, c, f, spawn)
-	}
-	for i := range c.Units {
-		id := "rig-" + strconv.Itoa(i)
-		conn, err := b.Dial(ctx, id, bus.Credentials{})
-		if err != nil {
-			return fmt.Errorf("latency: connection %d: %w", i, err)
-		}
-		if err := startAgent(conn, id, 1, c, f, spawn); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func startAgent(conn *bus.Bus, id string, units int, c Config, f *fleet, spawn func(string, func(context.Context) error)) error {
-	a, err := agent.New(agent.Config{Site: site, Agent: id, Logger: c.Logger}, conn, newDriver(id, units, f))
-	if err != nil {
-		return err
-	}
-	spawn(id, func(ctx context.Context) error {
-		err := a.Run(ctx)
-		stop, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		return errors.Join(err, conn.Close(stop))
-	})
-	return nil
 }
 
 // readings publishes from ten meters in turn, the AI meter at least every
@@ -250,6 +288,7 @@ func endlessSearch(threads int) (*hashengine.Miner, error) {
 func report(c Config, rounds []round) *Result {
 	r := &Result{}
 	r.Config.Units, r.Config.OwnConnections, r.Config.Rounds = c.Units, c.OwnConnections, c.Rounds
+	r.Config.Agents, r.Config.Emergency = c.Agents, c.Emergency
 	r.Config.ReadingsPerSecond, r.Config.HashThreads, r.Config.Durability = c.ReadingsPerSecond, c.HashThreads, string(c.Durability)
 	pick := func(get func(round) time.Duration) Percentiles {
 		all := make([]time.Duration, len(rounds))

@@ -24,6 +24,44 @@ func TestRunMeasures(t *testing.T) {
 	}
 }
 
+// TestRunEmergencyBehindAgents stops units behind several agents.
+func TestRunEmergencyBehindAgents(t *testing.T) {
+	r, err := Run(t.Context(), Config{Units: 40, Agents: 4, Emergency: true, Rounds: 2, ReadingsPerSecond: 100, HashThreads: -1, Durability: bus.PowerLoss, Deciders: roles.Deciders(false)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Stopped.P50 <= 0 || r.Config.Agents != 4 || !r.Config.Emergency {
+		t.Errorf("not measured: %+v", r)
+	}
+	if _, err := Run(t.Context(), Config{Units: 41, Agents: 4, Rounds: 1}, nil); err == nil {
+		t.Error("unequal parts were measured")
+	}
+}
+
+// TestRunTripMeasures: a reading takes off exactly the units it should.
+func TestRunTripMeasures(t *testing.T) {
+	c := TripConfig{Units: 600, Agents: 2, Nodes: 300, Lowered: 150, Rounds: 3, ReadingsPerSecond: 300, HashThreads: -1,
+		Run: Config{Durability: bus.PowerLoss, Deciders: roles.Deciders(false)}}
+	r, err := RunTrip(t.Context(), c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Received.P50 <= 0 || r.Stopped.P50 <= 0 || r.Stored.P50 < r.Received.P50 {
+		t.Errorf("not measured: %+v", r)
+	}
+	t.Logf("%+v", r)
+	for name, wrong := range map[string]func(*TripConfig){
+		"units": func(c *TripConfig) { c.Units = 601 }, "nodes": func(c *TripConfig) { c.Nodes = 5 },
+		"lowered": func(c *TripConfig) { c.Lowered = 201 }, "rounds": func(c *TripConfig) { c.Rounds = 0 },
+	} {
+		x := c
+		wrong(&x)
+		if _, err := RunTrip(t.Context(), x, nil); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
 // TestRunEngineMeasures: every round stops an engine that hashed.
 func TestRunEngineMeasures(t *testing.T) {
 	rounds := 0
