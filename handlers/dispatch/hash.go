@@ -15,7 +15,7 @@ import (
 // when they change and added up, so that the digest of thousands of them costs
 // nothing to keep and does not depend on their order.
 type digest struct {
-	b [256]byte
+	b [320]byte
 	n int
 }
 
@@ -86,8 +86,7 @@ func (d *Dispatch) StateHash() uint64 {
 	g.int(r.bucket.refilledAt)
 	g.int(r.restartUntil)
 	g.int(r.settleAt)
-	g.int(r.balance)
-	g.bool(r.balanced)
+	r.balance.digest(&g)
 	g.uint(d.signals.folded + d.signals.seen.sum)
 	g.uint(d.misc)
 	g.uint(r.env.sum)
