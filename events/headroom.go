@@ -63,8 +63,8 @@ type FirmHeadroom struct {
 	Watts int64 `json:"watts"`
 }
 
-// ReserveTerms are what a reserve is made of: max(floor, envelope, jobs + rise,
-// unlearned) + margin, less what a stand-in for a silent meter adds to the load
+// ReserveTerms are what a reserve is made of: max(floor, envelope, jobs +
+// max(rise, unlearned)) + margin, less what a stand-in for a silent meter adds to the load
 // already. W.
 type ReserveTerms struct {
 	// FloorWatts and MarginWatts as configured.

@@ -32,8 +32,9 @@ const (
 // AIJob (ai.job) is what an AI scheduler says of one of its jobs, so that the
 // power that the job may want without further notice is kept free, and no more
 // than that. The source token of the subject is the scheduler. A job is known by
-// scheduler and JobID; every event says all of it, the newest counts, and one
-// dated earlier than the newest changes nothing. Saying the same twice is safe.
+// scheduler and JobID. The newest event counts, and one dated earlier than that
+// changes nothing; node, meters and peak that it leaves out stay as they were.
+// Saying the same twice is safe.
 //
 // An event never raises power by itself: what it frees is freed once the job's
 // meters show that it has stopped. What it asks for is kept free at once.

@@ -42,7 +42,7 @@ type SiteConfig struct {
 
 // ReserveConfig sizes the reserve:
 //
-//	max(floor, peak of the envelope − load, jobs + rise, unlearned) + margin
+//	max(floor, peak of the envelope − load, jobs + max(rise, unlearned)) + margin
 //
 // where jobs is what the AI jobs beneath may want without further notice beyond
 // what they draw, rise the quantile by which all other AI load has been seen to
@@ -51,8 +51,8 @@ type SiteConfig struct {
 type ReserveConfig struct {
 	// FloorWatts is the least reserve at any time, before the margin. W.
 	FloorWatts int64 `json:"floor_watts"`
-	// UnlearnedWatts is the largest step the AI load is known to take within
-	// the response time: the least reserve while the envelope has not yet
+	// UnlearnedWatts is the largest step the AI load (that of jobs aside, with
+	// Jobs) is known to take within the response time: the least reserve while the envelope has not yet
 	// seen a whole window or the rise not enough readings, and always where
 	// both are off. W.
 	UnlearnedWatts int64 `json:"unlearned_watts"`

@@ -19,6 +19,7 @@ const (
 	alarmHome    = "unit-without-node"
 	alarmTree    = "tree-balance"
 	alarmBroken  = "site-config"
+	alarmJobs    = "ai-job"
 )
 
 // maxOpenAlerts of one kind that are raised one by one; the rest share one.
@@ -45,13 +46,14 @@ type alarms struct {
 	Home    alarm `json:"home,omitzero"`
 	Tree    alarm `json:"tree,omitzero"`
 	Broken  alarm `json:"broken,omitzero"`
+	Jobs    alarm `json:"jobs,omitzero"`
 }
 
 func (a *alarms) hash() uint64 {
 	h := uint64(0)
 	// The younger kinds come first: a site without such alerts keeps the digest
 	// that it had before there were any.
-	for _, k := range [...]*alarm{&a.Broken, &a.Tree, &a.Home, &a.Stuck, &a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
+	for _, k := range [...]*alarm{&a.Jobs, &a.Broken, &a.Tree, &a.Home, &a.Stuck, &a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
 		v := uint64(k.Open) << 1
 		if k.Many {
 			v |= 1

@@ -56,6 +56,7 @@ type Dispatch struct {
 	rungs, silences timers
 	unsaidStuck     bool
 
+	jobs    jobs
 	signals signals
 	quote   quote
 
@@ -70,6 +71,8 @@ type Dispatch struct {
 	unranked bool
 	// stepsChanged: the largest steps beneath the nodes are to be found anew.
 	stepsChanged bool
+	// fallsChanged: so are the response times of the nodes, on the next tick.
+	fallsChanged bool
 
 	// joining: a unit may have become ready since the last raise.
 	joining  bool
@@ -140,6 +143,12 @@ func (d *Dispatch) Fold(e *events.Event, out *decider.Outbox) {
 		d.onStatus(e.Source, p)
 	case *events.MeterReading:
 		if m := d.onReading(e.Source, d.wall, p); m != nil {
+			if m.job != nil {
+				d.bookJob(m.job)
+			}
+			if m.cfg.Measures != events.MeasuresHouse {
+				m.node.hold()
+			}
 			d.lookUp(m.node, true)
 			d.hear(m)
 			d.watchMeters(m)
@@ -151,6 +160,8 @@ func (d *Dispatch) Fold(e *events.Event, out *decider.Outbox) {
 			d.look(d.root, false)
 			d.recheck = true
 		}
+	case *events.AIJob:
+		d.onJob(e, p)
 	case *events.SiteConfig:
 		d.onConfig(p)
 	case *events.MarketQuote:
@@ -197,6 +208,7 @@ func (d *Dispatch) advance(e *events.Event) {
 	switch {
 	case jumped:
 		d.waitAll()
+		d.visitJobs()
 		d.lookAll()
 		d.watchAll()
 	case due:
@@ -255,6 +267,8 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 		}
 	}
 	d.hashSite()
+	d.measureResponses()
+	d.settleJobs()
 	d.lookAll()
 	d.watchAll()
 	d.recheck, d.joining = true, true

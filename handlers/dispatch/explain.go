@@ -99,25 +99,14 @@ func (d *Dispatch) balanceOf(n *node) events.NodeBalance {
 	return b
 }
 
-// reserveTerms are the terms of d.reserve(n) as of the last look, for people;
+// reserveTerms are the terms of the reserve of n as of the last look, for people;
 // nil where nothing is kept free.
 func (d *Dispatch) reserveTerms(n *node) *events.ReserveTerms {
 	if d.unsafe || !d.site.known || n.load.Reserve == 0 {
 		return nil
 	}
-	t := &events.ReserveTerms{FloorWatts: n.floor, MarginWatts: n.margin}
-	counts := n.load.Reserve - n.margin
-	if n.window == 0 || n.env.Started < 0 || d.now-n.env.Started < n.window || n.unlearned == counts {
-		t.UnlearnedWatts = n.unlearned
-	}
-	switch {
-	case n.window == 0:
-	case counts > max(t.FloorWatts, t.UnlearnedWatts):
-		t.EnvelopeWatts = counts // its peak may have expired since
-	default:
-		t.EnvelopeWatts = max(n.env.at(d.now)-n.load.AI, 0)
-	}
-	return t
+	t := n.load.Terms
+	return &t
 }
 
 var beliefs = [...]events.Belief{rungFresh: events.BeliefFresh, rungEnvelope: events.BeliefEnvelope, rungStale: events.BeliefStale, rungDead: events.BeliefDead}
@@ -133,7 +122,7 @@ func (d *Dispatch) standing(n *node) (r rung, standIn int64) {
 	case len(n.ai) > 0:
 		_, r = d.sum(n.ai, false)
 	case n.figures():
-		if r = rungDead; n.balance.Known {
+		if r = rungDead; n.balanced {
 			_, rt := d.sum(n.totals, false)
 			_, rm := d.sum(n.minings, true)
 			r = max(rt, rm)

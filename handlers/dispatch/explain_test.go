@@ -31,7 +31,7 @@ func (d *Dispatch) explained(w *events.DispatchDecided, before map[*unit]int64) 
 			return fmt.Errorf("the balance of %s does not balance: %+v", n.Node, n)
 		}
 		sum := int64(0)
-		for _, t := range reserveParts(n.Reserve) {
+		for _, t := range reserveParts(n.Reserve, n.ReserveWatts) {
 			sum += t.watts
 		}
 		if sum != n.ReserveWatts {

@@ -217,14 +217,14 @@ func (d *Dispatch) crowded() {
 func (d *Dispatch) rank(u *unit) {
 	i, _ := slices.BinarySearchFunc(d.order, u, byMerit)
 	d.order = slices.Insert(d.order, i, u)
-	d.stepsChanged, d.unranked = true, true
+	d.stepsChanged, d.fallsChanged, d.unranked = true, true, true
 }
 
 func (d *Dispatch) unrank(u *unit) {
 	if i, ok := slices.BinarySearchFunc(d.order, u, byMerit); ok {
 		d.order = slices.Delete(d.order, i, i+1)
 	}
-	d.stepsChanged, d.unranked = true, true
+	d.stepsChanged, d.fallsChanged, d.unranked = true, true, true
 }
 
 // meet counts u at the meters that see it, or no more with n = −1.

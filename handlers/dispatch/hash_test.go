@@ -28,7 +28,7 @@ func TestEveryFieldCounts(t *testing.T) {
 	}{
 		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "steps", "only", "merit", "levels", "asleep", "sleepFor", "raiseBook", "fallBook", "extra", "fixed", "counted", "node", "homeless", "reason", "before", "binds", "bound", "wayFor", "group", "risen", "h", "part", "asked", "waiting", "seen"}},
 		{"agent", a, func() uint64 { return a.hash() }, []string{"id", "units", "lowering", "cursor", "phase", "index", "h"}},
-		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "wider", "shared", "due", "slot", "h", "seen", "watch"}},
+		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "job", "wider", "shared", "due", "slot", "h", "seen", "watch"}},
 		{"signal", s, func() uint64 { return s.hash() }, nil},
 	} {
 		v := reflect.ValueOf(tt.entry).Elem()

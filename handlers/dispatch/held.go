@@ -185,7 +185,7 @@ func (d *Dispatch) takers(n *node, s *space, watts int64, visit func(by string, 
 	give(events.HoldStray, s.stray)
 	give(events.HoldFalling, n.raiseSum-n.setSum)
 	without := max(l.Usable-l.AI-l.House, 0) - max(l.Headroom, 0)
-	for _, t := range reserveParts(d.reserveTerms(n)) {
+	for _, t := range reserveParts(d.reserveTerms(n), n.load.Reserve) {
 		w := min(t.watts, without)
 		give(events.HoldReserve+"-"+t.name, w)
 		without -= w
@@ -259,20 +259,28 @@ type part struct {
 	watts int64
 }
 
-// reserveParts are the terms that make up a reserve: the margin, and what
-// outweighs the others.
-func reserveParts(t *events.ReserveTerms) []part {
+// reserveParts are the terms that make up a reserve of so many watts: the
+// margin, and what outweighs the others. Where a stand-in for a silent meter
+// holds some of it already they are smaller than the terms say, the last first.
+func reserveParts(t *events.ReserveTerms, watts int64) []part {
 	if t == nil {
 		return nil
 	}
 	ps := []part{{"margin", t.MarginWatts}}
-	switch most := max(t.FloorWatts, t.EnvelopeWatts, t.JobsWatts+t.RiseWatts, t.UnlearnedWatts); most {
-	case t.FloorWatts:
-		return append(ps, part{"floor", most})
-	case t.EnvelopeWatts:
-		return append(ps, part{"envelope", most})
-	case t.UnlearnedWatts:
-		return append(ps, part{"unlearned", most})
+	rest := max(t.RiseWatts, t.UnlearnedWatts)
+	switch most := max(t.FloorWatts, t.EnvelopeWatts, t.JobsWatts+rest); {
+	case most == t.FloorWatts:
+		ps = append(ps, part{"floor", most})
+	case most == t.EnvelopeWatts:
+		ps = append(ps, part{"envelope", most})
+	case rest == t.UnlearnedWatts:
+		ps = append(ps, part{"jobs", t.JobsWatts}, part{"unlearned", rest})
+	default:
+		ps = append(ps, part{"jobs", t.JobsWatts}, part{"rise", rest})
 	}
-	return append(ps, part{"rise", t.RiseWatts}, part{"jobs", t.JobsWatts})
+	for i := range ps {
+		ps[i].watts = min(ps[i].watts, watts)
+		watts -= ps[i].watts
+	}
+	return ps
 }

@@ -41,6 +41,8 @@ type world struct {
 	hostile int // chance of nonsense per event, in percent
 	// wild lets nonsense through that no reader would let through.
 	wild bool
+	// jobs: a scheduler tells of its jobs, and rises are learned.
+	jobs bool
 	// tree: the site has nodes, and some of the units know theirs.
 	tree   bool
 	at     time.Time
@@ -97,6 +99,9 @@ func (w *world) config() *events.SiteConfig {
 	c := w.plainConfig()
 	if w.tree {
 		w.grow(c)
+	}
+	if w.jobs {
+		w.hire(c)
 	}
 	return c
 }
@@ -208,6 +213,8 @@ func (w *world) next() *events.Event {
 		return w.event("total", &events.MeterReading{PowerWatts: w.ai + 50_000 + w.mining(), SampledAt: w.at, Quality: events.QualityGood})
 	case k < 9:
 		return w.event("mine", &events.MeterReading{PowerWatts: w.mining(), SampledAt: w.at, Quality: events.QualityGood})
+	case w.jobs && k < 8 && w.c.below(10) == 0:
+		return w.event([]string{"scheduler", "scheduler", "other", "operator"}[w.c.below(4)], w.job())
 	case k < 10 && w.c.below(40) == 0:
 		return w.event("grid", w.signal())
 	case k < 11 && w.c.below(20) == 0:
@@ -290,7 +297,11 @@ func (w *world) nonsense() *events.Event {
 	odd := w.odd()
 	times := []time.Time{w.at, {}, w.at.Add(-time.Hour), w.at.Add(time.Hour), time.Unix(1<<40, 0), time.Unix(-1<<40, 0), w.at.Add(-time.Second)}
 	when := times[w.c.below(len(times))]
-	switch w.c.below(9) {
+	switch w.c.below(10) {
+	case 9:
+		j := w.job()
+		j.PeakWatts, j.StartsAt = w.odd(), &when
+		return w.event(src, j)
 	case 0:
 		return w.event(src, &events.MeterReading{PowerWatts: odd, SampledAt: when, Quality: []events.Quality{"good", "bad", "suspect", "?"}[w.c.below(4)]})
 	case 1:

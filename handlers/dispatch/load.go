@@ -20,12 +20,14 @@ const standInWindow = 60 * second
 // load is the power balance of a node as of the last look, and what mining
 // beneath it may have of it. All W.
 type load struct {
-	Limit    int64 `json:"limit"`
-	Usable   int64 `json:"usable"`
-	AI       int64 `json:"ai"`
-	House    int64 `json:"house"`
-	Reserve  int64 `json:"reserve"`
-	Headroom int64 `json:"headroom"`
+	Limit   int64 `json:"limit"`
+	Usable  int64 `json:"usable"`
+	AI      int64 `json:"ai"`
+	House   int64 `json:"house"`
+	Reserve int64 `json:"reserve"`
+	// Terms of the reserve.
+	Terms    events.ReserveTerms `json:"terms"`
+	Headroom int64               `json:"headroom"`
 	// Ceiling on mining from signals, −1 when there is none.
 	Ceiling int64 `json:"ceiling"`
 	// Cap on mining: headroom, ceiling and bad data together; ShedCap is
@@ -60,6 +62,10 @@ func (d *Dispatch) lookAll() {
 func (d *Dispatch) lookDue() {
 	for m := d.rungs.first(d.now); m != nil; m = d.rungs.first(d.now) {
 		d.rungs.set(m, d.deadline(m))
+		if m.job != nil {
+			d.bookJob(m.job)
+			d.lookUp(m.job.node, false)
+		}
 		d.lookUp(m.node, false)
 	}
 }
@@ -86,11 +92,7 @@ func (d *Dispatch) look(n *node, reading bool) {
 	nonMining, worst := d.nonMining(n, &tell)
 	l.AI = max(nonMining-l.House, 0)
 	if reading && l.Fresh && n.measured {
-		w := n.window
-		if w == 0 {
-			w = standInWindow
-		}
-		n.env.push(d.now, w, l.AI)
+		d.learn(n)
 	}
 	l.Limit, l.Usable = n.limit, n.usable
 	reason := events.ReasonHeadroom
@@ -99,7 +101,9 @@ func (d *Dispatch) look(n *node, reading bool) {
 		l.Usable = sig.importLimit
 		reason, l.SignalID = events.ReasonImportLimit, sig.importID
 	}
-	l.Reserve = d.reserve(n, l.AI)
+	// The reserve is for what comes on top of the load that was measured last: a
+	// stand-in for a meter that has missed a few readings takes from it.
+	l.Reserve = max(d.reserve(n, l.AI-tell.Stood)-tell.Stood, 0) + l.Terms.MarginWatts
 	l.Headroom = l.Usable - l.AI - l.House - l.Reserve
 	room := max(l.Headroom, 0)
 	if worst == rungDead {
@@ -200,10 +204,10 @@ func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
 
 	balance, balanceRung := int64(0), rungDead
 	hasBalance := len(n.totals) > 0 && len(n.minings) > 0
-	if hasBalance && n.balance.Known {
+	if hasBalance && n.balanced {
 		_, rt := d.sum(n.totals, false)
 		_, rm := d.sum(n.minings, true)
-		balance, balanceRung = n.balance.Watts, max(rt, rm)
+		balance, balanceRung = n.balance, max(rt, rm)
 	}
 	n.ownAI = -1
 	var load int64
@@ -218,7 +222,9 @@ func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
 		if r >= rungStale {
 			ai = max(ai, n.nameplate+n.below.AI)
 		} else if r == rungEnvelope {
-			ai = max(ai, n.env.peak(d.now))
+			if p := n.env.peak(d.now); p > ai {
+				t.Stood, ai = p-ai, p
+			}
 		}
 		load = max(ai, n.below.SeenAI) + house
 		if balanceRung <= rungEnvelope {
@@ -233,11 +239,14 @@ func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
 		if worst >= rungStale {
 			load = max(load, n.nameplate+n.below.AI+house)
 		} else if worst == rungEnvelope {
-			load = max(load, n.env.peak(d.now)+house)
+			if p := n.env.peak(d.now) + house; p > load {
+				t.Stood, load = p-load, p
+			}
 		}
 		load = max(load, n.below.SeenAI+house)
 	case d.site.tree:
 		load = n.nameplate + n.below.AI + house
+		t.Stood = n.below.Stood
 		if n.below.Unfresh > 0 {
 			worst = rungStale
 		}
@@ -249,22 +258,6 @@ func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
 		l.Fresh = l.Fresh && n.below.Unfresh == 0
 	}
 	return load, worst
-}
-
-// reserve is what stays free at n for the next step of the AI load; nothing in
-// a demonstration without reductions, whose point is what happens then.
-func (d *Dispatch) reserve(n *node, ai int64) int64 {
-	if d.unsafe {
-		return 0
-	}
-	r := n.floor
-	if n.window > 0 {
-		r = max(r, n.env.peak(d.now)-ai)
-	}
-	if n.window == 0 || n.env.Started < 0 || d.now-n.env.Started < n.window {
-		r = max(r, n.unlearned)
-	}
-	return r + n.margin
 }
 
 // excess is draw that the mining meters of n see and no unit beneath it

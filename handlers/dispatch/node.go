@@ -25,9 +25,10 @@ type node struct {
 	// measured: a meter beneath the node or at it sees AI load.
 	measured bool
 
-	env     envelope
-	balance estimate
-	load    load
+	env      envelope
+	balance  int64
+	balanced bool
+	load     load
 	// restartUntil bars increases beneath after a meter came back, elapsed ns.
 	restartUntil int64
 	// settleAt is when everything lowered beneath so far must have fallen,
@@ -43,6 +44,11 @@ type node struct {
 	said said
 
 	books
+	// wanted by AI jobs, and how far the rest of the AI load rises within the
+	// response time of the node.
+	wanted wanted
+	step   rise
+	nodeResponse
 	// told is what it tells the node above it, below the sum of what the nodes
 	// beneath it tell it.
 	told, below told
@@ -72,9 +78,10 @@ type node struct {
 // nodeLimits are what a configuration says of a node, made safe.
 type nodeLimits struct {
 	limit, usable, house, nameplate int64
-	floor, unlearned, margin        int64
-	window                          int64 // envelope, ns; 0 = off
-	rampRate, rampBurst             int64
+	reserveLimits
+	// plates is nameplate, here and beneath.
+	plates              int64
+	rampRate, rampBurst int64
 	// ramps: increases beneath it are bounded here.
 	ramps      bool
 	hysteresis int64
@@ -95,7 +102,10 @@ type told struct {
 	House int64 `json:"house"`
 	// SeenAI and SeenHouse of it are believed: a node above that is measured
 	// itself takes no stand-in of others.
-	SeenAI    int64 `json:"seen_ai"`
+	SeenAI int64 `json:"seen_ai"`
+	// Stood is by how much AI is above what was measured last, where the recent
+	// peak stands in for meters that have missed a few readings.
+	Stood     int64 `json:"stood,omitempty"`
 	SeenHouse int64 `json:"seen_house"`
 	// Unfresh, Uncovered and Sources count: some term is a stand-in; some AI
 	// load is declared and not measured; something is measured.
@@ -109,6 +119,7 @@ func (t *told) add(o *told, sign int64) {
 	t.House += sign * o.House
 	t.SeenAI += sign * o.SeenAI
 	t.SeenHouse += sign * o.SeenHouse
+	t.Stood += sign * o.Stood
 	t.Unfresh += sign * o.Unfresh
 	t.Uncovered += sign * o.Uncovered
 	t.Sources += sign * o.Sources
@@ -124,15 +135,16 @@ type said struct {
 
 func newNode(id string) *node {
 	n := &node{id: id, idHash: xxhash.Sum64String(id), offSince: -1, ownAI: -1}
-	n.env.Started = -1
+	n.env.Started, n.step.End = -1, -1
 	n.load.Ceiling, n.load.Mining = -1, -1
 	return n
 }
 
 // inherit takes over the state of a node of the same id in an older tree.
 func (n *node) inherit(o *node) {
-	n.env, n.balance = o.env, o.balance
-	n.balance.Known = o.balance.Known && len(n.totals) > 0 && len(n.minings) > 0
+	n.env, n.step, n.balance = o.env, o.step, o.balance
+	n.wanted.held = o.wanted.held
+	n.balanced = o.balanced && len(n.totals) > 0 && len(n.minings) > 0
 	n.restartUntil, n.settleAt, n.bucket, n.rogue = o.restartUntil, o.settleAt, o.bucket, o.rogue
 	n.offSince, n.offAlert, n.said = o.offSince, o.offAlert, o.said
 	n.watch = o.watch
@@ -141,9 +153,9 @@ func (n *node) inherit(o *node) {
 func (n *node) hash() uint64 {
 	var g digest
 	g.uint(n.idHash)
-	g.uint(n.env.sum)
+	g.uint(n.env.sum + n.learnedHash())
 	g.int(n.env.Started)
-	n.balance.digest(&g)
+	g.int(n.balance)
 	g.int(n.load.AI)
 	g.int(n.load.House)
 	g.int(n.load.Reserve)
@@ -160,11 +172,24 @@ func (n *node) hash() uint64 {
 	g.int(n.offSince)
 	g.int(n.said.Headroom)
 	g.int(n.said.Firm)
+	g.bool(n.balanced)
 	g.bool(n.load.Fresh)
 	g.bool(n.offAlert)
 	g.bool(n.said.Once)
 	g.bool(n.said.Fresh)
 	return g.sum()
+}
+
+// learnedHash is the digest of what the node has learned of its load, and of
+// what jobs want there.
+func (n *node) learnedHash() uint64 {
+	t := &n.load.Terms
+	h := n.step.hash() + mix2(mix2(uint64(t.FloorWatts+t.MarginWatts), uint64(t.EnvelopeWatts)),
+		mix2(mix2(uint64(t.RiseWatts), uint64(t.UnlearnedWatts)), uint64(t.JobsWatts)))
+	if n.wanted.held != [2]int64{} {
+		h += mix2(uint64(n.wanted.held[0]), uint64(n.wanted.held[1]))
+	}
+	return h
 }
 
 // changed notes that the digest of n has to be made anew at the end of the

@@ -200,6 +200,11 @@ func (d *Dispatch) consistent() error {
 		return err
 	}
 	sum += verified
+	jobs, err := d.consistentJobs()
+	if err != nil {
+		return err
+	}
+	sum += jobs
 	switch {
 	case sum != d.entries:
 		return fmt.Errorf("the digest of the entries is off")
@@ -230,7 +235,7 @@ func TestRandomJournals(t *testing.T) {
 	ramps, curtails, renewals := 0, 0, 0
 	for seed := range seeds {
 		w := newWorld(seeded{rand.New(rand.NewPCG(uint64(seed), 7))}, []int{0, 1, 5, 30}[seed%4])
-		w.wild, w.tree = seed%8 >= 4, seed%3 != 0
+		w.wild, w.tree, w.jobs = seed%8 >= 4, seed%3 != 0, seed%2 == 1
 		d := New(Config{})
 		var twin *Dispatch
 		var out, out2 decider.Outbox

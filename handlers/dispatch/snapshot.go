@@ -26,7 +26,8 @@ type snapshot struct {
 	Meters       []meterState       `json:"meters,omitempty"`
 	Nodes        []nodeState        `json:"nodes,omitempty"`
 	Envelope     envelope           `json:"envelope"`
-	Balance      estimate           `json:"balance,omitzero"`
+	Balance      int64              `json:"balance"`
+	Balanced     bool               `json:"balanced"`
 	Load         load               `json:"load"`
 	RestartUntil int64              `json:"restart_until"`
 	SettleAt     int64              `json:"settle_at"`
@@ -46,15 +47,27 @@ type snapshot struct {
 	Crowd        bool               `json:"crowd"`
 	Skewed       bool               `json:"skewed"`
 	BrokenAlert  bool               `json:"broken_alert,omitempty"`
+	Jobs         []*job             `json:"jobs,omitempty"`
+	JobCrowd     int64              `json:"job_crowd,omitempty"`
+	JobsCrowded  bool               `json:"jobs_crowded,omitempty"`
+	Learned      learnedState       `json:"learned"`
 	Cursor       int                `json:"cursor,omitempty"`
 	Verification verification       `json:"verification,omitzero"`
+}
+
+// learnedState is what a node has learned of its load.
+type learnedState struct {
+	Step     rise     `json:"step"`
+	Held     [2]int64 `json:"held,omitzero"`
+	Response int64    `json:"response"`
 }
 
 // nodeState is a node of a power tree; what the snapshot itself says of the
 // point of connection is not said again here.
 type nodeState struct {
 	Envelope     *envelope `json:"envelope,omitempty"`
-	Balance      estimate  `json:"balance,omitzero"`
+	Balance      int64     `json:"balance"`
+	Balanced     bool      `json:"balanced"`
 	Load         *load     `json:"load,omitempty"`
 	RestartUntil int64     `json:"restart_until"`
 	SettleAt     int64     `json:"settle_at"`
@@ -67,6 +80,8 @@ type nodeState struct {
 	Said         said      `json:"said"`
 	Told         told      `json:"told"`
 	OwnAI        int64     `json:"own_ai"`
+	// Learned is that of a node below the point of connection.
+	Learned *learnedState `json:"learned,omitempty"`
 }
 
 type meterState struct {
@@ -77,7 +92,6 @@ type meterState struct {
 	Generation uint64 `json:"generation"`
 	Sampled    int64  `json:"sampled"`
 	Round      bool   `json:"round"`
-	Came       int64  `json:"came"`
 	Over       int64  `json:"over"`
 	Stale      bool   `json:"stale_alert"`
 	OverAlert  bool   `json:"over_alert"`
@@ -152,11 +166,12 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		Version: d.who.Version, ConfigHash: d.who.ConfigHash,
 		Clock: d.clk, Generation: d.gen, Epoch: d.epoch,
 		TickGen: d.tickGen, TickSecond: d.tickSecond, TickAt: d.tickAt,
-		Envelope: r.env, Balance: r.balance, Load: r.load,
+		Envelope: r.env, Balance: r.balance, Balanced: r.balanced, Load: r.load,
 		RestartUntil: r.restartUntil, SettleAt: r.settleAt, Rogue: r.rogue,
 		Signals: d.signals.live, Folded: d.signals.folded, Seen: d.signals.seen.sources, Quote: d.quote,
 		Tokens: r.bucket.tokens, TokenCarry: r.bucket.carry, RefilledAt: r.bucket.refilledAt,
 		Joining: d.joining, RaisedAt: d.raisedAt,
+		Jobs: d.jobs.list, JobCrowd: d.jobs.crowd, JobsCrowded: d.jobs.crowded, Learned: r.learned(),
 		Alarms: d.alarms, Flooded: d.flooded, Crowd: d.crowd, Skewed: d.skewed,
 		BrokenAlert: d.brokenAlert, Cursor: d.cursor, Verification: d.verification(),
 	}
@@ -164,7 +179,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		s.Site, s.SiteEpoch, s.SiteSequence = &d.site.raw, d.site.epoch, d.site.sequence
 	}
 	for _, m := range d.site.meters {
-		s.Meters = append(s.Meters, meterState{m.has, m.watts, m.heard, m.gap, m.gen, m.sampled, m.round, m.came, m.over, m.staleAlert, m.overAlert,
+		s.Meters = append(s.Meters, meterState{m.has, m.watts, m.heard, m.gap, m.gen, m.sampled, m.round, m.over, m.staleAlert, m.overAlert,
 			m.last, m.counter, m.counted, m.since, m.same, m.stuck, m.stuckAlert, m.epoch, m.sequence, m.suspect})
 	}
 	if d.site.tree {
@@ -219,7 +234,7 @@ func (d *Dispatch) Restore(b []byte) error {
 	for i, m := range d.site.meters {
 		t := s.Meters[i]
 		m.has, m.watts, m.heard, m.gap, m.gen = t.Has, t.Watts, t.Heard, t.Gap, t.Generation
-		m.sampled, m.round, m.came, m.over, m.staleAlert, m.overAlert = t.Sampled, t.Round, t.Came, t.Over, t.Stale, t.OverAlert
+		m.sampled, m.round, m.over, m.staleAlert, m.overAlert = t.Sampled, t.Round, t.Over, t.Stale, t.OverAlert
 		m.last, m.counter, m.counted, m.since, m.same = t.Last, t.Counter, t.Counted, t.Since, t.Same
 		m.stuck, m.stuckAlert = t.Stuck, t.StuckAlert
 		m.epoch, m.sequence, m.suspect = t.Epoch, t.Sequence, t.Suspect
@@ -228,6 +243,7 @@ func (d *Dispatch) Restore(b []byte) error {
 	if err := d.restoreNodes(&s); err != nil {
 		return err
 	}
+	d.restoreJobs(&s)
 	for _, g := range s.Signals {
 		d.keepSignal(g)
 	}
@@ -253,20 +269,31 @@ func (d *Dispatch) Restore(b []byte) error {
 }
 
 func (n *node) state() nodeState {
-	s := nodeState{Balance: n.balance, RestartUntil: n.restartUntil, SettleAt: n.settleAt, Rogue: n.rogue,
+	s := nodeState{Balance: n.balance, Balanced: n.balanced, RestartUntil: n.restartUntil, SettleAt: n.settleAt, Rogue: n.rogue,
 		Tokens: n.bucket.tokens, TokenCarry: n.bucket.carry, RefilledAt: n.bucket.refilledAt,
 		OffSince: n.offSince, OffAlert: n.offAlert, Said: n.said, Told: n.told, OwnAI: n.ownAI}
 	if n.up != nil {
-		s.Envelope, s.Load = &n.env, &n.load
+		l := n.learned()
+		s.Envelope, s.Load, s.Learned = &n.env, &n.load, &l
 	}
 	return s
+}
+
+func (n *node) learned() learnedState {
+	return learnedState{Step: n.step, Held: n.wanted.held, Response: n.response}
+}
+
+func (n *node) relearn(s *learnedState) {
+	n.step, n.wanted.held, n.response = s.Step, s.Held, s.Response
+	n.step.restored()
 }
 
 // restoreNodes takes over the state of the nodes.
 func (d *Dispatch) restoreNodes(s *snapshot) error {
 	r := d.root
 	r.env, r.load = s.Envelope, s.Load
-	r.balance = s.Balance
+	r.relearn(&s.Learned)
+	r.balance, r.balanced = s.Balance, s.Balanced
 	r.restartUntil, r.settleAt, r.rogue = s.RestartUntil, s.SettleAt, s.Rogue
 	r.bucket = bucket{tokens: s.Tokens, carry: s.TokenCarry, refilledAt: s.RefilledAt}
 	if d.site.tree && len(s.Nodes) != len(d.nodes) {
@@ -276,8 +303,11 @@ func (d *Dispatch) restoreNodes(s *snapshot) error {
 		n, t := d.nodes[i], &s.Nodes[i]
 		if n.up != nil && t.Envelope != nil && t.Load != nil {
 			n.env, n.load = *t.Envelope, *t.Load
+			if t.Learned != nil {
+				n.relearn(t.Learned)
+			}
 		}
-		n.balance, n.restartUntil, n.settleAt = t.Balance, t.RestartUntil, t.SettleAt
+		n.balance, n.balanced, n.restartUntil, n.settleAt = t.Balance, t.Balanced, t.RestartUntil, t.SettleAt
 		n.rogue = t.Rogue
 		n.bucket = bucket{tokens: t.Tokens, carry: t.TokenCarry, refilledAt: t.RefilledAt}
 		n.offSince, n.offAlert, n.said, n.told, n.ownAI = t.OffSince, t.OffAlert, t.Said, t.Told, t.OwnAI
@@ -285,7 +315,7 @@ func (d *Dispatch) restoreNodes(s *snapshot) error {
 			n.up.below.add(&n.told, 1)
 		}
 	}
-	d.unranked, d.stepsChanged = true, true
+	d.unranked, d.stepsChanged, d.fallsChanged = true, true, true
 	for _, n := range d.nodes {
 		n.env.rehash()
 		d.mark(n)

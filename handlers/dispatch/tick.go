@@ -39,6 +39,8 @@ func (d *Dispatch) onTick(t *events.ClockTick) bool {
 	}
 	d.tickGen, d.tickSecond, d.tickAt = d.gen, t.Second, d.now
 	d.refill(d.root)
+	d.measureResponses()
+	d.visitJobs()
 	d.lookAll()
 	d.watchMeters(nil)
 	return true

@@ -96,11 +96,6 @@ func rootLimits(c *events.SiteConfig) nodeLimits {
 	return l
 }
 
-func (l *nodeLimits) keep(r *events.ReserveConfig) {
-	l.floor, l.unlearned, l.margin = watts(r.FloorWatts), watts(r.UnlearnedWatts), watts(r.MarginWatts)
-	l.window = clamp(r.EnvelopeSeconds, 0, 86_400) * second
-}
-
 // limitsOf a node: what is usable is the least that its rating, its redundancy
 // and its cooling leave.
 func limitsOf(c *events.NodeConfig, root *node) nodeLimits {
@@ -147,6 +142,7 @@ func (s *settings) hang(old map[string]*meter) {
 			*m = *o
 		}
 		m.use(mc)
+		m.job = nil
 		m.index, m.node = len(s.meters), s.nodes[0]
 		if mc.Node != "" {
 			if n := s.nodeByID[mc.Node]; n != nil {
@@ -174,6 +170,9 @@ func (s *settings) hang(old map[string]*meter) {
 	for i := len(s.nodes) - 1; i >= 0; i-- {
 		n := s.nodes[i]
 		n.measured = n.measured || n.figures()
+		if n.plates += n.nameplate; n.up != nil {
+			n.up.plates += n.plates
+		}
 		if n.measured && n.up != nil {
 			n.up.measured = true
 		}
@@ -241,7 +240,7 @@ func (d *Dispatch) transplant(old []*node) {
 		}
 		d.add(u.node, booksOf(u))
 	}
-	d.unranked, d.stepsChanged = true, true
+	d.unranked, d.stepsChanged, d.fallsChanged = true, true, true
 	for _, n := range d.nodes {
 		d.mark(n)
 		d.changed(n)

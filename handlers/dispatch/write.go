@@ -153,6 +153,10 @@ func (d *Dispatch) writeDecision(e *events.Event, out *decider.Outbox, before in
 		PermittedBeforeWatts: before, PermittedAfterWatts: d.root.setSum,
 		UnitsKnown: int64(len(d.order)), TokensWatts: d.root.bucket.tokens,
 	}
+	if l.Limit > 0 {
+		terms := l.Terms
+		w.Reserve = &terms
+	}
 	if binding != nil && d.site.tree {
 		w.BindingNode = binding.id
 	}

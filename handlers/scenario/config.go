@@ -3,6 +3,8 @@
 package scenario
 
 import (
+	"slices"
+
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -78,6 +80,15 @@ var settings = []setting{
 	{[]string{"unlearned"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.UnlearnedWatts })},
 	{[]string{"margin"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.MarginWatts })},
 	{[]string{"envelope"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.EnvelopeSeconds }, perSecond)},
+	{[]string{"rise", "quantile"}, scaledAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.RiseQuantilePPM }, "a share such as 99.9%", shareUnits)},
+	{[]string{"jobs"}, flagAt(func(c *events.SiteConfig) *bool { return &c.Reserve.Jobs })},
+	{[]string{"job", "learning"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Reserve.JobLearnSeconds }, perSecond)},
+	{[]string{"firm", "for"}, func(w *words, c *events.SiteConfig) error {
+		d, err := w.duration()
+		c.Policy.FirmSeconds = append(slices.Clone(c.Policy.FirmSeconds), int64(d)/perSecond)
+		return err
+	}},
+	{[]string{"firm", "probability"}, scaledAt(func(c *events.SiteConfig) *int64 { return &c.Policy.FirmProbabilityPPM }, "a share such as 95%", shareUnits)},
 	{[]string{"meter"}, readMeter},
 	{[]string{"node"}, readNode},
 	{[]string{"programme"}, readProgramme},

@@ -48,6 +48,8 @@
 //	signal KIND [to POWER|PRICE] [at NODE] [for D] [starting in D] [issued D ago] [from ISSUER] [id ID]
 //	       [programme P] [ramp D] [minimum D] [recovery D] [rising POWER a minute] [precedence P]
 //	       [priority N] [test] [supersedes ID] [cancels ID] [because "TEXT"]
+//	job ID announced|starting|running|interrupted|paused|ended [at NODE] [seen by METER]…
+//	       [peak POWER] [starting in D] [from SCHEDULER] [of SCHEDULER] [said D ago] [because "TEXT"]
 //	quote btc PRICE $ subsidy N sat fees N sat nbits HEX [height N] [practice] [network-only]
 //	clock jumps forward|back D | ticks stop | ticks resume | tick | epoch N
 //	event TYPE from SOURCE {JSON}

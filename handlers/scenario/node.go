@@ -6,7 +6,7 @@ import "github.com/ballast-energy/ballast/events"
 
 // readNode reads "ID [in PARENT] limit P [factor S] [2n | n+1 of N paths]
 // [cooling P] [ai nameplate P] [house P] [reserve P] [unlearned P] [margin P]
-// [envelope D] [ramp P per second] [burst P] [agent A]…".
+// [envelope D] [rise quantile S] [jobs] [job learning D] [ramp P per second] [burst P] [agent A]…".
 func readNode(w *words, c *events.SiteConfig) error {
 	id, err := w.word("the id of a node")
 	if err != nil {
@@ -49,6 +49,13 @@ func readNode(w *words, c *events.SiteConfig) error {
 		case w.take("envelope"):
 			d, e := w.duration()
 			reserve().EnvelopeSeconds, err = int64(d)/perSecond, e
+		case w.take("rise", "quantile"):
+			reserve().RiseQuantilePPM, err = w.scaled("a share such as 99.9%", shareUnits)
+		case w.take("jobs"):
+			reserve().Jobs = true
+		case w.take("job", "learning"):
+			d, e := w.duration()
+			reserve().JobLearnSeconds, err = int64(d)/perSecond, e
 		case w.take("ramp"):
 			n.RampWattsPerSecond, err = rampOf(w)
 		case w.take("burst"):

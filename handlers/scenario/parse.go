@@ -216,6 +216,8 @@ func (s *Story) eventBody(w *words) (action, error) {
 		return readReading(w)
 	case w.take("worker"):
 		return readWorker(w)
+	case w.take("job"):
+		return readJob(w)
 	case w.take("signal"):
 		return readSignal(w)
 	case w.take("quote"):

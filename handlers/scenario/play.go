@@ -187,10 +187,17 @@ func (p *player) wall() time.Time { return p.story.start.Add(p.now + p.offset + 
 
 // publish appends an event to the journal and folds it.
 func (p *player) publish(source string, data events.Payload) error {
+	return p.publishDated(source, data, time.Time{})
+}
+
+// publishDated publishes an event whose envelope carries a date; none, if it is
+// zero.
+func (p *player) publishDated(source string, data events.Payload, dated time.Time) error {
 	p.seq++
 	p.nudge += time.Microsecond
 	e := events.New(p.story.Site, source, data)
 	e.Stream, e.Sequence, e.Epoch, e.Arrived = events.StreamJournal, p.seq, p.epoch, p.wall()
+	e.Time = dated
 	e.ID = events.DefaultID(e.Stream, e.Epoch, e.Sequence)
 	p.out.Begin(e)
 	p.d.Fold(e, &p.out)

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import (
+	"slices"
+
+	"github.com/ballast-energy/ballast/events"
+)
+
+// settleJob gives j its node and its meters. All of its meters can be used, or
+// none: they must measure AI load, at its node or beneath, and no other job.
+// Where another one has named them, the newer word counts, and the other's draw
+// is not known any more.
+func (d *Dispatch) settleJob(j *job) {
+	j.Lost = false
+	d.placeJob(j)
+	for _, m := range j.meters {
+		if o := m.job; o != nil && o != j {
+			d.unbookJob(o)
+			o.Lost, o.direct = true, true
+			d.judgeJob(o)
+			d.bookJob(o)
+			d.lookUp(o.node, false)
+		}
+		m.job = j
+	}
+	d.judgeJob(j)
+}
+
+// placeJob finds the node and the meters of j, unless those are lost to another.
+func (d *Dispatch) placeJob(j *job) {
+	j.node, j.meters, j.direct = d.root, nil, true
+	if n := d.site.nodeByID[j.Node]; n != nil {
+		j.node = n
+	}
+	if j.Lost {
+		return
+	}
+	for _, id := range j.Meters {
+		m := d.site.byID[id]
+		if m == nil || m.cfg.Measures != events.MeasuresAI || !m.node.under(j.node) {
+			j.meters, j.direct = nil, true
+			return
+		}
+		j.meters = append(j.meters, m)
+		j.direct = j.direct && m.node == j.node
+	}
+}
+
+// judgeJob raises or clears the alert about the meters of j.
+func (d *Dispatch) judgeJob(j *job) {
+	what := j.Scheduler + "/" + j.ID
+	if len(j.meters) == len(j.Meters) {
+		d.clearAlert(&d.alarms.Jobs, &j.Unmetered, alarmJobs, what, "the job's meters are known")
+		return
+	}
+	d.raiseAlert(&d.alarms.Jobs, &j.Unmetered, alarmJobs, what, events.SeverityWarning,
+		"the job names a meter that does not measure AI load at its node or beneath, or that another job has named since: its draw is not known, and its whole peak is kept free",
+		"name meters of site.config that measure ai, at the node of the job or beneath, each for one job, or leave them out")
+}
+
+// under reports whether n is top or beneath it.
+func (n *node) under(top *node) bool {
+	for ; n != nil; n = n.up {
+		if n == top {
+			return true
+		}
+	}
+	return false
+}
+
+// release lets go of the meters of j.
+func (j *job) release() {
+	for _, m := range j.meters {
+		if m.job == j {
+			m.job = nil
+		}
+	}
+	j.meters = nil
+}
+
+// peak is the most that j may draw: what was measured of it, once it has been
+// seen running for long enough; until then what was declared, or what its
+// meters and its node can carry.
+func (d *Dispatch) peak(j *job) int64 {
+	if j.Seen > 0 && j.Ran >= j.node.learn {
+		return j.Seen
+	}
+	p := j.Declared
+	if p == 0 {
+		for _, m := range j.meters {
+			p += watts(m.cfg.MaxWatts)
+		}
+		if n := j.node.plates; n > 0 && (p == 0 || n < p) {
+			p = n
+		}
+		if p == 0 {
+			p = j.node.limit
+		}
+	}
+	return min(max(p, j.Seen), maxWatts)
+}
+
+// bookJob brings what is kept free for j up to date with its meters and with
+// time.
+func (d *Dispatch) bookJob(j *job) {
+	draw, worst := int64(0), rungFresh
+	for _, m := range j.meters {
+		draw += max(m.watts, 0)
+		worst = max(worst, d.rung(m))
+	}
+	known := len(j.meters) > 0 && worst <= rungEnvelope
+	if !known {
+		draw = 0
+	}
+	j.Draw, j.Seen = draw, max(j.Seen, draw)
+	if known && worst == rungFresh && j.State == events.JobRunning && 2*draw >= j.Seen {
+		if j.RanTo >= 0 {
+			j.Ran += clamp(d.now-j.RanTo, 0, int64(events.MaxStep))
+		}
+		j.RanTo = d.now
+	} else {
+		j.RanTo = -1
+	}
+	peak := d.peak(j)
+	switch {
+	case !d.later(j):
+		j.Free = false
+	case known:
+		// A decrease counts when the meter shows it; and who draws power before
+		// his time is booked before his time.
+		j.Free = 2*draw <= peak
+	case len(j.meters) > 0:
+		j.Free = false
+	case !j.Free:
+		if ai := j.node.load.AI; j.Level < 0 || ai > j.Level+peak/2 {
+			j.Quiet, j.Level = d.now, ai
+		}
+		j.Free = d.now-j.Quiet >= j.node.response
+	}
+	d.wantFor(j, peak)
+	d.touchJob(j)
+}
+
+// wantFor books what j may want beyond what it draws.
+func (d *Dispatch) wantFor(j *job, peak int64) {
+	gap := int64(0)
+	if !j.Free {
+		gap = max(peak-j.Draw, 0)
+	}
+	if gap != j.gap || j.Draw != j.counted {
+		j.node.want(gap-j.gap, j.Draw-j.counted, j.direct)
+		d.changed(j.node)
+		j.gap, j.counted = gap, j.Draw
+	}
+}
+
+// later reports whether j has said that it will not draw power for longer than
+// it takes to make room for it.
+func (d *Dispatch) later(j *job) bool {
+	switch j.State {
+	case events.JobEnded:
+		return true
+	case events.JobAnnounced, events.JobPaused:
+		lead := j.node.response + noticeSlack
+		return j.StartsAt != 0 && j.StartsAt-d.wall > lead && j.DueAt-d.now > lead
+	}
+	return false
+}
+
+// unbookJob takes j out of the books.
+func (d *Dispatch) unbookJob(j *job) {
+	j.node.want(-j.gap, -j.counted, j.direct)
+	d.changed(j.node)
+	j.gap, j.counted = 0, 0
+	j.release()
+}
+
+// visitJobs lets time pass for all jobs: those whose time has come are booked,
+// those whose meters fall silent too, and those that are over are forgotten.
+func (d *Dispatch) visitJobs() {
+	for _, j := range d.jobs.list {
+		d.bookJob(j)
+	}
+	d.dropJobs()
+}
+
+// dropJobs forgets what has ended and is seen to have.
+func (d *Dispatch) dropJobs() {
+	d.jobs.list = slices.DeleteFunc(d.jobs.list, func(j *job) bool {
+		if j.State != events.JobEnded || !j.Free {
+			return false
+		}
+		d.unbookJob(j)
+		d.clearAlert(&d.alarms.Jobs, &j.Unmetered, alarmJobs, j.Scheduler+"/"+j.ID, "the job is over")
+		d.entries -= j.h
+		return true
+	})
+}
+
+// settleJobs gives all jobs their places in a new configuration; the books of
+// its nodes are empty.
+func (d *Dispatch) settleJobs() {
+	d.jobs.crowd = 0
+	d.clearAlert(&d.alarms.Jobs, &d.jobs.crowded, alarmJobs, "site", "jobs are counted anew")
+	for _, j := range d.jobs.list {
+		j.gap, j.counted, j.meters = 0, 0, nil
+	}
+	for _, n := range d.nodes {
+		n.passOn() // what they hold
+	}
+	for _, j := range d.jobs.list {
+		d.settleJob(j)
+	}
+	d.visitJobs()
+}
+
+// want books, at n and all above it, what a job may want and what it draws.
+func (n *node) want(gap, draw int64, direct bool) {
+	for a := n; a != nil && draw != 0; a = a.up {
+		a.wanted.draw += draw
+	}
+	if direct {
+		n.wanted.direct += gap
+	} else {
+		n.wanted.under += gap
+	}
+	n.passOn()
+}
+
+// passOn tells the nodes above what jobs at n and beneath may want.
+func (n *node) passOn() {
+	for ; n != nil; n = n.up {
+		w := &n.wanted
+		out := w.under
+		if n.figures() {
+			out = max(out, w.held[0], w.held[1])
+		}
+		out += w.direct
+		more := out - w.out
+		w.out = out
+		if more == 0 || n.up == nil {
+			return
+		}
+		n.up.wanted.under += more
+	}
+}
+
+// hold notes a reading of the own meters of n.
+func (n *node) hold() {
+	w := &n.wanted
+	if w.held == [2]int64{w.under, w.under} || !n.figures() {
+		return
+	}
+	w.held = [2]int64{w.under, w.held[0]}
+	n.passOn()
+}
