@@ -128,14 +128,18 @@ type SignalInForce struct {
 	Kind       SignalKind `json:"kind"`
 	Precedence Precedence `json:"precedence"`
 	Priority   int        `json:"priority,omitempty"`
+	// Node at which it counts; none for the point of connection.
+	Node string `json:"node,omitempty"`
+	// Recovering: it is over, and its limit rises step by step.
+	Recovering bool `json:"recovering,omitempty"`
 	// PowerWatts that it limits to; PriceMicrousdPerMWh of a price.
 	PowerWatts          *int64 `json:"power_watts,omitempty"`
 	PriceMicrousdPerMWh *int64 `json:"price_microusd_per_mwh,omitempty"`
 	// Epoch and Sequence of it in the journal.
 	Epoch    uint64 `json:"epoch"`
 	Sequence uint64 `json:"sequence"`
-	// Binds: of all signals of its sort this one rules: the lowest limit, and
-	// among equals precedence, priority and age.
+	// Binds: of all signals of its sort at its node this one rules: the lowest
+	// limit, and among equals precedence, priority and age.
 	Binds bool `json:"binds,omitempty"`
 }
 
@@ -197,6 +201,7 @@ const (
 	HoldOverdraw   = "overdraw"     // it draws more than it may
 	HoldPause      = "pause"        // restart delay, or it did not follow ramps
 	HoldMinOff     = "min-off"      // its minimum time off
+	HoldAnnounced  = "announced"    // a reduction that is near would stop it again
 	HoldLevel      = "level"        // none of its levels lies in between
 	HoldClock      = "no-clock"     // no fresh tick
 	HoldRestart    = "restart"      // restart delay of a node after its meter came back

@@ -81,7 +81,8 @@ func BaselineMethods() []BaselineMethod {
 // The deadline of a signal is the start of its window, or the issuer's
 // instruction time plus ResponseSeconds where that is later.
 type ProgrammeConfig struct {
-	// Programme is the id, as in GridSignal.Programme; unique in the site.
+	// Programme is the id, as in GridSignal.Programme; unique in the site, 1 to
+	// 128 characters without control characters.
 	Programme string `json:"programme"`
 	// Name for people.
 	Name string `json:"name,omitempty"`
@@ -102,9 +103,11 @@ type ProgrammeConfig struct {
 	// ResponseSeconds from the issuer's instruction (GridSignal.IssuedAt) to
 	// the full reduction. s, at most a day.
 	ResponseSeconds int64 `json:"response_seconds,omitempty"`
-	// RampSeconds before the deadline over which a reduction is spread, in a
-	// straight line that ends there. 0: no spreading, all at once when the
-	// window begins. Emergencies and stops know no ramp. s, at most a day.
+	// RampSeconds over which a reduction is spread in a straight line. It begins
+	// so long before the deadline, but never after the window has begun, and is
+	// done when it has lasted so long or the slowest machine must begin to fall
+	// for the deadline. 0: no spreading, all at once when the window begins.
+	// Emergencies and stops know no ramp. s, at most a day.
 	RampSeconds int64 `json:"ramp_seconds,omitempty"`
 	// MinDurationSeconds that a reduction lasts from the beginning of its
 	// window, whatever its issuer says; the operator may end it earlier. s, at

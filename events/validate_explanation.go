@@ -130,6 +130,7 @@ func (c *checker) signalInForce(s *SignalInForce) {
 	c.token("kind", string(s.Kind))
 	c.knownPrecedence("precedence", s.Precedence)
 	c.between("priority", int64(s.Priority), 0, 255)
+	c.optionalToken("node", s.Node)
 	c.optionalWatts("power_watts", s.PowerWatts)
 	if s.PriceMicrousdPerMWh != nil {
 		c.signed("price_microusd_per_mwh", *s.PriceMicrousdPerMWh)

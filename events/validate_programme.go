@@ -30,6 +30,7 @@ func (c *checker) programmes(s *SiteConfig) {
 
 func (c *checker) programme(p *ProgrammeConfig) {
 	c.text("programme", p.Programme, maxLabel)
+	c.eventID("programme", p.Programme)
 	c.optionalText("name", p.Name, maxLabel)
 	c.optionalText("product", p.Product, maxLabel)
 	c.optionalText("market", p.Market, maxLabel)

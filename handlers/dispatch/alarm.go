@@ -20,6 +20,9 @@ const (
 	alarmTree    = "tree-balance"
 	alarmBroken  = "site-config"
 	alarmJobs    = "ai-job"
+	// A signal for a node that is not known, and a silent issuer.
+	alarmAstray    = "signal-astray"
+	alarmProgramme = "programme-silent"
 )
 
 // maxOpenAlerts of one kind that are raised one by one; the rest share one.
@@ -47,13 +50,16 @@ type alarms struct {
 	Tree    alarm `json:"tree,omitzero"`
 	Broken  alarm `json:"broken,omitzero"`
 	Jobs    alarm `json:"jobs,omitzero"`
+	Astray  alarm `json:"astray,omitzero"`
+	// Programme whose issuer is silent.
+	Programme alarm `json:"programme,omitzero"`
 }
 
 func (a *alarms) hash() uint64 {
 	h := uint64(0)
 	// The younger kinds come first: a site without such alerts keeps the digest
 	// that it had before there were any.
-	for _, k := range [...]*alarm{&a.Jobs, &a.Broken, &a.Tree, &a.Home, &a.Stuck, &a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
+	for _, k := range [...]*alarm{&a.Jobs, &a.Astray, &a.Programme, &a.Broken, &a.Tree, &a.Home, &a.Stuck, &a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
 		v := uint64(k.Open) << 1
 		if k.Many {
 			v |= 1

@@ -58,7 +58,7 @@ func (d *Dispatch) decide(e *events.Event, out *decider.Outbox, before int64, ti
 // got lost.
 func (d *Dispatch) onlyRepeats() bool {
 	for _, u := range d.raised {
-		if u.before != u.set {
+		if u.set > u.before {
 			return false
 		}
 	}

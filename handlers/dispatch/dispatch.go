@@ -58,7 +58,10 @@ type Dispatch struct {
 
 	jobs    jobs
 	signals signals
-	quote   quote
+	// programmes whose issuers repeat themselves.
+	programmes []*programme
+	astray     bool
+	quote      quote
 
 	agents map[string]*agent
 	roster []*agent // by id
@@ -69,8 +72,10 @@ type Dispatch struct {
 	steps    []*step
 	sets     []int64
 	unranked bool
-	// stepsChanged: the largest steps beneath the nodes are to be found anew.
+	// stepsChanged: the largest steps beneath the nodes are to be found anew,
+	// and with them the longest time that a unit takes to boot, ns.
 	stepsChanged bool
+	longestBoot  int64
 	// fallsChanged: so are the response times of the nodes, on the next tick.
 	fallsChanged bool
 
@@ -98,15 +103,15 @@ type Dispatch struct {
 	openParts    int
 
 	// Scratch of one fold.
-	touched                         []*proof
-	lowered, raised                 []*unit
-	waiting, picks                  []*step
-	dirty, over, rehashes           []*node
-	due                             []*meter
-	frees                           []free
-	notes                           []events.Payload
-	recheck                         bool
-	groups                          []loweredGroup
+	touched               []*proof
+	lowered, raised       []*unit
+	waiting, picks        []*step
+	dirty, over, rehashes []*node
+	due                   []*meter
+	frees                 []free
+	notes                 []events.Payload
+	recheck               bool
+	groups                []loweredGroup
 }
 
 var _ decider.Decider = (*Dispatch)(nil)
@@ -157,7 +162,7 @@ func (d *Dispatch) Fold(e *events.Event, out *decider.Outbox) {
 		tick = d.onTick(p)
 	case *events.GridSignal:
 		if d.onSignal(e, p) {
-			d.look(d.root, false)
+			d.lookBound()
 			d.recheck = true
 		}
 	case *events.AIJob:
@@ -192,18 +197,18 @@ func (d *Dispatch) advance(e *events.Event) {
 		}
 		for _, g := range d.signals.live {
 			// How long a jump took is unknown: no window runs off in it.
-			if g.End != 0 || g.Kind == events.SignalRestore {
-				d.entries -= g.hash()
-				g.EndElapsed += int64(step)
-				d.entries += g.hash()
-			}
+			d.alter(g, func() {
+				if g.End != 0 || g.Kind == events.SignalRestore {
+					g.EndElapsed += int64(step)
+				}
+				g.Course.jump(int64(step))
+			})
 		}
 		d.scheduleSignals()
 	}
-	due := d.signalsDue()
+	due := d.signalsDue() || jumped && len(d.signals.live) > 0
 	if due {
 		d.runSignals()
-		d.recheck = true
 	}
 	switch {
 	case jumped:
@@ -213,7 +218,7 @@ func (d *Dispatch) advance(e *events.Event) {
 		d.watchAll()
 	case due:
 		d.lookDue()
-		d.look(d.root, false)
+		d.lookBound()
 		d.watchMeters(nil)
 	case d.rungs.first(d.now) != nil:
 		d.lookDue()
@@ -260,6 +265,7 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 	if first {
 		d.root.bucket = bucket{tokens: d.root.rampBurst, refilledAt: d.now}
 	}
+	d.relocate(c)
 	d.waitAll()
 	if d.quote.Known {
 		if scaled, ok := scaledRevenue(&d.quote.Raw, d.site.poolFee); ok {

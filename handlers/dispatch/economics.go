@@ -130,10 +130,21 @@ func (d *Dispatch) energyPrice() int64 {
 	return d.site.tariffPrice
 }
 
-// counts reports whether a unit runs only where it earns more than its energy
-// costs. A setpoint of higher precedence than the price overrides the question.
-func (d *Dispatch) counts() bool {
-	return d.site.economics && d.signals.now.setpointRank >= d.signals.now.priceRank
+// counts reports whether u runs only where it earns more than its energy costs. A
+// setpoint of higher precedence than the price, at its node or above, overrides
+// the question.
+func (d *Dispatch) counts(u *unit) bool {
+	if !d.site.economics {
+		return false
+	}
+	if now := &d.signals.now; now.setpointRank < now.priceRank {
+		for n := u.node; n != nil; n = n.up {
+			if n.sig.setpointRank < now.priceRank {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // margin of a step, µ$/MWh: what its energy earns, less what it costs.
@@ -142,7 +153,7 @@ func (d *Dispatch) margin(s *step) int64 {
 }
 
 // pays reports whether a step earns more than its energy costs, or nobody asks.
-func (d *Dispatch) pays(s *step) bool { return !d.counts() || d.margin(s) > 0 }
+func (d *Dispatch) pays(s *step) bool { return !d.counts(s.u) || d.margin(s) > 0 }
 
 // worth is the power up to which the steps of u pay.
 func (d *Dispatch) worth(u *unit) int64 {
@@ -158,7 +169,7 @@ func (d *Dispatch) worth(u *unit) int64 {
 // economise lowers u to the steps that pay. Off it goes only after its minimum
 // on-time.
 func (d *Dispatch) economise(u *unit) {
-	if u.set == 0 || !d.counts() {
+	if u.set == 0 || !d.counts(u) {
 		return
 	}
 	for i := range u.steps {

@@ -17,7 +17,7 @@ func (d *Dispatch) explain(e *events.Event, binding *node, why events.Reason) *e
 	if n == nil {
 		n = d.root
 	}
-	x := &events.Explanation{Precedence: d.precedence(why), Nodes: d.balances(n)}
+	x := &events.Explanation{Precedence: d.precedence(n, why), Nodes: d.balances(n)}
 	x.Readings, x.ReadingsOmitted = d.readingsAt(n, e)
 	x.Signals, x.SignalsOmitted = d.signalsInForce()
 	x.Config, x.Quote = d.sources()
@@ -28,20 +28,18 @@ func (d *Dispatch) explain(e *events.Event, binding *node, why events.Reason) *e
 	return x
 }
 
-// precedence is the class of what binds: that of the signal behind it, where
-// there is one.
-func (d *Dispatch) precedence(why events.Reason) events.Precedence {
+// precedence is the class of what binds at n: that of the signal behind it,
+// where there is one.
+func (d *Dispatch) precedence(n *node, why events.Reason) events.Precedence {
 	switch why {
 	case events.ReasonEconomics, events.ReasonAvailable:
 		return events.PrecedenceEconomics
 	case events.ReasonNoMeter, events.ReasonNoConfig, events.ReasonHeadroom, events.ReasonWorker:
 		return events.PrecedenceSafety
 	}
-	var best *signal
-	for _, s := range d.signals.live {
-		if s.Active && reasonOfLimit(s.Kind) == why && (best == nil || lowerLimit(s, best)) {
-			best = s
-		}
+	best := n.sig.mining
+	if why == events.ReasonImportLimit {
+		best = n.sig.total
 	}
 	if best == nil {
 		return events.PrecedenceSafety
@@ -57,18 +55,6 @@ func precedenceOf(rank int) events.Precedence {
 		}
 	}
 	return events.PrecedenceEconomics
-}
-
-// reasonOfLimit is the reason of whatever a signal of that kind lowers; empty
-// for one that limits nothing.
-func reasonOfLimit(k events.SignalKind) events.Reason {
-	switch k {
-	case events.SignalImportLimit:
-		return events.ReasonImportLimit
-	case events.SignalPrice, events.SignalRestore:
-		return ""
-	}
-	return reasonOf(k)
 }
 
 // balances of n and of all that feeds it.
@@ -238,7 +224,7 @@ func (d *Dispatch) signalsInForce() ([]events.SignalInForce, int64) {
 	var price *signal
 	for _, s := range d.signals.live {
 		switch {
-		case !s.Active || s.Kind == events.SignalRestore:
+		case !s.Active || s.Kind == events.SignalRestore || !isPrice(s.Kind) && s.Course.Level < 0:
 		case isPrice(s.Kind):
 			if d.site.economics && (price == nil || betterPrice(s, price)) {
 				price = s
@@ -256,19 +242,14 @@ func (d *Dispatch) signalsInForce() ([]events.SignalInForce, int64) {
 		}
 		return 1
 	})
-	var ceilings, imports int
 	var out []events.SignalInForce
 	omitted := int64(0)
 	for _, s := range limits {
-		w := s.Watts
+		w := s.Course.Level
 		f := inForceOf(s)
-		f.PowerWatts = &w
-		if s.Kind == events.SignalImportLimit {
-			f.Binds = imports == 0
-			imports++
-		} else {
-			f.Binds = ceilings == 0
-			ceilings++
+		f.PowerWatts, f.Recovering, f.Binds = &w, s.Course.Recovering, *s.at.sig.of(s) == s
+		if s.at.up != nil {
+			f.Node = s.at.id
 		}
 		out = append(out, f)
 	}

@@ -19,17 +19,19 @@ func TestEveryFieldCounts(t *testing.T) {
 	a := newAgent("a")
 	u := &unit{id: "u", agent: a}
 	m := &meter{}
-	s := &signal{}
+	s, p := &signal{}, &programme{}
 	for _, tt := range []struct {
 		name    string
 		entry   any
 		hash    func() uint64
 		derived []string
 	}{
-		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "steps", "only", "merit", "levels", "asleep", "sleepFor", "raiseBook", "fallBook", "extra", "fixed", "counted", "node", "homeless", "reason", "before", "binds", "bound", "wayFor", "group", "risen", "h", "part", "asked", "waiting", "seen"}},
+		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "steps", "only", "merit", "levels", "asleep", "sleepFor", "raiseBook", "fallBook", "extra", "fixed", "counted", "node", "homeless", "reason", "before", "binds", "tight", "bound", "wayFor", "group", "risen", "h", "part", "asked", "waiting", "seen"}},
 		{"agent", a, func() uint64 { return a.hash() }, []string{"id", "units", "lowering", "cursor", "phase", "index", "h"}},
 		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "job", "wider", "shared", "due", "slot", "h", "seen", "watch"}},
-		{"signal", s, func() uint64 { return s.hash() }, nil},
+		{"signal", s, func() uint64 { return s.hash() }, []string{"Course", "at", "after"}},
+		{"course", &s.Course, func() uint64 { return s.hash() }, nil},
+		{"programme", p, func() uint64 { return p.hash() }, []string{"cfg"}},
 	} {
 		v := reflect.ValueOf(tt.entry).Elem()
 		for i := range v.NumField() {

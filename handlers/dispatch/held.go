@@ -17,11 +17,13 @@ type space struct {
 	free, room int64
 	// tokens in the ramp bucket, with what time has brought since.
 	tokens int64
+	// soon is what announced reductions leave for starts.
+	soon int64
 }
 
 // spaces are those of all nodes. It is measureRoom without a trace.
 func (d *Dispatch) spaces() []space {
-	d.measureSteps() // derived; whoever raises would find the same
+	d.lookAhead() // derived; whoever raises would find the same
 	ss := make([]space, len(d.nodes))
 	for i := len(d.nodes) - 1; i >= 0; i-- {
 		n, s := d.nodes[i], &ss[i]
@@ -35,6 +37,9 @@ func (d *Dispatch) spaces() []space {
 		}
 		usable := n.load.Cap - s.stray
 		s.free = usable - n.setSum - n.extraSum
+		if s.soon = never / 2; n.sig.soon >= 0 {
+			s.soon = n.sig.soon - n.setSum
+		}
 		s.room = usable - n.raiseSum
 		if n.ramps {
 			s.tokens, _ = n.filled(d.now)
@@ -109,6 +114,19 @@ func (d *Dispatch) take(ss []space, u *unit, hs []hold) []hold {
 	if w == u.set {
 		return hs
 	}
+	if !u.hashes(u.set) {
+		soon, near := never/2, u.node
+		for a := u.node; a != nil; a = a.up {
+			if s := &ss[a.index]; s.soon <= soon {
+				soon, near = s.soon, a
+			}
+		}
+		fits := max(u.fit(min(w, u.set+max(soon, 0))), u.set)
+		add(events.HoldAnnounced, near, w-fits)
+		if w = fits; w == u.set {
+			return hs
+		}
+	}
 	if by, at := d.closed(u.node); by != "" {
 		add(by, at, w-u.set)
 		return hs
@@ -133,6 +151,7 @@ func (d *Dispatch) take(ss []space, u *unit, hs []hold) []hold {
 	for a := u.node; a != nil; a = a.up {
 		s := &ss[a.index]
 		s.free -= rise
+		s.soon -= rise
 		s.room -= max(w-u.raiseBook, 0)
 		if a.ramps {
 			s.tokens -= now

@@ -113,7 +113,7 @@ func TestMergedReductionOutlivesOlderRestore(t *testing.T) {
 	for range 20 {
 		s.tick()
 	}
-	if c := s.d.signals.now.ceiling; c != 0 {
+	if c := s.d.root.load.Ceiling; c != 0 {
 		t.Errorf("the ceiling is %d W", c)
 	}
 }

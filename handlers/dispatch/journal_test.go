@@ -103,6 +103,9 @@ func (w *world) config() *events.SiteConfig {
 	if w.jobs {
 		w.hire(c)
 	}
+	if w.c != nil {
+		c.Programmes = w.programmes()
+	}
 	return c
 }
 
@@ -288,6 +291,7 @@ func (w *world) signal() *events.GridSignal {
 	if w.c.below(2) == 0 {
 		g.Cancels = fmt.Sprint("s", w.c.below(6))
 	}
+	w.enrol(g)
 	return g
 }
 

@@ -96,10 +96,9 @@ func (d *Dispatch) look(n *node, reading bool) {
 	}
 	l.Limit, l.Usable = n.limit, n.usable
 	reason := events.ReasonHeadroom
-	sig := &d.signals.now
-	if n.up == nil && sig.importLimit >= 0 && sig.importLimit < l.Usable {
-		l.Usable = sig.importLimit
-		reason, l.SignalID = events.ReasonImportLimit, sig.importID
+	if s := n.sig.total; s != nil && s.Course.Level < l.Usable {
+		l.Usable = s.Course.Level
+		reason, l.SignalID = events.ReasonImportLimit, s.ID
 	}
 	// The reserve is for what comes on top of the load that was measured last: a
 	// stand-in for a meter that has missed a few readings takes from it.
@@ -144,21 +143,21 @@ func (d *Dispatch) tell(n *node, t *told, worst rung) {
 	n.told = *t
 }
 
-// applyCeiling sets the caps of n from the room that load leaves and, at the
-// point of connection, the lowest ceiling of the signals in force.
+// applyCeiling sets the caps of n from the room that load leaves and the lowest
+// ceiling of the signals in force there.
 func (d *Dispatch) applyCeiling(n *node, room int64) {
-	l, sig := &n.load, &d.signals.now
+	l, s := &n.load, n.sig.mining
 	l.Cap, l.ShedCap = room, room
 	if d.unsafe {
 		l.ShedCap = never / 4
 	}
-	if n.up != nil || sig.ceiling < 0 {
+	if s == nil {
 		return
 	}
-	l.Ceiling = sig.ceiling
-	l.ShedCap = min(l.ShedCap, sig.ceiling)
-	if sig.ceiling <= l.Cap {
-		l.Cap, l.Reason, l.SignalID = sig.ceiling, sig.reason, sig.ceilingID
+	l.Ceiling = s.Course.Level
+	l.ShedCap = min(l.ShedCap, l.Ceiling)
+	if l.Ceiling <= l.Cap {
+		l.Cap, l.Reason, l.SignalID = l.Ceiling, reasonOf(s.Kind), s.ID
 	}
 }
 

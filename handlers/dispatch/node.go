@@ -49,6 +49,8 @@ type node struct {
 	wanted wanted
 	step   rise
 	nodeResponse
+	// sig is what the signals in force say of it.
+	sig ceilings
 	// told is what it tells the node above it, below the sum of what the nodes
 	// beneath it tell it.
 	told, below told
@@ -134,7 +136,7 @@ type said struct {
 }
 
 func newNode(id string) *node {
-	n := &node{id: id, idHash: xxhash.Sum64String(id), offSince: -1, ownAI: -1}
+	n := &node{id: id, idHash: xxhash.Sum64String(id), offSince: -1, ownAI: -1, sig: noCeilings()}
 	n.env.Started, n.step.End = -1, -1
 	n.load.Ceiling, n.load.Mining = -1, -1
 	return n

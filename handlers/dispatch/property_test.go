@@ -187,6 +187,12 @@ func (d *Dispatch) consistent() error {
 	for _, s := range d.signals.live {
 		sum += s.hash()
 	}
+	for _, p := range d.programmes {
+		sum += p.hash()
+	}
+	if err := d.consistentSignals(); err != nil {
+		return err
+	}
 	for _, n := range d.nodes {
 		if d.site.tree {
 			sum += n.h
@@ -210,7 +216,7 @@ func (d *Dispatch) consistent() error {
 		return fmt.Errorf("the digest of the entries is off")
 	case units != len(d.order) || len(d.agents) != len(d.roster):
 		return fmt.Errorf("units or agents are lost")
-	case len(d.signals.live) > MaxSignals+MaxPrices+2*maxMerged:
+	case len(d.signals.live) > MaxSignals+MaxPrices+2*maxMerged+events.MaxProgrammes:
 		return fmt.Errorf("%d signals are live", len(d.signals.live))
 	}
 	return nil

@@ -104,6 +104,7 @@ func (d *Dispatch) raise() {
 	}
 	d.rankAll()
 	d.measureRoom()
+	d.lookAhead()
 	if d.root.shut {
 		return
 	}
@@ -160,6 +161,11 @@ func (d *Dispatch) raiseStep(s *step, top int64) {
 	w := u.set
 	if free {
 		w = u.fit(min(top, u.raiseBook+room, u.set+left))
+	}
+	if w > u.set && !u.hashes(u.set) {
+		if w = u.fit(min(w, u.set+d.soonRoom(u))); w <= u.set || !u.hashes(w) {
+			return // a reduction that is near would stop it again
+		}
 	}
 	if w <= u.set {
 		d.await(s, tight)
@@ -234,6 +240,11 @@ func (d *Dispatch) await(s *step, n *node) {
 // on-times hold. It waits until nothing else beneath is on its way up or down.
 // Where one of the nodes cannot be freed nothing is taken.
 func (d *Dispatch) makeWay(better *step) {
+	for a := better.u.node; a != nil; a = a.up {
+		if a.sig.soon >= 0 {
+			return // shortly before a reduction nothing changes places
+		}
+	}
 	picks := d.picks[:0]
 	defer func() {
 		for i, s := range picks {
@@ -367,7 +378,9 @@ func (d *Dispatch) measureSteps() {
 	for _, n := range d.nodes {
 		n.bucket.maxStep = 0
 	}
+	d.longestBoot = 0
 	for _, u := range d.order {
+		d.longestBoot = max(d.longestBoot, u.caps.BootMilliseconds*milli)
 		s := u.step()
 		for n := u.node; n != nil; n = n.up {
 			if n.ramps && s <= n.usable {

@@ -4,6 +4,7 @@ package dispatch
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -47,7 +48,7 @@ func (m *seenSignals) add(source, id string) bool {
 		if len(m.sources) >= maxSeenSources && source != "" {
 			return m.add("", source+" "+id) // the rest share one memory
 		}
-		m.sources = slices.Insert(m.sources, i, seenSource{Source: source})
+		m.sources = slices.Insert(m.sources, i, seenSource{Source: strings.Clone(source)})
 	}
 	s := &m.sources[i]
 	h := xxhash.Sum64String(id)
@@ -75,19 +76,15 @@ func (m *seenSignals) restore(from []seenSource) {
 	}
 }
 
-// seenBefore remembers a signal and reports whether it is a copy: an event whose
-// id its issuer has used already, or a restore under the name of an earlier one.
+// seenBefore reports whether s is a restore under the name of an earlier one, and
+// remembers it.
 func (d *Dispatch) seenBefore(e *events.Event, s *signal) bool {
-	copied := d.signals.seen.add(s.Source, "event "+e.ID)
-	if s.Kind == events.SignalRestore && s.ID != e.ID {
-		copied = d.signals.seen.add(s.Source, "restore "+s.ID) || copied
-	}
-	return copied
+	return s.Kind == events.SignalRestore && s.ID != e.ID && d.signals.seen.add(s.Source, "restore "+s.ID)
 }
 
 // lives reports whether the instruction of s is live, by its issuer and id.
 func (d *Dispatch) lives(s *signal) bool {
 	return slices.ContainsFunc(d.signals.live, func(o *signal) bool {
-		return o.Source == s.Source && o.ID == s.ID && !o.Merged && class(o.Kind) == class(s.Kind)
+		return o.Source == s.Source && o.ID == s.ID && !o.Merged && !o.Course.Recovering && class(o.Kind) == class(s.Kind)
 	})
 }

@@ -72,7 +72,7 @@ func share(w, ppm int64) int64 {
 // newSettings reads a config. Meters known already keep their state.
 func newSettings(c *events.SiteConfig, old map[string]*meter) settings {
 	s := settings{known: true, raw: *c, byID: make(map[string]*meter, len(c.Meters))}
-	s.raw.Meters, s.raw.Nodes = slices.Clone(c.Meters), slices.Clone(c.Nodes)
+	s.raw.Meters, s.raw.Nodes, s.raw.Programmes = slices.Clone(c.Meters), slices.Clone(c.Nodes), slices.Clone(c.Programmes)
 	p := &c.Policy
 	s.lease = min(millis(p.LeaseMilliseconds, events.DefaultLease.Milliseconds()), 15*second)
 	s.dead = millis(p.DeadMilliseconds, 60_000)

@@ -41,13 +41,17 @@ type signal struct {
 	Watts     int64             `json:"watts"`
 	Price     int64             `json:"price"`
 	Cancels   string            `json:"cancels,omitempty"`
+	// Node at which it counts, empty for the point of connection. Total: what
+	// is limited is all that flows through the node, not mining alone.
+	Node  string `json:"node,omitempty"`
+	Total bool   `json:"total,omitempty"`
 	// Start and End of the window by the wall clock, Unix ns; End 0 is open.
 	Start int64 `json:"start"`
 	End   int64 `json:"end"`
 	// EndElapsed is the end of the window by elapsed time, and the start of a
 	// restore: neither comes early because the clock jumps.
 	EndElapsed int64 `json:"end_elapsed"`
-	// Active: the window has begun.
+	// Active: it has begun.
 	Active bool `json:"active,omitempty"`
 	// Merged from a flood.
 	Merged bool `json:"merged,omitempty"`
@@ -56,6 +60,13 @@ type signal struct {
 	// Epoch and Sequence of it in the journal.
 	Epoch    uint64 `json:"epoch"`
 	Sequence uint64 `json:"sequence"`
+	// Course of a reduction.
+	Course course `json:"course"`
+
+	// at is the node meant by Node. after is what it follows, one more than the
+	// watts of the setpoint that was there, within the fold that brought it.
+	at    *node
+	after int64
 }
 
 func (s *signal) hash() uint64 {
@@ -69,6 +80,8 @@ func (s *signal) hash() uint64 {
 	g.int(s.Watts)
 	g.int(s.Price)
 	g.text(s.Cancels)
+	g.text(s.Node)
+	g.bool(s.Total)
 	g.int(s.Start)
 	g.int(s.End)
 	g.int(s.EndElapsed)
@@ -77,24 +90,8 @@ func (s *signal) hash() uint64 {
 	g.uint(s.Order)
 	g.uint(s.Epoch)
 	g.uint(s.Sequence)
+	g.uint(s.Course.digest())
 	return g.sum()
-}
-
-// inForce is what the live signals together say at this moment.
-type inForce struct {
-	// ceiling on mining, W, −1 for none, and what set it.
-	ceiling   int64
-	ceilingID string
-	reason    events.Reason
-	// importLimit on the site, W, −1 for none.
-	importLimit int64
-	importID    string
-	// setpointRank is the best precedence of a setpoint in force, 9 for none.
-	setpointRank int
-	// price in force and its rank, when priced.
-	priced    bool
-	price     int64
-	priceRank int
 }
 
 // signals is the store: all of one kind of thing in folding order.
@@ -103,13 +100,16 @@ type signals struct {
 	folded uint64
 	seen   seenSignals
 	now    inForce
-	// The earliest moments at which anything can begin or end.
-	nextStart, nextEnd, nextEndElapsed int64
+	// bound are the nodes at which signals in force say something, unbound those
+	// at which they did before, and ahead those at which announced ones will.
+	bound, unbound, ahead []*node
+	// The earliest moments at which anything can begin, end, move or fall
+	// silent.
+	nextStart, nextEnd, nextEndElapsed, nextStep, nextSilence int64
 }
 
 func newSignals() signals {
-	return signals{now: inForce{ceiling: -1, importLimit: -1, setpointRank: 9},
-		nextStart: never, nextEnd: never, nextEndElapsed: never}
+	return signals{now: nothingInForce(), nextStart: never, nextEnd: never, nextEndElapsed: never, nextStep: never, nextSilence: never}
 }
 
 func isPrice(k events.SignalKind) bool { return k == events.SignalPrice }
@@ -127,14 +127,23 @@ func class(k events.SignalKind) int {
 
 // onSignal folds one signal and reports whether anything live changed.
 func (d *Dispatch) onSignal(e *events.Event, g *events.GridSignal) bool {
-	if g.Test {
-		return false
+	copied := d.signals.seen.add(e.Source, "event "+e.ID)
+	heard := !copied && d.hearIssuer(e, g)
+	p := d.site.raw.FindProgramme(g.Programme)
+	if !p.Obeys(g) {
+		if heard {
+			d.runSignals()
+		}
+		return heard
 	}
-	s, ok := d.readSignal(e, g)
+	s, ok := d.readSignal(e, g, p)
 	if !ok {
-		return false
+		if heard {
+			d.runSignals()
+		}
+		return heard
 	}
-	if copied := d.seenBefore(e, s); copied {
+	if copied = d.seenBefore(e, s) || copied; copied {
 		// It may be old news by now: it ends and replaces nothing. What it
 		// reduces is reduced again, unless its instruction is in force, for
 		// then this may be an older version of it.
@@ -145,40 +154,70 @@ func (d *Dispatch) onSignal(e *events.Event, g *events.GridSignal) bool {
 		d.runSignals()
 		return true
 	}
-	if g.Supersedes != "" {
-		d.endSignals(func(o *signal) bool {
-			return o.Source == s.Source && o.ID == g.Supersedes && o.Kind != events.SignalStop
-		})
-	}
 	// The same id again is the same instruction, changed; but nothing takes
 	// the place of a stop, and a merged ceiling has no single owner.
 	held := false
-	d.endSignals(func(o *signal) bool {
-		if o.Source != s.Source || o.ID != s.ID || o.Merged || class(o.Kind) != class(s.Kind) {
+	replaced := func(o *signal) bool {
+		switch {
+		case o.Source != s.Source || o.Course.Recovering:
 			return false
-		}
-		if o.Kind == events.SignalStop {
+		case g.Supersedes != "" && o.ID == g.Supersedes:
+			return o.Kind != events.SignalStop
+		case o.ID != s.ID || o.Merged || class(o.Kind) != class(s.Kind):
+			return false
+		case o.Kind == events.SignalStop:
 			held = true
 			return false
 		}
 		return true
-	})
-	if held && s.Kind == events.SignalStop {
-		return true
 	}
-	d.addSignal(s)
+	d.replace(s, replaced)
+	if !held || s.Kind != events.SignalStop {
+		d.addSignal(s)
+	}
 	d.runSignals()
 	return true
 }
 
+// replace ends what s takes the place of, as a restore would. One setpoint that
+// follows another takes its place at once, and one that is still to come lets the
+// present one hold until then.
+func (d *Dispatch) replace(s *signal, replaced func(*signal) bool) {
+	c, begins := &s.Course, d.wall >= s.Course.Begin
+	if begins && s.Kind == events.SignalSetpoint {
+		s.after = d.lowerSetpoint(s) + 1
+	}
+	for _, o := range d.signals.live {
+		// A reduction by so many watts, changed while it lasts, is still one
+		// from where it began.
+		if o := o; begins && c.Shed && o.Course.Shed && o.Course.Reference >= 0 && replaced(o) && o.at == s.at && o.Kind == s.Kind {
+			c.Reference, s.Total = o.Course.Reference, o.Total
+		}
+	}
+	d.endSignals(func(o *signal) bool {
+		if !replaced(o) {
+			return false
+		}
+		follows := s.Kind == events.SignalSetpoint && o.Kind == events.SignalSetpoint && o.at == s.at && o.Total == s.Total
+		if follows && !begins && o.Active {
+			if o.End == 0 || o.End > s.Start {
+				d.alter(o, func() { o.End, o.EndElapsed = max(s.Start, d.wall), d.elapsedAt(s.Start) })
+			}
+			return false
+		}
+		return follows && begins && d.now >= o.Course.MinUntil
+	})
+	d.release(false, func(o *signal) bool { return replaced(o) && !(s.Kind == events.SignalSetpoint && !begins && o.Active) })
+}
+
 // readSignal makes a signal safe to keep, or says that it asks for nothing.
-func (d *Dispatch) readSignal(e *events.Event, g *events.GridSignal) (*signal, bool) {
+func (d *Dispatch) readSignal(e *events.Event, g *events.GridSignal, p *events.ProgrammeConfig) (*signal, bool) {
 	s := &signal{
 		Source:    strings.Clone(e.Source),
 		ID:        strings.Clone(g.SignalID),
 		Programme: strings.Clone(g.Programme),
 		Cancels:   strings.Clone(g.Cancels),
-		Rank:      g.EffectivePrecedence().Rank(),
+		Rank:      p.PrecedenceOf(g).Rank(),
 		Priority:  int(clamp(int64(g.Priority), 0, 255)),
 		Start:     d.wall,
 		Epoch:     d.epoch,
@@ -216,6 +255,8 @@ func (d *Dispatch) readSignal(e *events.Event, g *events.GridSignal) (*signal, b
 	if s.Kind == events.SignalRestore {
 		// It has a beginning only.
 		s.EndElapsed = d.elapsedAt(s.Start)
+		s.Course = course{Level: -1, Reference: -1, Begin: s.Start}
+		d.locate(s)
 		return s, true
 	}
 	if sec := g.DurationSeconds; sec > 0 && sec <= min(100*366*86_400, (never-s.Start)/second) && g.Kind != events.SignalStop {
@@ -223,8 +264,13 @@ func (d *Dispatch) readSignal(e *events.Event, g *events.GridSignal) (*signal, b
 		if s.End <= d.wall {
 			return nil, false // over before it came
 		}
+	}
+	d.chart(s, g, p)
+	if s.End != 0 {
+		s.End = max(s.End, s.Start+s.Course.Minimum)
 		s.EndElapsed = d.elapsedAt(s.End)
 	}
+	d.locate(s)
 	return s, true
 }
 
@@ -235,92 +281,8 @@ func (d *Dispatch) elapsedAt(unix int64) int64 {
 	return d.now + min(ahead, never-d.now)
 }
 
-// addSignal keeps s within the bounds: what does not fit is merged into a
-// ceiling that is at least as low, or, where dropping it cannot raise power,
-// dropped.
-func (d *Dispatch) addSignal(s *signal) {
-	st := &d.signals
-	s.Order = st.folded
-	st.folded++
-	prices, all, mine := 0, 0, 0
-	for _, o := range st.live {
-		switch {
-		case isPrice(o.Kind):
-			prices++
-			if o.Source == s.Source && isPrice(s.Kind) {
-				mine++
-			}
-		case !o.Merged:
-			all++
-			if o.Source == s.Source && !isPrice(s.Kind) {
-				mine++
-			}
-		}
-	}
-	full := isPrice(s.Kind) && (prices >= MaxPrices || mine >= MaxPrices/2) ||
-		!isPrice(s.Kind) && (all >= MaxSignals || mine >= MaxSignalsPerSource)
-	if !full {
-		d.keepSignal(s)
-		return
-	}
-	d.raiseAlert(&d.alarms.Flood, &d.flooded, alarmFlood, "signals", events.SeverityCritical,
-		"more grid signals are live than can be kept apart: further ones are merged into the lowest ceiling, further prices ignored",
-		"find the issuer that floods; restore what is obsolete, or as operator restore "+mergedPrefix+"curtail")
-	if isPrice(s.Kind) {
-		return
-	}
-	if s.Kind == events.SignalRestore {
-		if s.Start <= d.wall {
-			d.carryOut(s) // it takes no room
-		}
-		return
-	}
-	d.mergeSignal(s)
-}
-
-// mergeSignal folds s into the ceiling of its issuer's flood.
-func (d *Dispatch) mergeSignal(s *signal) {
-	merged := 0
-	var own, common *signal
-	for _, o := range d.signals.live {
-		if !o.Merged {
-			continue
-		}
-		merged++
-		if o.Kind == s.Kind && o.Source == s.Source {
-			own = o
-		}
-		if o.Kind == s.Kind && o.Source == "" {
-			common = o
-		}
-	}
-	into := own
-	if into == nil && merged >= maxMerged {
-		into = common
-		s.Source = ""
-	}
-	if into == nil {
-		s.Merged, s.ID = true, mergedPrefix+string(s.Kind)
-		d.keepSignal(s)
-		return
-	}
-	d.entries -= into.hash()
-	into.Order, into.Epoch, into.Sequence = s.Order, s.Epoch, s.Sequence
-	into.Watts = min(into.Watts, s.Watts)
-	into.Start = min(into.Start, s.Start)
-	into.Rank, into.Priority = min(into.Rank, s.Rank), min(into.Priority, s.Priority)
-	if into.End == 0 || s.End == 0 {
-		into.End, into.EndElapsed = 0, 0
-	} else {
-		into.End, into.EndElapsed = max(into.End, s.End), max(into.EndElapsed, s.EndElapsed)
-	}
-	if into.Programme != s.Programme {
-		into.Programme = mixedProgramme
-	}
-	d.entries += into.hash()
-}
-
 func (d *Dispatch) keepSignal(s *signal) {
+	d.locate(s)
 	d.signals.live = append(d.signals.live, s)
 	d.entries += s.hash()
 }
@@ -340,8 +302,8 @@ func (d *Dispatch) endSignals(drop func(*signal) bool) {
 func (d *Dispatch) carryOut(r *signal) {
 	operator := r.Source == events.OperatorSource
 	if r.Cancels == "" {
-		d.endSignals(func(s *signal) bool {
-			if s.Source != r.Source || s.Programme != r.Programme || s.Order > r.Order {
+		d.release(operator, func(s *signal) bool {
+			if s.owner() != r.owner() || s.Order > r.Order {
 				return false
 			}
 			switch s.Kind {
@@ -352,7 +314,7 @@ func (d *Dispatch) carryOut(r *signal) {
 		})
 		return
 	}
-	d.endSignals(func(s *signal) bool {
+	d.release(operator, func(s *signal) bool {
 		if s.ID != r.Cancels || s.Kind == events.SignalRestore || s.Order > r.Order {
 			return false
 		}
@@ -366,19 +328,22 @@ func (d *Dispatch) carryOut(r *signal) {
 // signalsDue reports whether a window may begin or end now.
 func (d *Dispatch) signalsDue() bool {
 	st := &d.signals
-	return d.wall >= st.nextStart || d.wall >= st.nextEnd && d.now >= st.nextEndElapsed
+	return d.wall >= st.nextStart || d.wall >= st.nextEnd && d.now >= st.nextEndElapsed || d.now >= st.nextStep || d.wall >= st.nextSilence
 }
 
 // runSignals begins and ends windows and works out what is in force.
 func (d *Dispatch) runSignals() {
 	st := &d.signals
+	d.listen()
+	d.stepSignals()
 	for {
 		var due *signal
 		for _, s := range st.live {
-			if !s.Active && s.Start <= d.wall && (s.Kind != events.SignalRestore || d.now >= s.EndElapsed) {
-				d.entries -= s.hash()
-				s.Active = true
-				d.entries += s.hash()
+			if !s.Active && s.Course.Begin <= d.wall && (s.Kind != events.SignalRestore || d.now >= s.EndElapsed) {
+				d.alter(s, func() {
+					s.Active = true
+					d.takeEffect(s)
+				})
 			}
 			if s.Active && s.Kind == events.SignalRestore && due == nil {
 				due = s
@@ -390,8 +355,8 @@ func (d *Dispatch) runSignals() {
 		d.carryOut(due)
 		d.endSignals(func(s *signal) bool { return s == due })
 	}
-	d.endSignals(func(s *signal) bool {
-		return s.Active && s.End != 0 && d.wall >= s.End && d.now >= s.EndElapsed
+	d.release(false, func(s *signal) bool {
+		return s.Active && s.End != 0 && d.wall >= s.End && d.now >= s.EndElapsed && !d.outlasts(s.Programme)
 	})
 	d.dropOldPrices()
 	d.scheduleSignals()
@@ -405,14 +370,21 @@ func (d *Dispatch) runSignals() {
 func (d *Dispatch) scheduleSignals() {
 	st := &d.signals
 	st.nextStart, st.nextEnd, st.nextEndElapsed = never, never, never
+	st.nextStep, st.nextSilence = d.nextSilence()
 	for _, s := range st.live {
+		if s.Course.ToAt != 0 {
+			st.nextStep = min(st.nextStep, (d.now/stepEvery+1)*stepEvery)
+		}
+		if s.Active && s.Kind == events.SignalSetpoint && s.Start > d.wall {
+			st.nextStart = min(st.nextStart, s.Start)
+		}
 		switch {
 		case !s.Active && s.Kind == events.SignalRestore:
 			st.nextEnd = min(st.nextEnd, s.Start)
 			st.nextEndElapsed = min(st.nextEndElapsed, s.EndElapsed)
 		case !s.Active:
-			st.nextStart = min(st.nextStart, s.Start)
-		case s.End != 0:
+			st.nextStart = min(st.nextStart, s.Course.Begin)
+		case s.End != 0 && !d.outlasts(s.Programme):
 			st.nextEnd = min(st.nextEnd, s.End)
 			st.nextEndElapsed = min(st.nextEndElapsed, s.EndElapsed)
 		}

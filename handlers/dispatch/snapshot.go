@@ -34,6 +34,8 @@ type snapshot struct {
 	Rogue        rogue              `json:"rogue,omitzero"`
 	Signals      []*signal          `json:"signals,omitempty"`
 	Folded       uint64             `json:"signals_folded"`
+	Programmes   []programmeState   `json:"programmes,omitempty"`
+	Astray       bool               `json:"astray,omitempty"`
 	Seen         []seenSource       `json:"signals_seen,omitempty"`
 	Quote        quote              `json:"quote"`
 	Agents       []agentState       `json:"agents,omitempty"`
@@ -173,7 +175,10 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		Joining: d.joining, RaisedAt: d.raisedAt,
 		Jobs: d.jobs.list, JobCrowd: d.jobs.crowd, JobsCrowded: d.jobs.crowded, Learned: r.learned(),
 		Alarms: d.alarms, Flooded: d.flooded, Crowd: d.crowd, Skewed: d.skewed,
-		BrokenAlert: d.brokenAlert, Cursor: d.cursor, Verification: d.verification(),
+		BrokenAlert: d.brokenAlert, Cursor: d.cursor, Verification: d.verification(), Astray: d.astray,
+	}
+	for _, p := range d.programmes {
+		s.Programmes = append(s.Programmes, programmeState{p.since, p.heard, p.heardWall, p.issued, p.quiet, p.alert})
 	}
 	if d.site.known {
 		s.Site, s.SiteEpoch, s.SiteSequence = &d.site.raw, d.site.epoch, d.site.sequence
@@ -222,7 +227,7 @@ func (d *Dispatch) Restore(b []byte) error {
 	d.quote = s.Quote
 	d.raisedAt, d.alarms = s.RaisedAt, s.Alarms
 	d.flooded, d.crowd, d.skewed = s.Flooded, s.Crowd, s.Skewed
-	d.brokenAlert, d.cursor = s.BrokenAlert, s.Cursor
+	d.brokenAlert, d.cursor, d.astray = s.BrokenAlert, s.Cursor, s.Astray
 	if s.Site != nil {
 		d.site = newSettings(s.Site, nil)
 		d.site.epoch, d.site.sequence = s.SiteEpoch, s.SiteSequence
@@ -244,13 +249,9 @@ func (d *Dispatch) Restore(b []byte) error {
 		return err
 	}
 	d.restoreJobs(&s)
-	for _, g := range s.Signals {
-		d.keepSignal(g)
+	if err := d.restoreSignals(&s); err != nil {
+		return err
 	}
-	d.signals.folded = s.Folded
-	d.signals.seen.restore(s.Seen)
-	d.scheduleSignals()
-	d.weighSignals()
 	parts := d.restoreParts(&s.Verification)
 	for i := range s.Agents {
 		d.restoreAgent(&s.Agents[i], parts)
@@ -357,4 +358,26 @@ func (d *Dispatch) restoreAgent(s *agentState, parts map[uint64]*proof) {
 		d.touchUnit(u)
 	}
 	d.touchAgent(a)
+}
+
+// restoreSignals takes over the signals and what is known of their issuers.
+func (d *Dispatch) restoreSignals(s *snapshot) error {
+	for _, g := range s.Signals {
+		d.keepSignal(g)
+	}
+	d.signals.folded = s.Folded
+	d.signals.seen.restore(s.Seen)
+	d.programmes = programmesOf(&d.site.raw)
+	if len(d.programmes) != len(s.Programmes) {
+		return fmt.Errorf("dispatch snapshot holds %d programmes for a configuration of %d: fold the journal instead", len(s.Programmes), len(d.programmes))
+	}
+	for i, p := range d.programmes {
+		t := &s.Programmes[i]
+		p.since, p.heard, p.heardWall, p.issued, p.quiet, p.alert = t.Since, t.Heard, t.HeardWall, t.Issued, t.Quiet, t.Alert
+		d.entries += p.hash()
+	}
+	d.scheduleSignals()
+	d.weighSignals()
+	d.recheck = false
+	return nil
 }

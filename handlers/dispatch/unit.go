@@ -104,8 +104,9 @@ type unit struct {
 	// that its setpoint.
 	reason events.Reason
 	before int64
-	// binds is why it rises no further in the present fold.
+	// binds is why it rises no further in the present fold, and tight where.
 	binds events.Reason
+	tight *node
 	// bound is the node for whose sake that was; wayFor the unit that it makes
 	// way for.
 	bound  *node

@@ -319,7 +319,7 @@ func (d *Dispatch) openCurtailment(e *events.Event, u *unit) *curtailment {
 		return c
 	}
 	c := &curtailment{Key: u.key, CauseID: strings.Clone(e.ID), CauseType: e.Data.EventType(), Reason: u.reason,
-		SignalID: d.signalFor(u.reason), Issued: d.wall, Opened: d.now, Decisions: 1}
+		SignalID: d.signalFor(u.bound, u.reason), Issued: d.wall, Opened: d.now, Decisions: 1}
 	d.curtailments = append(d.curtailments, c)
 	return c
 }

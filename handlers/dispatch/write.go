@@ -30,25 +30,22 @@ func (d *Dispatch) writeCurtails(e *events.Event, out *decider.Outbox) {
 			d.touchUnit(u)
 		}
 		out.Put(events.BroadcastSource, &events.CommandCurtail{Decider: Name, Key: key, AllUnitsWatts: &w, Reason: why,
-			SignalID: d.signalFor(why), IssuedAt: arrived, ValidUntil: arrived.Add(validFor)})
+			SignalID: d.commonSignal(), IssuedAt: arrived, ValidUntil: arrived.Add(validFor)})
 		return
 	}
 	slices.SortFunc(d.lowered, func(a, b *unit) int {
-		if c := strings.Compare(a.agent.id, b.agent.id); c != 0 {
-			return c
-		}
-		if c := strings.Compare(string(a.reason), string(b.reason)); c != 0 {
-			return c
-		}
-		return strings.Compare(a.id, b.id)
+		return cmp.Or(strings.Compare(a.agent.id, b.agent.id), strings.Compare(string(a.reason), string(b.reason)),
+			strings.Compare(d.signalFor(a.bound, a.reason), d.signalFor(b.bound, b.reason)), strings.Compare(a.id, b.id))
 	})
 	for from := 0; from < len(d.lowered); {
 		first, to := d.lowered[from], from+1
-		for to < len(d.lowered) && to-from < maxUnitsPerMessage && d.lowered[to].agent == first.agent && d.lowered[to].reason == first.reason {
+		signal := d.signalFor(first.bound, first.reason)
+		for to < len(d.lowered) && to-from < maxUnitsPerMessage && d.lowered[to].agent == first.agent && d.lowered[to].reason == first.reason &&
+			d.signalFor(d.lowered[to].bound, first.reason) == signal {
 			to++
 		}
 		c := &events.CommandCurtail{Decider: Name, Key: out.Key(), Agent: first.agent.id, Reason: first.reason,
-			SignalID: d.signalFor(first.reason), IssuedAt: arrived, ValidUntil: arrived.Add(validFor),
+			SignalID: signal, IssuedAt: arrived, ValidUntil: arrived.Add(validFor),
 			Units: d.points(d.lowered[from:to], out.Key())}
 		out.Put(first.agent.id, c)
 		from = to
@@ -86,11 +83,27 @@ func (d *Dispatch) points(units []*unit, key events.OrderKey) []events.UnitSetpo
 	return ps
 }
 
-func (d *Dispatch) signalFor(why events.Reason) string {
-	if l := &d.root.load; why == l.Reason {
+// signalFor is the signal behind a reason at the node that binds, nil for the
+// point of connection.
+func (d *Dispatch) signalFor(n *node, why events.Reason) string {
+	if n == nil {
+		n = d.root
+	}
+	if l := &n.load; why == l.Reason {
 		return l.SignalID
 	}
 	return ""
+}
+
+// commonSignal is the signal behind all reductions of this fold, or none.
+func (d *Dispatch) commonSignal() string {
+	signal := d.signalFor(d.lowered[0].bound, d.lowered[0].reason)
+	for _, u := range d.lowered {
+		if d.signalFor(u.bound, u.reason) != signal {
+			return ""
+		}
+	}
+	return signal
 }
 
 // writeRamps writes the raises of this fold, one message per agent and reason.
@@ -99,19 +112,22 @@ func (d *Dispatch) writeRamps(e *events.Event, out *decider.Outbox) {
 		return
 	}
 	for _, u := range d.raised {
-		u.binds = u.bindsAt()
+		u.tight, u.binds = u.bindsAt()
 	}
 	slices.SortFunc(d.raised, func(a, b *unit) int {
-		return cmp.Or(strings.Compare(a.agent.id, b.agent.id), strings.Compare(string(a.binds), string(b.binds)), strings.Compare(a.id, b.id))
+		return cmp.Or(strings.Compare(a.agent.id, b.agent.id), strings.Compare(string(a.binds), string(b.binds)),
+			strings.Compare(d.signalFor(a.tight, a.binds), d.signalFor(b.tight, b.binds)), strings.Compare(a.id, b.id))
 	})
 	arrived := e.Arrived.UTC()
 	for from := 0; from < len(d.raised); {
 		a, why, to := d.raised[from].agent, d.raised[from].binds, from+1
-		for to < len(d.raised) && to-from < maxUnitsPerMessage && d.raised[to].agent == a && d.raised[to].binds == why {
+		signal := d.signalFor(d.raised[from].tight, why)
+		for to < len(d.raised) && to-from < maxUnitsPerMessage && d.raised[to].agent == a && d.raised[to].binds == why &&
+			d.signalFor(d.raised[to].tight, why) == signal {
 			to++
 		}
 		r := &events.CommandRamp{Decider: Name, Key: out.Key(), Agent: a.id, BootID: a.boot, Counter: a.counter,
-			LeaseMilliseconds: d.site.lease / milli, Reason: why, SignalID: d.signalFor(why),
+			LeaseMilliseconds: d.site.lease / milli, Reason: why, SignalID: signal,
 			IssuedAt: arrived, ValidUntil: arrived.Add(validFor), Units: d.points(d.raised[from:to], out.Key())}
 		out.Put(a.id, r)
 		from = to
@@ -121,10 +137,10 @@ func (d *Dispatch) writeRamps(e *events.Event, out *decider.Outbox) {
 // bindsAt says why u does not rise further than it does in this fold: what set
 // the cap of the node above it that has no room for more, else nothing but the
 // ramp budget and what u itself can do.
-func (u *unit) bindsAt() events.Reason {
+func (u *unit) bindsAt() (*node, events.Reason) {
 	top := u.fit(u.limit())
 	if u.set >= top {
-		return events.ReasonAvailable
+		return nil, events.ReasonAvailable
 	}
 	least, tight := never, u.node
 	for n := u.node; n != nil; n = n.up {
@@ -133,9 +149,9 @@ func (u *unit) bindsAt() events.Reason {
 		}
 	}
 	if u.fit(min(top, u.set+max(least, 0))) <= u.set {
-		return tight.load.Reason
+		return tight, tight.load.Reason
 	}
-	return events.ReasonAvailable
+	return nil, events.ReasonAvailable
 }
 
 // writeDecision writes down why: the last output of its cause.
@@ -160,9 +176,13 @@ func (d *Dispatch) writeDecision(e *events.Event, out *decider.Outbox, before in
 	if binding != nil && d.site.tree {
 		w.BindingNode = binding.id
 	}
-	if c := d.root.load.Ceiling; c >= 0 {
-		w.CeilingWatts = &c
-		w.SignalID = d.signals.now.ceilingID
+	at := d.root
+	if binding != nil && binding.sig.mining != nil {
+		at = binding
+	}
+	if s := at.sig.mining; s != nil {
+		c := s.Course.Level
+		w.CeilingWatts, w.SignalID = &c, s.ID
 	}
 	if len(d.lowered) > 0 && w.Binding == l.Reason && l.SignalID != "" {
 		w.SignalID = l.SignalID
