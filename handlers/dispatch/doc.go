@@ -34,7 +34,10 @@
 // of connection then gets nothing). A meter that reports one and the
 // same value for longer than its stuck time, where it has one, counts as silent
 // until the value moves. Where a total meter and mining
-// meters allow a second estimate of the AI load, the higher one counts.
+// meters allow a second estimate of the AI load, the higher one counts. That
+// estimate pairs readings that come close together, and of the last two the
+// higher one holds: mining that moves between the readings of a pair would
+// otherwise make room that is not there.
 //
 // A node that is measured takes the higher of its own figure and of what is
 // measured beneath it; stand-ins of nodes beneath count only where it is not

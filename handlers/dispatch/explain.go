@@ -108,7 +108,7 @@ func (d *Dispatch) standing(n *node) (r rung, standIn int64) {
 	case len(n.ai) > 0:
 		_, r = d.sum(n.ai, false)
 	case n.figures():
-		if r = rungDead; n.balanced {
+		if r = rungDead; n.balance.Known {
 			_, rt := d.sum(n.totals, false)
 			_, rm := d.sum(n.minings, true)
 			r = max(rt, rm)

@@ -203,10 +203,10 @@ func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
 
 	balance, balanceRung := int64(0), rungDead
 	hasBalance := len(n.totals) > 0 && len(n.minings) > 0
-	if hasBalance && n.balanced {
+	if hasBalance && n.balance.Known {
 		_, rt := d.sum(n.totals, false)
 		_, rm := d.sum(n.minings, true)
-		balance, balanceRung = n.balance, max(rt, rm)
+		balance, balanceRung = n.balance.Watts, max(rt, rm)
 	}
 	n.ownAI = -1
 	var load int64

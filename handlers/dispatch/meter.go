@@ -35,8 +35,10 @@ type meter struct {
 	// epoch and sequence of the reading that gave watts, suspect if it was.
 	epoch, sequence uint64
 	suspect         bool
-	// round: a reading since the last balance of total and mining.
+	// round: a reading since the last balance of total and mining; came is when
+	// the newest did, elapsed ns.
 	round bool
+	came  int64
 	// over is since when it reads more than its units admit, elapsed ns, −1
 	// while it does not.
 	over int64
@@ -107,6 +109,7 @@ func (m *meter) hash() uint64 {
 	g.uint(m.sequence)
 	g.bool(m.suspect)
 	g.bool(m.round)
+	g.int(m.came)
 	g.int(m.over)
 	g.bool(m.staleAlert)
 	g.bool(m.overAlert)
@@ -213,7 +216,7 @@ func (d *Dispatch) believe(m *meter, arrived int64, r *events.MeterReading) bool
 	}
 	if late || r.Quality == events.QualitySuspect {
 		if m.has && w > m.watts {
-			m.watts, m.sampled, m.round = w, sampled, true
+			m.watts, m.sampled, m.round, m.came = w, sampled, true, d.now
 			m.epoch, m.sequence, m.suspect = d.epoch, d.sequence, r.Quality == events.QualitySuspect
 			d.rebalance(m)
 			d.touchMeter(m)
@@ -233,7 +236,7 @@ func (d *Dispatch) believe(m *meter, arrived int64, r *events.MeterReading) bool
 	m.has, m.watts, m.sampled, m.gen, m.gap = true, w, sampled, d.gen, 0
 	m.epoch, m.sequence, m.suspect = d.epoch, d.sequence, false
 	m.heard = d.now - max(age, 0)
-	m.round = true
+	m.round, m.came = true, d.now
 	d.wait(m)
 	d.rebalance(m)
 	d.touchMeter(m)
@@ -247,41 +250,6 @@ func (d *Dispatch) lone(m *meter) bool {
 	}
 	for _, o := range m.node.meters {
 		if o != m && o.cfg.Group == m.cfg.Group && o.cfg.Measures == m.cfg.Measures && d.rung(o) <= rungEnvelope {
-			return false
-		}
-	}
-	return true
-}
-
-// rebalance estimates the non-mining load as total − mining once every total
-// and mining quantity has a reading newer than the last estimate: half a round
-// would take mining that ramps for AI load.
-func (d *Dispatch) rebalance(m *meter) {
-	n := m.node
-	if m.cfg.Measures != events.MeasuresTotal && m.cfg.Measures != events.MeasuresMining {
-		return
-	}
-	if len(n.totals) == 0 || len(n.minings) == 0 || !complete(n.totals) || !complete(n.minings) {
-		return
-	}
-	total, _ := d.sum(n.totals, false)
-	mining, _ := d.sum(n.minings, true)
-	n.balance, n.balanced = max(total-mining, 0), true
-	for _, o := range n.meters {
-		if o.round {
-			o.round = false
-			d.touchMeter(o)
-		}
-	}
-}
-
-func complete(gs []group) bool {
-	for i := range gs {
-		any := false
-		for _, m := range gs[i].meters {
-			any = any || m.round
-		}
-		if !any {
 			return false
 		}
 	}

@@ -25,10 +25,9 @@ type node struct {
 	// measured: a meter beneath the node or at it sees AI load.
 	measured bool
 
-	env      envelope
-	balance  int64
-	balanced bool
-	load     load
+	env     envelope
+	balance estimate
+	load    load
 	// restartUntil bars increases beneath after a meter came back, elapsed ns.
 	restartUntil int64
 	// settleAt is when everything lowered beneath so far must have fallen,
@@ -146,7 +145,7 @@ func newNode(id string) *node {
 func (n *node) inherit(o *node) {
 	n.env, n.step, n.balance = o.env, o.step, o.balance
 	n.wanted.held = o.wanted.held
-	n.balanced = o.balanced && len(n.totals) > 0 && len(n.minings) > 0
+	n.balance.Known = o.balance.Known && len(n.totals) > 0 && len(n.minings) > 0
 	n.restartUntil, n.settleAt, n.bucket, n.rogue = o.restartUntil, o.settleAt, o.bucket, o.rogue
 	n.offSince, n.offAlert, n.said = o.offSince, o.offAlert, o.said
 	n.watch = o.watch
@@ -157,7 +156,7 @@ func (n *node) hash() uint64 {
 	g.uint(n.idHash)
 	g.uint(n.env.sum + n.learnedHash())
 	g.int(n.env.Started)
-	g.int(n.balance)
+	n.balance.digest(&g)
 	g.int(n.load.AI)
 	g.int(n.load.House)
 	g.int(n.load.Reserve)
@@ -174,7 +173,6 @@ func (n *node) hash() uint64 {
 	g.int(n.offSince)
 	g.int(n.said.Headroom)
 	g.int(n.said.Firm)
-	g.bool(n.balanced)
 	g.bool(n.load.Fresh)
 	g.bool(n.offAlert)
 	g.bool(n.said.Once)

@@ -26,8 +26,7 @@ type snapshot struct {
 	Meters       []meterState       `json:"meters,omitempty"`
 	Nodes        []nodeState        `json:"nodes,omitempty"`
 	Envelope     envelope           `json:"envelope"`
-	Balance      int64              `json:"balance"`
-	Balanced     bool               `json:"balanced"`
+	Balance      estimate           `json:"balance,omitzero"`
 	Load         load               `json:"load"`
 	RestartUntil int64              `json:"restart_until"`
 	SettleAt     int64              `json:"settle_at"`
@@ -68,8 +67,7 @@ type learnedState struct {
 // point of connection is not said again here.
 type nodeState struct {
 	Envelope     *envelope `json:"envelope,omitempty"`
-	Balance      int64     `json:"balance"`
-	Balanced     bool      `json:"balanced"`
+	Balance      estimate  `json:"balance,omitzero"`
 	Load         *load     `json:"load,omitempty"`
 	RestartUntil int64     `json:"restart_until"`
 	SettleAt     int64     `json:"settle_at"`
@@ -94,6 +92,7 @@ type meterState struct {
 	Generation uint64 `json:"generation"`
 	Sampled    int64  `json:"sampled"`
 	Round      bool   `json:"round"`
+	Came       int64  `json:"came"`
 	Over       int64  `json:"over"`
 	Stale      bool   `json:"stale_alert"`
 	OverAlert  bool   `json:"over_alert"`
@@ -168,7 +167,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		Version: d.who.Version, ConfigHash: d.who.ConfigHash,
 		Clock: d.clk, Generation: d.gen, Epoch: d.epoch,
 		TickGen: d.tickGen, TickSecond: d.tickSecond, TickAt: d.tickAt,
-		Envelope: r.env, Balance: r.balance, Balanced: r.balanced, Load: r.load,
+		Envelope: r.env, Balance: r.balance, Load: r.load,
 		RestartUntil: r.restartUntil, SettleAt: r.settleAt, Rogue: r.rogue,
 		Signals: d.signals.live, Folded: d.signals.folded, Seen: d.signals.seen.sources, Quote: d.quote,
 		Tokens: r.bucket.tokens, TokenCarry: r.bucket.carry, RefilledAt: r.bucket.refilledAt,
@@ -184,7 +183,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		s.Site, s.SiteEpoch, s.SiteSequence = &d.site.raw, d.site.epoch, d.site.sequence
 	}
 	for _, m := range d.site.meters {
-		s.Meters = append(s.Meters, meterState{m.has, m.watts, m.heard, m.gap, m.gen, m.sampled, m.round, m.over, m.staleAlert, m.overAlert,
+		s.Meters = append(s.Meters, meterState{m.has, m.watts, m.heard, m.gap, m.gen, m.sampled, m.round, m.came, m.over, m.staleAlert, m.overAlert,
 			m.last, m.counter, m.counted, m.since, m.same, m.stuck, m.stuckAlert, m.epoch, m.sequence, m.suspect})
 	}
 	if d.site.tree {
@@ -239,7 +238,7 @@ func (d *Dispatch) Restore(b []byte) error {
 	for i, m := range d.site.meters {
 		t := s.Meters[i]
 		m.has, m.watts, m.heard, m.gap, m.gen = t.Has, t.Watts, t.Heard, t.Gap, t.Generation
-		m.sampled, m.round, m.over, m.staleAlert, m.overAlert = t.Sampled, t.Round, t.Over, t.Stale, t.OverAlert
+		m.sampled, m.round, m.came, m.over, m.staleAlert, m.overAlert = t.Sampled, t.Round, t.Came, t.Over, t.Stale, t.OverAlert
 		m.last, m.counter, m.counted, m.since, m.same = t.Last, t.Counter, t.Counted, t.Since, t.Same
 		m.stuck, m.stuckAlert = t.Stuck, t.StuckAlert
 		m.epoch, m.sequence, m.suspect = t.Epoch, t.Sequence, t.Suspect
@@ -270,7 +269,7 @@ func (d *Dispatch) Restore(b []byte) error {
 }
 
 func (n *node) state() nodeState {
-	s := nodeState{Balance: n.balance, Balanced: n.balanced, RestartUntil: n.restartUntil, SettleAt: n.settleAt, Rogue: n.rogue,
+	s := nodeState{Balance: n.balance, RestartUntil: n.restartUntil, SettleAt: n.settleAt, Rogue: n.rogue,
 		Tokens: n.bucket.tokens, TokenCarry: n.bucket.carry, RefilledAt: n.bucket.refilledAt,
 		OffSince: n.offSince, OffAlert: n.offAlert, Said: n.said, Told: n.told, OwnAI: n.ownAI}
 	if n.up != nil {
@@ -294,7 +293,7 @@ func (d *Dispatch) restoreNodes(s *snapshot) error {
 	r := d.root
 	r.env, r.load = s.Envelope, s.Load
 	r.relearn(&s.Learned)
-	r.balance, r.balanced = s.Balance, s.Balanced
+	r.balance = s.Balance
 	r.restartUntil, r.settleAt, r.rogue = s.RestartUntil, s.SettleAt, s.Rogue
 	r.bucket = bucket{tokens: s.Tokens, carry: s.TokenCarry, refilledAt: s.RefilledAt}
 	if d.site.tree && len(s.Nodes) != len(d.nodes) {
@@ -308,7 +307,7 @@ func (d *Dispatch) restoreNodes(s *snapshot) error {
 				n.relearn(t.Learned)
 			}
 		}
-		n.balance, n.balanced, n.restartUntil, n.settleAt = t.Balance, t.Balanced, t.RestartUntil, t.SettleAt
+		n.balance, n.restartUntil, n.settleAt = t.Balance, t.RestartUntil, t.SettleAt
 		n.rogue = t.Rogue
 		n.bucket = bucket{tokens: t.Tokens, carry: t.TokenCarry, refilledAt: t.RefilledAt}
 		n.offSince, n.offAlert, n.said, n.told, n.ownAI = t.OffSince, t.OffAlert, t.Said, t.Told, t.OwnAI

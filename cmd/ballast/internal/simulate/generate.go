@@ -121,6 +121,10 @@ func (g *generator) fleet() {
 			Class: "asic", NameplateWatts: each, MinWatts: each / g.between(1, 3), MillijoulesPerTerahash: g.between(15, 35) * 1000,
 			FallMilliseconds: g.between(1, 8) * 1000, BootMilliseconds: 60_000, Meter: fmt.Sprintf("mine-%d", 1+i%2),
 		}
+		if g.one(3) {
+			c.LevelsWatts = []int64{each * g.between(300, 600) / 1000, each * g.between(700, 900) / 1000, each}[g.r.IntN(2):]
+			c.MinWatts = c.LevelsWatts[0]
+		}
 		g.s.Agents = append(g.s.Agents, Agent{Name: fmt.Sprintf("rig-%d", i+1), Units: n, Caps: c})
 	}
 }

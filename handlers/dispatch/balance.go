@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dispatch
+
+import "github.com/ballast-energy/ballast/events"
+
+// estimate of the load of a node that does not mine, as what its total meters
+// see less what its mining meters see.
+type estimate struct {
+	// Watts is the higher of the newest estimate and the one before, for mining
+	// that moved between two readings of one round may make either too low;
+	// Newest is that one.
+	Watts  int64 `json:"watts"`
+	Newest int64 `json:"newest"`
+	// Known: there is one, made at At, elapsed ns.
+	Known bool  `json:"known"`
+	At    int64 `json:"at"`
+}
+
+func (b *estimate) digest(g *digest) {
+	g.int(b.Watts)
+	g.int(b.Newest)
+	g.bool(b.Known)
+	g.int(b.At)
+}
+
+// rebalance estimates the non-mining load as total − mining once every total
+// and mining quantity has a reading newer than the last estimate: half a round
+// would take mining that ramps for AI load. Nor is a round what lies too far
+// apart: a total after a fall less mining before it would leave room that is not
+// there.
+func (d *Dispatch) rebalance(m *meter) {
+	n := m.node
+	if m.cfg.Measures != events.MeasuresTotal && m.cfg.Measures != events.MeasuresMining {
+		return
+	}
+	if len(n.totals) == 0 || len(n.minings) == 0 || !complete(n.totals) || !complete(n.minings) {
+		return
+	}
+	b := &n.balance
+	period := max(longest(n.totals), longest(n.minings))
+	if quantities := int64(len(n.totals) + len(n.minings)); b.Known && d.now-b.At < 3*period {
+		// However the meters of a period lie in it, there is one from which on
+		// they all come within so much.
+		within := period*(quantities-1)/quantities + period/8
+		if old := d.forgetOlder(n, d.now-within); old {
+			return
+		}
+	}
+	total, _ := d.sum(n.totals, false)
+	mining, _ := d.sum(n.minings, true)
+	was := *b
+	*b = estimate{Newest: max(total-mining, 0), Known: true, At: d.now}
+	if b.Watts = b.Newest; was.Known {
+		b.Watts = max(b.Watts, was.Newest)
+	}
+	d.forgetOlder(n, d.now)
+}
+
+// forgetOlder takes what came before, or at, an instant out of the present round
+// of n and reports whether that round lacks something now.
+func (d *Dispatch) forgetOlder(n *node, than int64) bool {
+	for _, o := range n.meters {
+		if o.round && o.came <= than {
+			o.round = false
+			d.touchMeter(o)
+		}
+	}
+	return !complete(n.totals) || !complete(n.minings)
+}
+
+// longest period of the meters of some groups.
+func longest(gs []group) int64 {
+	p := int64(0)
+	for i := range gs {
+		for _, m := range gs[i].meters {
+			p = max(p, m.period)
+		}
+	}
+	return p
+}
+
+func complete(gs []group) bool {
+	for i := range gs {
+		any := false
+		for _, m := range gs[i].meters {
+			any = any || m.round
+		}
+		if !any {
+			return false
+		}
+	}
+	return true
+}
