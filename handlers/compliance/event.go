@@ -179,7 +179,9 @@ func (e *event) see(now, w int64) {
 		return
 	case phaseBegun, phaseRunning:
 	}
-	if until := max(e.Reached, e.Deadline) + responseTail; now <= until {
+	// The response is over a minute after the level was reached; until then it
+	// is followed for a minute beyond the deadline.
+	if e.Reached != 0 && now <= e.Reached+responseTail || e.Reached == 0 && now <= e.Deadline+responseTail {
 		e.respond(now, w)
 	}
 	if !e.HasLimit {
