@@ -464,7 +464,7 @@ func (d *Dispatch) see(u *unit) {
 		n.seenSum += delta
 	}
 	if u.caps.Meter != "" {
-		if m := d.site.byID[u.caps.Meter]; m != nil {
+		for m := d.site.byID[u.caps.Meter]; m != nil; m = m.wider {
 			m.seen += delta
 		}
 	}

@@ -75,8 +75,10 @@ func (d *Dispatch) consistentVerification() (sum uint64, err error) {
 	for _, m := range d.site.meters {
 		said, watched := int64(0), m.watch != nil && len(m.watch.parts) > 0
 		for _, u := range d.order {
-			if u.caps.Meter == m.cfg.Meter {
-				said += u.seen
+			for o := d.site.byID[u.caps.Meter]; o != nil; o = o.wider {
+				if o == m {
+					said += u.seen
+				}
 			}
 		}
 		if said != m.seen || watched && m.watch.meter != m {
