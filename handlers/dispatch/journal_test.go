@@ -324,7 +324,7 @@ func (w *world) nonsense() *events.Event {
 			st.Units = append(st.Units, events.UnitStatus{Unit: fmt.Sprint(src, "-", w.c.below(3)), State: "?", SetpointWatts: w.odd(), PowerWatts: w.odd(),
 				Applied: &events.OrderKey{Epoch: uint64(w.odd())}, LocalLimitWatts: &l, Healthy: true,
 				Capabilities: &events.Capabilities{NameplateWatts: w.odd(), MinWatts: w.odd(), FailsafeWatts: w.odd(), LevelsWatts: []int64{w.odd(), w.odd()},
-					MillijoulesPerTerahash: w.odd(), FallMilliseconds: w.odd(), BootMilliseconds: w.odd(), Levels: w.oddLevels(), Meter: []string{"mine", "mine-a1", "mine-b"}[w.c.below(3)]}})
+					MillijoulesPerTerahash: w.odd(), FallMilliseconds: w.odd(), BootMilliseconds: w.odd(), Levels: w.oddLevels(), Meter: []string{"mine", "mine-a1"}[len(st.Units)%2]}})
 		}
 		return w.event(src, st)
 	case 4:
