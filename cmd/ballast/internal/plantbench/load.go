@@ -65,6 +65,8 @@ type load struct {
 	scale   float64
 	serving int64
 	words   []word
+	// again: the scheduler is to say what it said last once more.
+	again bool
 }
 
 func newLoad(t *Traces, seed uint64, feed Feed) *load {
@@ -94,8 +96,12 @@ func newLoad(t *Traces, seed uint64, feed Feed) *load {
 func (l *load) step(s int64, at time.Time) {
 	l.words = l.words[:0]
 	for _, j := range l.jobs {
+		if l.again {
+			l.tellAgain(j)
+		}
 		l.stepJob(j, s, at)
 	}
+	l.again = false
 	sum := 0.0
 	for i, k := range l.kind {
 		tr := l.t.Serving[k]
@@ -140,6 +146,15 @@ func (l *load) stepJob(j *trainingJob, s int64, at time.Time) {
 		j.watts = played
 		j.at = (j.at + 1) % len(j.trace)
 	}
+}
+
+// tellAgain says again how j stands.
+func (l *load) tellAgain(j *trainingJob) {
+	state := events.JobRunning
+	if j.coming != 0 {
+		state = events.JobInterrupted
+	}
+	l.tell(j, state, nil)
 }
 
 func (l *load) tell(j *trainingJob, state events.JobState, starts *time.Time) {
