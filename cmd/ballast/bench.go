@@ -28,12 +28,13 @@ type benchFlags struct {
 	durability, journal                                             string
 	hashing                                                         bool
 	engine                                                          engineBenchFlags
+	site                                                            siteFlags
 }
 
 func (a *app) benchCommand() *cobra.Command {
 	var f benchFlags
 	c := &cobra.Command{
-		Use:   "bench bus|latency|reaction|fold|audit|engine…",
+		Use:   "bench bus|latency|reaction|fold|audit|site|outage|engine…",
 		Short: "Measure this machine: ratios against the plain client, signal to stop, fold, hashing",
 		Long: `Measures on a bus of its own in a temporary directory and prints ratios and
 medians, because absolute figures of a shared machine say little:
@@ -52,18 +53,24 @@ medians, because absolute figures of a shared machine say little:
   audit    ballast journal replay --verify over a made-up journal of ten million
            events, the same every time: events per second and memory, for each
            decider
+  site     a site of 50 MW for a week of virtual time: real decider and permit
+           machines, recorded AI load; seconds above the limit because of mining,
+           and the share of the free power that was mined with
+  outage   the same site with its bus gone for 15 minutes, many times, by the
+           length of the lease
   engine   the hash engine, as ballast engine bench does`,
 		Example: `  ballast bench bus latency fold engine
   ballast bench latency --rounds 100 --json
   ballast bench audit --events 1000000 --journal ten.ndjson.zst
+  ballast bench site outage --hours 168 --outages 400 --data ../shared/data/ai-load
   ballast bench bus --messages 100000 --runs 9`,
 		Args:      cobra.MatchAll(cobra.MinimumNArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"bus", "latency", "reaction", "fold", "audit", "engine"},
+		ValidArgs: []string{"bus", "latency", "reaction", "fold", "audit", "site", "outage", "engine"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, b := range []struct {
 				name string
 				run  func(context.Context, *benchFlags, *printer) error
-			}{{"bus", a.benchBus}, {"fold", a.benchFold}, {"latency", a.benchLatency}, {"reaction", a.benchReaction}, {"audit", a.benchAudit}, {"engine", func(ctx context.Context, f *benchFlags, p *printer) error { return a.benchEngine(ctx, &f.engine, p) }}} {
+			}{{"bus", a.benchBus}, {"fold", a.benchFold}, {"latency", a.benchLatency}, {"reaction", a.benchReaction}, {"audit", a.benchAudit}, {"site", a.benchSite}, {"outage", a.benchOutage}, {"engine", func(ctx context.Context, f *benchFlags, p *printer) error { return a.benchEngine(ctx, &f.engine, p) }}} {
 				if !slices.Contains(args, b.name) {
 					continue
 				}
@@ -87,6 +94,7 @@ medians, because absolute figures of a shared machine say little:
 	fl.BoolVar(&f.hashing, "hashing", false, "reaction: every core hashes meanwhile")
 	fl.StringVar(&f.durability, "durability", string(bus.PowerLoss), "latency, reaction: power-loss or process-crash")
 	fl.Float64Var(&f.engine.seconds, "seconds", enginebench.DefaultDuration.Seconds(), "engine: duration, about")
+	f.site.add(fl)
 	return c
 }
 

@@ -12,7 +12,7 @@ import (
 // it is, or this proves nothing.
 func TestOutages(t *testing.T) {
 	const count = 12
-	tr, c := madeUp(), control(t, "60 s envelope + 3 MW")
+	tr, c := madeUp(), control(t, Envelope)
 	base, err := OutageBase(context.Background(), tr, c, count, 3)
 	if err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ func Controls() []Control {
 	return []Control{
 		{"no reserve", events.ReserveConfig{}, FeedNone},
 		{"fixed margin of 3 MW", events.ReserveConfig{MarginWatts: 3_000_000}, FeedNone},
-		{"60 s envelope + 3 MW", events.ReserveConfig{EnvelopeSeconds: 60, MarginWatts: 3_000_000}, FeedNone},
+		{Envelope, events.ReserveConfig{EnvelopeSeconds: 60, MarginWatts: 3_000_000}, FeedNone},
 		{"60 min envelope + 0.5 MW", events.ReserveConfig{EnvelopeSeconds: 3600, UnlearnedWatts: unlearned, MarginWatts: 500_000}, FeedNone},
 		{"learned rise, no job feed", events.ReserveConfig{RiseQuantilePPM: quantile, UnlearnedWatts: unlearned, MarginWatts: limit / 500}, FeedNone},
 		{"job reserve, no learned rise, no margin", events.ReserveConfig{Jobs: true, JobLearnSeconds: 900}, FeedStates},
@@ -56,6 +56,9 @@ func Controls() []Control {
 		{"the same, returns announced 90 s ahead", jobs, FeedNotice},
 	}
 }
+
+// Envelope names the control with which outages are compared.
+const Envelope = "60 s envelope + 3 MW"
 
 // JobReserve names the control that the target is for: jobs booked at their
 // measured peaks, the rise of everything else learned, returns without notice.
