@@ -320,11 +320,11 @@ func knownSignal(ctx context.Context, b *bus.Bus, site string, s *events.GridSig
 	if id == "" {
 		return nil
 	}
-	rows, err := listSignals(ctx, b, site, false, time.Now())
+	book, err := readSignals(ctx, b, site, false)
 	if err != nil {
 		return fmt.Errorf("look up signal %s: %w", id, err)
 	}
-	for _, r := range rows {
+	for _, r := range book.Rows(time.Now()) {
 		if r.ID == id {
 			return nil
 		}
@@ -366,148 +366,4 @@ func appendNew(list []string, s string) []string {
 		}
 	}
 	return append(list, s)
-}
-
-// describeSignal says in a few words what a signal asks for.
-func describeSignal(s *events.GridSignal) string {
-	var b strings.Builder
-	b.WriteString(string(s.Kind))
-	if s.PowerWatts != nil {
-		b.WriteString(" to " + watts(*s.PowerWatts))
-	}
-	if s.Node != "" {
-		b.WriteString(" at " + s.Node)
-	}
-	if s.Programme != "" {
-		b.WriteString(" for programme " + s.Programme)
-	}
-	if s.PriceMicrousdPerMWh != nil {
-		b.WriteString(" " + dollars(*s.PriceMicrousdPerMWh) + "/MWh")
-	}
-	if s.Cancels != "" {
-		b.WriteString(" cancels " + s.Cancels)
-	}
-	if s.DurationSeconds > 0 {
-		b.WriteString(" for " + (time.Duration(s.DurationSeconds) * time.Second).String())
-	}
-	if s.Test {
-		b.WriteString(" (drill)")
-	}
-	if s.Reason != "" {
-		b.WriteString(" because " + s.Reason)
-	}
-	return b.String()
-}
-
-func (a *app) signalListCommand() *cobra.Command {
-	var site string
-	var all bool
-	c := &cobra.Command{Use: "ls", Short: "Signals in force or to come", Args: cobra.NoArgs,
-		Example: `  ballast signal ls --site demo
-  ballast signal ls --all --json`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := a.connect(cmd.Context(), "signal-ls")
-			if err != nil {
-				return err
-			}
-			defer closeBus(b)
-			rows, err := listSignals(cmd.Context(), b, site, all, time.Now())
-			if err != nil {
-				return err
-			}
-			p := a.printer()
-			for _, r := range rows {
-				if p.json {
-					if err := p.value(r); err != nil {
-						return err
-					}
-					continue
-				}
-				p.linef("%-10s %-12s %-10s %-26s %s", r.Arrived.UTC().Format("15:04:05"), r.Site, r.State, r.ID, describeSignal(r.Signal))
-			}
-			if len(rows) == 0 && !p.json {
-				p.linef("no signals in force")
-			}
-			return nil
-		}}
-	c.Flags().StringVar(&site, "site", "", "one `site` only")
-	c.Flags().BoolVar(&all, "all", false, "also what is over")
-	return c
-}
-
-// signalRow is one signal and what became of it, as its issuers left it.
-type signalRow struct {
-	ID      string             `json:"signal_id"`
-	Site    string             `json:"site"`
-	Source  string             `json:"source"`
-	State   string             `json:"state"`
-	Arrived time.Time          `json:"arrived"`
-	Signal  *events.GridSignal `json:"signal"`
-}
-
-// listSignals folds INPUTS as the decider does for cancel, restore and
-// supersede, and the wall clock for windows.
-func listSignals(ctx context.Context, b *bus.Bus, site string, all bool, now time.Time) ([]signalRow, error) {
-	var rows []signalRow
-	// A signal without an id, as plain tools send it, has the default one, and
-	// that names the epoch in which it was stored.
-	epochs := map[string]uint64{}
-	r := events.ReadRequest{Stream: events.StreamInputs, Site: site, Types: []events.Type{events.TypeGridSignal, events.TypeJournalOpened}}
-	for ev, err := range b.Events(ctx, r) {
-		if err != nil {
-			var d *events.DecodeError
-			if asDecode(err, &d) {
-				continue
-			}
-			return nil, err
-		}
-		if o, ok := ev.Data.(*events.JournalOpened); ok {
-			epochs[ev.Site] = o.Epoch
-			continue
-		}
-		s, ok := ev.Data.(*events.GridSignal)
-		if !ok {
-			continue
-		}
-		id := firstOf(s.SignalID, ev.ID, events.DefaultID(ev.Stream, epochs[ev.Site], ev.Sequence))
-		for i := range rows {
-			r := &rows[i]
-			mine := r.Site == ev.Site && (r.Source == ev.Source || ev.Source == events.OperatorSource)
-			switch {
-			case !mine || r.State != "in force":
-			case s.Kind == events.SignalRestore && s.Cancels != "" && s.Cancels == r.ID:
-				r.State = "cancelled"
-			case s.Kind == events.SignalRestore && s.Cancels == "" && r.Source == ev.Source && r.Signal.Programme == s.Programme && r.Signal.Kind != events.SignalStop && r.Signal.Kind != events.SignalPrice:
-				r.State = "restored"
-			case s.Supersedes != "" && s.Supersedes == r.ID && r.Source == ev.Source:
-				r.State = "superseded"
-			case s.Kind == events.SignalPrice && r.Signal.Kind == events.SignalPrice && r.Source == ev.Source:
-				r.State = "superseded"
-			}
-		}
-		if s.Kind != events.SignalRestore {
-			rows = append(rows, signalRow{ID: id, Site: ev.Site, Source: ev.Source, State: "in force", Arrived: ev.Arrived, Signal: s})
-		}
-	}
-	kept := rows[:0]
-	for _, r := range rows {
-		start := r.Arrived
-		if r.Signal.StartsAt != nil {
-			start = *r.Signal.StartsAt
-		}
-		if r.State == "in force" {
-			switch end := start.Add(time.Duration(r.Signal.DurationSeconds) * time.Second); {
-			case r.Signal.Test:
-				r.State = "drill"
-			case now.Before(start):
-				r.State = "to come"
-			case r.Signal.DurationSeconds > 0 && !now.Before(end):
-				r.State = "over"
-			}
-		}
-		if all || r.State == "in force" || r.State == "to come" || r.State == "drill" {
-			kept = append(kept, r)
-		}
-	}
-	return kept, nil
 }

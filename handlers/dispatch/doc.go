@@ -54,6 +54,18 @@
 // What they still see after the time to fall is booked there, so that others
 // make room for it.
 //
+// # Grid programmes
+//
+// A signal limits mining beneath a node, or all that flows through the node; at
+// every node the lowest limit in force rules. Its programme says how it comes
+// (all at once, or along a ramp that ends in time), how long it stays at least,
+// and how it goes (its limit holds, then rises along a line). What a programme
+// says is kept with the signal when it comes. A ramp moves at whole seconds of
+// elapsed time, with whatever event arrives then, a second ahead of its line; it
+// ends at once when it can no longer be followed. While the issuer of a programme
+// that repeats itself is silent, its limit for silence holds, or what it had in
+// force does not end.
+//
 // # What it costs
 //
 // A reading recomputes its node and those above it, and moves its meter in a
@@ -65,7 +77,8 @@
 // # What bounds it
 //
 // State is bounded whatever arrives: at most MaxSignals instructions (the rest
-// of a flood is merged into ceilings that are at least as low), MaxAgents and
+// of a flood is merged into ceilings that are at least as low, and there is one way
+// back for each issuer, programme and place), MaxAgents and
 // MaxUnits workers, MaxNodes nodes and MaxMeters meters, and twenty open alerts of a kind.
 //
 // # Usage

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/signals"
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -38,8 +39,9 @@ type Picture struct {
 	Units, UnitsOn, Failsafe int
 	// Decided is the newest decision, nil before the first.
 	Decided *events.DispatchDecided
-	// Signals in force by id, and the newest price.
-	Signals             []string
+	// Signals that limit something or will, in the order in which they came, and
+	// the newest price.
+	Signals             []signals.Row
 	PriceMicrousdPerMWh *int64
 
 	// Shares by verdict and basis.
@@ -88,7 +90,7 @@ type View struct {
 	units    map[string]unit
 	meters   map[string]reading
 	role     map[string]events.MeterConfig
-	signals  map[string]*events.GridSignal
+	signals  signals.Book
 	pending  []pending
 	forgone  []forgoneIn
 	lastStep time.Time
@@ -125,7 +127,7 @@ const (
 // New returns a View that has seen nothing.
 func New(site string, log Log) *View {
 	now := time.Now()
-	v := &View{site: site, log: log, paidAs: events.BasisPractice, units: map[string]unit{}, meters: map[string]reading{}, role: map[string]events.MeterConfig{}, signals: map[string]*events.GridSignal{}}
+	v := &View{site: site, log: log, paidAs: events.BasisPractice, units: map[string]unit{}, meters: map[string]reading{}, role: map[string]events.MeterConfig{}}
 	v.p = Picture{Site: site, Since: now, Now: now,
 		Found: map[events.Basis]int64{}, Accepted: map[events.Basis]int64{}, Rejected: map[events.Basis]int64{}, Unknown: map[events.Basis]int64{},
 		Millisats: map[events.Basis]int64{}, Microusd: map[events.Basis]int64{}, Forgone: map[events.Basis]Forgone{}}
@@ -213,18 +215,18 @@ func (v *View) Picture() Picture {
 	p.Alerts, p.Recent = slices.Clone(p.Alerts), slices.Clone(p.Recent)
 	p.Decision, p.Applied = p.Decision.clone(), p.Applied.clone()
 	p.Signals = nil
-	for id, s := range v.signals {
-		if s.DurationSeconds == 0 || s.StartsAt == nil || p.Now.Before(s.StartsAt.Add(time.Duration(s.DurationSeconds)*time.Second)) {
-			p.Signals = append(p.Signals, string(s.Kind)+" "+id)
+	for _, r := range v.signals.Rows(p.Now) {
+		if r.State.Live() && r.Signal.Kind != events.SignalPrice {
+			p.Signals = append(p.Signals, r)
 		}
 	}
-	slices.Sort(p.Signals)
 	p.Energy = v.acct.balance()
 	return p
 }
 
 // take folds one event into the picture.
 func (v *View) take(ev *events.Event) {
+	v.signals.Fold(ev)
 	switch d := ev.Data.(type) {
 	case *events.SiteConfig:
 		v.p.Config = d
@@ -297,29 +299,8 @@ func (v *View) recent(ev *events.Event) {
 }
 
 func (v *View) takeSignal(ev *events.Event, s *events.GridSignal) {
-	id := s.SignalID
-	if id == "" {
-		id = ev.ID
-	}
-	switch {
-	case s.Kind == events.SignalPrice:
+	if s.Kind == events.SignalPrice {
 		v.p.PriceMicrousdPerMWh = s.PriceMicrousdPerMWh
-	case s.Kind == events.SignalRestore && s.Cancels != "":
-		delete(v.signals, s.Cancels)
-	case s.Kind == events.SignalRestore:
-		for k, o := range v.signals {
-			if o.Programme == s.Programme && o.Kind != events.SignalStop {
-				delete(v.signals, k)
-			}
-		}
-	case !s.Test:
-		c := *s
-		if c.StartsAt == nil {
-			at := ev.Arrived
-			c.StartsAt = &at
-		}
-		delete(v.signals, s.Supersedes)
-		v.signals[id] = &c
 	}
 	if ev.Arrived.After(v.p.Since) {
 		v.recent(ev)

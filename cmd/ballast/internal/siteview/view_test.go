@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/signals"
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -169,7 +170,7 @@ func TestSignalsComeAndGo(t *testing.T) {
 	feed(v, 0, "grid", &events.GridSignal{SignalID: "a", Kind: events.SignalCurtail, PowerWatts: &w})
 	feed(v, 0, "grid", &events.GridSignal{SignalID: "b", Kind: events.SignalCurtail, PowerWatts: &w, Test: true})
 	feed(v, 0, "operator", &events.GridSignal{SignalID: "c", Kind: events.SignalStop})
-	if s := v.Picture().Signals; len(s) != 2 || s[0] != "curtail a" || s[1] != "stop c" {
+	if s := v.Picture().Signals; len(s) != 2 || s[0].ID != "a" || s[0].State != signals.InForce || s[1].ID != "c" {
 		t.Errorf("in force: %v", s)
 	}
 	feed(v, 0, "grid", &events.GridSignal{Kind: events.SignalRestore})

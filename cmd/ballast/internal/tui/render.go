@@ -12,6 +12,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/signals"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/siteview"
 	"github.com/ballast-energy/ballast/events"
 )
@@ -60,6 +61,13 @@ func render(p siteview.Picture, st styles, width, height int, describe func(*eve
 			line("  %s", st.warn.Render(fmt.Sprintf("ceiling %s by signal %s", power(*d.CeilingWatts), d.SignalID)))
 		}
 	}
+	for i, r := range p.Signals {
+		if i == maxSignals {
+			line("  %s", st.dim.Render(fmt.Sprintf("and %d more signals: ballast signal ls", len(p.Signals)-i)))
+			break
+		}
+		line("  %s", signalLine(&r, st))
+	}
 	line("  %d of %d units on, %d in failsafe   %s (%s modelled)", p.UnitsOn, p.Units, p.Failsafe, Hashrate(p.HashrateMHs), Hashrate(p.ModelledMHs))
 	if p.PriceMicrousdPerMWh != nil {
 		line("  energy %s $/MWh", config.Money(*p.PriceMicrousdPerMWh))
@@ -94,6 +102,38 @@ func render(p siteview.Picture, st styles, width, height int, describe func(*eve
 		line("  %s %-16s %s", st.dim.Render(l.At.UTC().Format("15:04:05.000")), l.Event.Type, describe(l.Event))
 	}
 	return strings.Join(lines[:min(len(lines), max(height, 1))], "\n")
+}
+
+// maxSignals drawn one by one.
+const maxSignals = 4
+
+// signalLine says what a signal asks for, of whom, and in which state it is.
+func signalLine(r *signals.Row, st styles) string {
+	s := r.Signal
+	style := st.dim
+	if r.State == signals.InForce || r.State == signals.Ramping {
+		style = st.warn
+	}
+	what := string(s.Kind)
+	if s.PowerWatts != nil {
+		what += " " + power(*s.PowerWatts)
+	}
+	if r.Node != "" {
+		what += " at " + r.Node
+	}
+	if s.Programme != "" {
+		what += " (" + s.Programme + ")"
+	}
+	when := ""
+	switch {
+	case r.State == signals.Announced:
+		when = " from " + r.StartsAt.UTC().Format(time.TimeOnly)
+	case r.State == signals.Recovering:
+		when = " until " + r.RecoveredAt.UTC().Format(time.TimeOnly)
+	case !r.EndsAt.IsZero():
+		when = " until " + r.EndsAt.UTC().Format(time.TimeOnly)
+	}
+	return style.Render(fmt.Sprintf("signal %s %s%s, %s of %s", what, r.State, when, r.ID, r.Source))
 }
 
 // powerBar draws 0 W to the limit and a little beyond.

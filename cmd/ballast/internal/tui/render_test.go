@@ -10,6 +10,7 @@ import (
 
 	"github.com/charmbracelet/lipgloss"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/signals"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/siteview"
 	"github.com/ballast-energy/ballast/events"
 )
@@ -37,6 +38,25 @@ func TestRenderShowsWhatMatters(t *testing.T) {
 	}
 	if strings.Contains(screen, "\x1b[") {
 		t.Error("colours although the output is no terminal")
+	}
+}
+
+func TestSignalsAreDrawn(t *testing.T) {
+	p := picture()
+	w := int64(500_000)
+	row := signals.Row{ID: "eea", Source: "ercot", State: signals.InForce, Node: "ups-a", EndsAt: p.Now.Add(time.Minute),
+		Signal: &events.GridSignal{Kind: events.SignalCurtail, PowerWatts: &w, Programme: "ers-10"}}
+	next := row
+	next.State, next.StartsAt, next.Signal = signals.Announced, p.Now.Add(time.Hour), &events.GridSignal{Kind: events.SignalEmergency}
+	back := row
+	back.State, back.RecoveredAt = signals.Recovering, p.Now.Add(2*time.Minute)
+	p.Signals = []signals.Row{row, next, back, row, row, row}
+	screen := render(p, newStyles(lipgloss.NewRenderer(io.Discard)), 120, 40, func(*events.Event) string { return "" })
+	for _, want := range []string{"signal curtail 500.0 kW at ups-a (ers-10) in force until 12:01:00, eea of ercot",
+		"signal emergency at ups-a announced from 13:00:00", "recovering until 12:02:00", "and 2 more signals"} {
+		if !strings.Contains(screen, want) {
+			t.Errorf("the screen lacks %q:\n%s", want, screen)
+		}
 	}
 }
 
