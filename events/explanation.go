@@ -202,6 +202,7 @@ const (
 	HoldPause      = "pause"        // restart delay, or it did not follow ramps
 	HoldMinOff     = "min-off"      // its minimum time off
 	HoldAnnounced  = "announced"    // a reduction that is near would stop it again
+	HoldStarts     = "starts"       // its starts of the day, those of others at the moment, or what a start costs
 	HoldLevel      = "level"        // none of its levels lies in between
 	HoldClock      = "no-clock"     // no fresh tick
 	HoldRestart    = "restart"      // restart delay of a node after its meter came back

@@ -70,6 +70,10 @@ type NodeConfig struct {
 	// both 0: no bound of its own.
 	RampWattsPerSecond int64 `json:"ramp_watts_per_second,omitempty"`
 	RampBurstWatts     int64 `json:"ramp_burst_watts,omitempty"`
+	// RampDownWattsPerSecond and MaxStartsAtOnce as in the policy of the site,
+	// for what hangs beneath the node.
+	RampDownWattsPerSecond int64 `json:"ramp_down_watts_per_second,omitempty"`
+	MaxStartsAtOnce        int64 `json:"max_starts_at_once,omitempty"`
 	// Agents whose units hang at this node, whatever they announce.
 	Agents []string `json:"agents,omitempty"`
 }

@@ -155,6 +155,33 @@ type PolicyConfig struct {
 	// StrikeAdderMicrousdPerMWh is added to the energy price before the
 	// comparison (delivery, losses, wear). µ$/MWh.
 	StrikeAdderMicrousdPerMWh int64 `json:"strike_adder_microusd_per_mwh"`
+	// RampDownWattsPerSecond bounds reductions that only save or earn money (a
+	// price, a better unit in the place of a worse one); 0: no bound. Nothing
+	// else is ever slowed down. W/s.
+	RampDownWattsPerSecond int64 `json:"ramp_down_watts_per_second,omitempty"`
+	// StartWearMicrousdPerMW is what one start wears off a machine, per MW of
+	// its nameplate. Above 0 every start has a price, this and the energy of
+	// the boot: with Economics a unit starts once the margin that it forgoes
+	// while it could run has come to that price, stops once it has lost as much
+	// again (and a share of it for what is left of MinOnMilliseconds, which then
+	// bars no stop), and takes the place of a worse one only where that earns
+	// the price back within SwapHorizonMilliseconds. 0: starts cost nothing.
+	// µ$/MW.
+	StartWearMicrousdPerMW int64 `json:"start_wear_microusd_per_mw,omitempty"`
+	// SwapHorizonMilliseconds: see StartWearMicrousdPerMW; 0 means an hour. ms.
+	SwapHorizonMilliseconds int64 `json:"swap_horizon_milliseconds,omitempty"`
+	// MaxStartsPerDay of one unit, on average over days, and as many at once
+	// after a day of rest; 0: no bound. It bars starts, never a reduction, and
+	// none while a setpoint of the grid overrides economics.
+	MaxStartsPerDay int64 `json:"max_starts_per_day,omitempty"`
+	// MaxStartsAtOnce is how many units of the site may be starting at one
+	// time; 0: no bound. A unit is starting for its boot time, and for
+	// StartWindowMilliseconds at least.
+	MaxStartsAtOnce         int64 `json:"max_starts_at_once,omitempty"`
+	StartWindowMilliseconds int64 `json:"start_window_milliseconds,omitempty"`
+	// StartJitterMilliseconds: a unit that could start waits for a time of its
+	// own below this, always the same one, so that not all start as one. ms.
+	StartJitterMilliseconds int64 `json:"start_jitter_milliseconds,omitempty"`
 	// FirmSeconds are the spans for which headroom.published says how much of
 	// the headroom is still there at their end with FirmProbabilityPPM; none
 	// means 300, 900 and 3600. Up to six, 60 to 86400 each. s.

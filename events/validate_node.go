@@ -90,6 +90,8 @@ func (c *checker) node(n *NodeConfig) {
 	}
 	c.watts("ramp_watts_per_second", n.RampWattsPerSecond)
 	c.watts("ramp_burst_watts", n.RampBurstWatts)
+	c.watts("ramp_down_watts_per_second", n.RampDownWattsPerSecond)
+	c.between("max_starts_at_once", n.MaxStartsAtOnce, 0, maxStarts)
 	if n.RampBurstWatts > 0 && n.RampWattsPerSecond == 0 {
 		c.fail("ramp_burst_watts", "%d without ramp_watts_per_second would never be refilled; set both or neither", n.RampBurstWatts)
 	}

@@ -5,6 +5,9 @@ package events
 // stuckReadings that are alike, at least, make a stuck meter.
 const stuckReadings = 10
 
+// maxStarts at one time: more units no site has.
+const maxStarts = 1_000_000
+
 // Validate implements Payload.
 func (s *SiteConfig) Validate() error {
 	var c checker
@@ -85,6 +88,13 @@ func (c *checker) policy(p *PolicyConfig) {
 	c.between("policy.min_off_milliseconds", p.MinOffMilliseconds, 0, maxDay)
 	c.watts("policy.hysteresis_watts", p.HysteresisWatts)
 	c.price("policy.strike_adder_microusd_per_mwh", p.StrikeAdderMicrousdPerMWh)
+	c.watts("policy.ramp_down_watts_per_second", p.RampDownWattsPerSecond)
+	c.count("policy.start_wear_microusd_per_mw", p.StartWearMicrousdPerMW)
+	c.between("policy.swap_horizon_milliseconds", p.SwapHorizonMilliseconds, 0, maxDay)
+	c.between("policy.max_starts_per_day", p.MaxStartsPerDay, 0, daySeconds)
+	c.between("policy.max_starts_at_once", p.MaxStartsAtOnce, 0, maxStarts)
+	c.between("policy.start_window_milliseconds", p.StartWindowMilliseconds, 0, maxHour)
+	c.between("policy.start_jitter_milliseconds", p.StartJitterMilliseconds, 0, maxHour)
 	if len(p.FirmSeconds) > MaxFirm {
 		c.fail("policy.firm_seconds", "%d given; at most %d are possible", len(p.FirmSeconds), MaxFirm)
 	}

@@ -16,10 +16,12 @@ const raiseGap = 100 * milli
 func (d *Dispatch) decide(e *events.Event, out *decider.Outbox, before int64, tick bool) {
 	if d.recheck {
 		d.shedOwn()
+		d.economise()
 		d.recheck = false
 	}
 	d.shed()
 	if tick {
+		d.economise()
 		d.visit()
 		d.shed()
 	}

@@ -133,18 +133,19 @@ func (d *Dispatch) energyPrice() int64 {
 // counts reports whether u runs only where it earns more than its energy costs. A
 // setpoint of higher precedence than the price, at its node or above, overrides
 // the question.
-func (d *Dispatch) counts(u *unit) bool {
-	if !d.site.economics {
-		return false
-	}
+func (d *Dispatch) counts(u *unit) bool { return d.site.economics && !d.ordered(u) }
+
+// ordered reports whether a setpoint, at the node of u or above, goes before the
+// price.
+func (d *Dispatch) ordered(u *unit) bool {
 	if now := &d.signals.now; now.setpointRank < now.priceRank {
 		for n := u.node; n != nil; n = n.up {
 			if n.sig.setpointRank < now.priceRank {
-				return false
+				return true
 			}
 		}
 	}
-	return true
+	return false
 }
 
 // margin of a step, µ$/MWh: what its energy earns, less what it costs.
@@ -166,29 +167,36 @@ func (d *Dispatch) worth(u *unit) int64 {
 	return w
 }
 
-// economise lowers u to the steps that pay. Off it goes only after its minimum
-// on-time.
-func (d *Dispatch) economise(u *unit) {
-	if u.set == 0 || !d.counts(u) {
+// economise lowers what does not pay, worst first, and settles the accounts of
+// units that pay again. Off a unit goes only when its minimum on-time is over,
+// or, where starts have a price, when it has lost enough.
+func (d *Dispatch) economise() {
+	if !d.site.economics || d.root.setSum == 0 {
 		return
 	}
-	for i := range u.steps {
-		s := &u.steps[i]
-		if s.sleeps || d.margin(s) > 0 {
+	d.rankAll()
+	for i := len(d.steps) - 1; i >= 0; i-- {
+		s := d.steps[i]
+		if s.sleeps {
+			continue
+		}
+		u, margin := s.u, d.margin(s)
+		if margin > 0 {
+			if d.site.startWear == 0 {
+				return
+			}
+			if s.index == 0 && u.starts.Account != 0 && u.hashes(u.set) {
+				d.settleAccount(u)
+			}
 			continue
 		}
 		switch {
-		case u.set <= s.floor || !u.hashes(u.set):
-		case i > 0:
-			d.lower(u, u.fit(s.floor), events.ReasonEconomics)
-		case d.now-u.onSince >= d.site.minOn:
-			d.lower(u, u.down(u.asleep), events.ReasonEconomics)
-		default:
-			if w := u.least(); w < u.set && len(u.steps) > 1 {
-				d.lower(u, w, events.ReasonEconomics)
-			}
+		case u.fixed || u.set <= s.floor || !u.hashes(u.set) || d.ordered(u):
+		case s.index > 0:
+			d.thrift(u, u.fit(s.floor))
+		case d.loses(u, -margin):
+			d.thrift(u, u.down(u.asleep))
 		}
-		return
 	}
 }
 
@@ -196,6 +204,6 @@ func (d *Dispatch) economise(u *unit) {
 // worth.
 func (d *Dispatch) retire(u *unit) {
 	if u.set > 0 && !u.hashes(u.set) && u.asleep > 0 && d.now-u.offSince >= u.sleepFor && u.reason == "" {
-		d.lower(u, 0, events.ReasonEconomics)
+		d.thrift(u, 0)
 	}
 }

@@ -101,6 +101,9 @@ func (d *Dispatch) StateHash() uint64 {
 	g.int(r.load.ShedCap)
 	g.int(r.load.Mining)
 	g.bool(r.load.Fresh)
+	if r.downUntil != 0 {
+		g.int(r.downUntil)
+	}
 	if r.rogue != (rogue{}) {
 		r.rogue.digest(&g)
 	}

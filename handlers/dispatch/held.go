@@ -135,6 +135,15 @@ func (d *Dispatch) take(ss []space, u *unit, hs []hold) []hold {
 		add(events.HoldHysteresis, tight, w-u.set)
 		return hs
 	}
+	if !u.hashes(u.set) && (crowdedAt(u) != nil || !d.waited(u)) {
+		add(events.HoldStarts, crowdedAt(u), w-u.set)
+		for a := u.node; a != nil; a = a.up {
+			s := &ss[a.index]
+			s.free -= w - u.set
+			s.room -= max(w-u.raiseBook, 0)
+		}
+		return hs
+	}
 	tokens, dry := never, (*node)(nil)
 	for a := u.node; a != nil; a = a.up {
 		if s := &ss[a.index]; a.ramps && s.tokens < tokens {

@@ -44,14 +44,16 @@ type world struct {
 	// jobs: a scheduler tells of its jobs, and rises are learned.
 	jobs bool
 	// tree: the site has nodes, and some of the units know theirs.
-	tree   bool
-	at     time.Time
-	seq    uint64
-	epoch  uint64
-	ai     int64
-	rigs   []*mock
-	heard  map[string]*mock
-	second int64
+	tree bool
+	// thrifty: starts have a price and a pace.
+	thrifty bool
+	at      time.Time
+	seq     uint64
+	epoch   uint64
+	ai      int64
+	rigs    []*mock
+	heard   map[string]*mock
+	second  int64
 }
 
 type mock struct {
@@ -105,6 +107,14 @@ func (w *world) config() *events.SiteConfig {
 	}
 	if w.c != nil {
 		c.Programmes = w.programmes()
+	}
+	if w.thrifty {
+		p := &c.Policy
+		p.StartWearMicrousdPerMW, p.MaxStartsPerDay, p.RampDownWattsPerSecond = 50_000, 5, 300_000
+		p.MaxStartsAtOnce, p.StartWindowMilliseconds, p.StartJitterMilliseconds = 8, 2_000, 1_500
+		if w.tree {
+			c.Nodes[1].MaxStartsAtOnce, c.Nodes[1].RampDownWattsPerSecond = 2, 100_000
+		}
 	}
 	return c
 }
@@ -337,6 +347,8 @@ func (w *world) nonsense() *events.Event {
 		c := w.config()
 		c.LimitWatts, c.ContinuousFactorPPM, c.Reserve.EnvelopeSeconds = w.odd(), w.odd(), w.odd()
 		c.Policy.RampWattsPerSecond, c.Policy.LeaseMilliseconds, c.Policy.MinOffMilliseconds = w.odd(), w.odd(), w.odd()
+		c.Policy.StartWearMicrousdPerMW, c.Policy.MaxStartsPerDay, c.Policy.RampDownWattsPerSecond = w.odd(), w.odd(), w.odd()
+		c.Policy.SwapHorizonMilliseconds, c.Policy.MaxStartsAtOnce, c.Policy.StartWindowMilliseconds, c.Policy.StartJitterMilliseconds = w.odd(), w.odd(), w.odd(), w.odd()
 		c.Meters[0].MaxWatts, c.Meters[1].PeriodMilliseconds, c.Meters[2].StaleMilliseconds = w.odd(), w.odd(), w.odd()
 		w.graft(c)
 		return w.event("site", c)

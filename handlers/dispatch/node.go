@@ -34,7 +34,10 @@ type node struct {
 	// elapsed ns: before it nothing changes places.
 	settleAt int64
 	bucket   bucket
-	rogue    rogue
+	// downUntil is when the last reduction that only money asked for has come
+	// down at the pace allowed, elapsed ns.
+	downUntil int64
+	rogue     rogue
 	// offSince is since when what it measures and what the nodes beneath it
 	// measure disagree, elapsed ns, −1 while they agree.
 	offSince int64
@@ -83,6 +86,9 @@ type nodeLimits struct {
 	// plates is nameplate, here and beneath.
 	plates              int64
 	rampRate, rampBurst int64
+	// downRate bounds reductions that only money asks for, W/s, and maxStarts
+	// the units that start at one time; 0: no bound.
+	downRate, maxStarts int64
 	// ramps: increases beneath it are bounded here.
 	ramps      bool
 	hysteresis int64
@@ -94,6 +100,8 @@ type nodeLimits struct {
 // draw.
 type books struct {
 	setSum, fixedSum, extraSum, raiseSum, fallSum, seenSum int64
+	// starting counts those that boot.
+	starting int64
 }
 
 // told is what a node says of its load to the node above it.
@@ -148,6 +156,7 @@ func (n *node) inherit(o *node) {
 	n.balance.Known = o.balance.Known && len(n.totals) > 0 && len(n.minings) > 0
 	n.restartUntil, n.settleAt, n.bucket, n.rogue = o.restartUntil, o.settleAt, o.bucket, o.rogue
 	n.offSince, n.offAlert, n.said = o.offSince, o.offAlert, o.said
+	n.downUntil = o.downUntil
 	n.watch = o.watch
 }
 
@@ -170,6 +179,7 @@ func (n *node) hash() uint64 {
 	g.uint(n.bucket.carry)
 	g.int(n.bucket.refilledAt)
 	n.rogue.digest(&g)
+	g.int(n.downUntil)
 	g.int(n.offSince)
 	g.int(n.said.Headroom)
 	g.int(n.said.Firm)
@@ -229,6 +239,7 @@ func (d *Dispatch) add(n *node, b books) {
 		n.extraSum += b.extraSum
 		n.raiseSum += b.raiseSum
 		n.fallSum += b.fallSum
+		n.starting += b.starting
 		n.seenSum += b.seenSum
 		d.mark(n)
 	}
@@ -240,11 +251,14 @@ func booksOf(u *unit) books {
 	if u.fixed {
 		b.fixedSum = u.set
 	}
+	if u.starting {
+		b.starting = 1
+	}
 	return b
 }
 
 func (b books) negative() books {
-	return books{-b.setSum, -b.fixedSum, -b.extraSum, -b.raiseSum, -b.fallSum, -b.seenSum}
+	return books{-b.setSum, -b.fixedSum, -b.extraSum, -b.raiseSum, -b.fallSum, -b.seenSum, -b.starting}
 }
 
 // settle notes when what falls beneath n must have fallen.

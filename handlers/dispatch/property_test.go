@@ -20,6 +20,10 @@ func checked(d *Dispatch, e *events.Event, out *decider.Outbox, wild bool) error
 	for _, u := range d.order {
 		before[u] = u.set
 	}
+	starting := make(map[*node]int64, len(d.nodes))
+	for _, n := range d.nodes {
+		starting[n] = n.starting
+	}
 	out.Begin(e)
 	d.Fold(e, out)
 	if err := d.consistent(); err != nil {
@@ -33,6 +37,11 @@ func checked(d *Dispatch, e *events.Event, out *decider.Outbox, wild bool) error
 	for _, n := range d.nodes {
 		if room := max(n.load.ShedCap, 0); n.setSum-n.fixedSum > room {
 			return fmt.Errorf("permits of %d W at %s, beyond its cap of %d W", n.setSum-n.fixedSum, n.id, room)
+		}
+	}
+	for _, n := range d.nodes {
+		if n.maxStarts > 0 && n.starting > max(n.maxStarts, starting[n]) {
+			return fmt.Errorf("%d units are starting at %s, %d may", n.starting, n.id, n.maxStarts)
 		}
 	}
 	seenRamp, seenDecided, lastKey := false, false, events.OrderKey{}
@@ -117,7 +126,7 @@ func (d *Dispatch) consistent() error {
 	for _, u := range d.order {
 		for n := u.node; n != nil; n = n.up {
 			w, b := want[n], booksOf(u)
-			want[n] = books{w.setSum + b.setSum, w.fixedSum + b.fixedSum, w.extraSum + b.extraSum, w.raiseSum + b.raiseSum, w.fallSum + b.fallSum, w.seenSum + b.seenSum}
+			want[n] = books{w.setSum + b.setSum, w.fixedSum + b.fixedSum, w.extraSum + b.extraSum, w.raiseSum + b.raiseSum, w.fallSum + b.fallSum, w.seenSum + b.seenSum, w.starting + b.starting}
 		}
 		if n, known := d.home(u); u.node != n || u.homeless == known {
 			return fmt.Errorf("unit %s hangs on %s", u.id, u.node.id)
@@ -241,7 +250,7 @@ func TestRandomJournals(t *testing.T) {
 	ramps, curtails, renewals := 0, 0, 0
 	for seed := range seeds {
 		w := newWorld(seeded{rand.New(rand.NewPCG(uint64(seed), 7))}, []int{0, 1, 5, 30}[seed%4])
-		w.wild, w.tree, w.jobs = seed%8 >= 4, seed%3 != 0, seed%2 == 1
+		w.wild, w.tree, w.jobs, w.thrifty = seed%8 >= 4, seed%3 != 0, seed%2 == 1, seed%5 < 2
 		d := New(Config{})
 		var twin *Dispatch
 		var out, out2 decider.Outbox
@@ -327,7 +336,7 @@ func FuzzFold(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, hostile byte) {
 		src := &bytewise{b: b}
 		w := newWorld(src, int(hostile)%101)
-		w.wild, w.tree = hostile >= 128, len(b)%2 == 1
+		w.wild, w.tree, w.thrifty = hostile >= 128, len(b)%2 == 1, len(b)%4 > 1
 		d := New(Config{})
 		var out decider.Outbox
 		for src.i < len(src.b) || w.seq < 3 {

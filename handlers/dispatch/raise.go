@@ -63,6 +63,8 @@ func (d *Dispatch) bars(u *unit) string {
 		return events.HoldPause
 	case u.set == 0 && u.offSince >= 0 && d.now-u.offSince < d.site.minOff:
 		return events.HoldMinOff
+	case !u.hashes(u.set) && d.spent(u):
+		return events.HoldStarts
 	}
 	return ""
 }
@@ -178,6 +180,14 @@ func (d *Dispatch) raiseStep(s *step, top int64) {
 		}
 		return
 	}
+	if !u.hashes(u.set) && !d.ripe(s, w) {
+		// It will start here before long: nothing worse takes its place.
+		for a := u.node; a != nil; a = a.up {
+			a.room -= max(w-u.raiseBook, 0)
+			a.left -= w - u.set
+		}
+		return
+	}
 	if w-u.set > tokens {
 		for a := u.node; a != nil; a = a.up {
 			a.dry = a.dry || a.ramps && w-u.set > a.bucket.tokens
@@ -261,11 +271,10 @@ func (d *Dispatch) makeWay(better *step) {
 		if d.now < a.settleAt || a.rose {
 			return
 		}
-		freed := int64(0)
 		for _, s := range picks { // all of them are beneath a, too
-			freed += d.sets[s.rank] - s.left()
+			short -= d.sets[s.rank] - s.keep
 		}
-		for i := len(a.members); freed < short; {
+		for i := len(a.members); short > 0; {
 			if i--; i < 0 {
 				return
 			}
@@ -273,48 +282,65 @@ func (d *Dispatch) makeWay(better *step) {
 			if !s.sleeps && s.merit <= better.merit+better.merit/20 {
 				return
 			}
-			if !s.picked && s.u != better.u && d.mayTake(s) {
+			if s.u == better.u || !d.mayTake(s) {
+				continue
+			}
+			was := d.sets[s.rank]
+			if s.picked {
+				was = s.keep
+			}
+			keep, ok := d.spare(s, was, short)
+			if !ok {
+				continue
+			}
+			if short -= was - keep; !s.picked {
 				s.picked = true
 				picks = append(picks, s)
-				freed += d.sets[s.rank] - s.left()
 			}
+			s.keep = keep
 		}
 	}
+	if !d.earns(better, need, picks) {
+		return
+	}
+	fall := int64(0)
 	for _, s := range picks {
-		if s.u.set > s.floor {
-			d.lower(s.u, s.without(), events.ReasonEconomics)
+		if w := s.floor + s.keep; s.u.set > w && d.thrift(s.u, w) {
 			s.u.wayFor = better.u
+			fall = max(fall, s.u.fallTime())
 		}
 	}
-}
-
-// left is what remains of a step that is taken: sleep.
-func (s *step) left() int64 {
-	if s.index > 0 || s.sleeps {
-		return 0
+	if u := better.u; fall > 0 && !u.hashes(u.set) {
+		u.starts.Promised = d.now + fall + promiseLife
+		d.touchUnit(u)
 	}
-	return s.without()
 }
 
-// without is the setpoint of the unit of s once s is taken from it.
-func (s *step) without() int64 {
+// spare is what the unit of s, which holds so many watts on it, can keep of them
+// when short watts are wanted: as much as it can hash with, else what it sleeps
+// with; and whether anything is gained.
+func (d *Dispatch) spare(s *step, held, short int64) (keep int64, ok bool) {
+	u := s.u
 	if s.sleeps {
-		return 0
+		return 0, held > 0
 	}
-	return s.u.down(max(s.floor, s.u.asleep))
+	if part := u.fit(s.floor + max(held-short, 0)); part > s.floor {
+		return part - s.floor, part-s.floor < held
+	}
+	if s.index == 0 {
+		if d.now-u.onSince < max(d.site.minOn, reissueAfter) {
+			return 0, false
+		}
+		keep = u.down(u.asleep)
+	}
+	return keep, keep < held
 }
 
 // mayTake reports whether s can be taken from its unit for the sake of a better
 // one.
 func (d *Dispatch) mayTake(s *step) bool {
 	u := s.u
-	if d.sets[s.rank] == 0 || u.fixed || u.raising || u.reason != "" {
-		return false
-	}
-	if s.index == 0 && !s.sleeps {
-		return d.now-u.onSince >= max(d.site.minOn, reissueAfter)
-	}
-	return d.now-u.changedAt >= reissueAfter
+	return d.sets[s.rank] > 0 && !u.fixed && !u.raising && u.reason == "" && d.now-u.changedAt >= reissueAfter
 }
 
 // ramp notes that u gets a ramp for its present setpoint in this fold.

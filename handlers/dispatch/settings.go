@@ -30,8 +30,13 @@ type settings struct {
 	guaranteed, minOn, minOff   int64
 	economics                   bool
 	adder, tariffPrice, poolFee int64
-	meters                      []*meter
-	byID                        map[string]*meter
+	// startWear of one start, µ$/MW; horizon of swaps, ms; startEvery is the
+	// time for which one start of a unit is counted, startWindow that for which
+	// a unit is starting, and jitter that within which all start, ns.
+	startWear, horizon              int64
+	startEvery, startWindow, jitter int64
+	meters                          []*meter
+	byID                            map[string]*meter
 
 	// nodes of the power tree, every one before those it feeds, the point of
 	// connection first. tree: there are others, and units need a place.
@@ -84,6 +89,15 @@ func newSettings(c *events.SiteConfig, old map[string]*meter) settings {
 	s.adder = clamp(p.StrikeAdderMicrousdPerMWh, -events.MaxInteger, events.MaxInteger)
 	s.tariffPrice = clamp(c.Tariff.EnergyPriceMicrousdPerMWh, -events.MaxInteger, events.MaxInteger)
 	s.poolFee = clamp(c.Tariff.PoolFeePPM, 0, 1_000_000)
+	s.startWear = clamp(p.StartWearMicrousdPerMW, 0, events.MaxInteger)
+	if s.horizon = clamp(p.SwapHorizonMilliseconds, 0, 86_400_000); s.horizon == 0 {
+		s.horizon = defaultHorizon
+	}
+	if n := clamp(p.MaxStartsPerDay, 0, 86_400); n > 0 {
+		s.startEvery = day / n
+	}
+	s.startWindow = clamp(p.StartWindowMilliseconds, 0, 3_600_000) * milli
+	s.jitter = clamp(p.StartJitterMilliseconds, 0, 3_600_000) * milli
 	s.plant(c)
 	s.hang(old)
 	return s

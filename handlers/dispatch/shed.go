@@ -146,7 +146,7 @@ func (d *Dispatch) shedOwn() {
 }
 
 // shedUnit lowers u for a reason of its own: a limit set on site, no known
-// place in the power tree, economics, or ill health that lasts.
+// place in the power tree, or ill health that lasts.
 func (d *Dispatch) shedUnit(u *unit) {
 	if u.set == 0 || u.fixed {
 		return
@@ -160,7 +160,6 @@ func (d *Dispatch) shedUnit(u *unit) {
 	if u.set > 0 && u.unhealthyAt >= 0 && d.now-u.unhealthyAt >= unhealthyGrace {
 		d.lower(u, 0, events.ReasonWorker)
 	}
-	d.economise(u)
 }
 
 // lower permits u less from now on.

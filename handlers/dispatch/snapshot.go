@@ -41,6 +41,7 @@ type snapshot struct {
 	Tokens       int64              `json:"tokens"`
 	TokenCarry   uint64             `json:"token_carry"`
 	RefilledAt   int64              `json:"refilled_at"`
+	DownUntil    int64              `json:"down_until,omitempty"`
 	Joining      bool               `json:"joining"`
 	RaisedAt     int64              `json:"raised_at"`
 	Alarms       alarms             `json:"alarms"`
@@ -75,6 +76,7 @@ type nodeState struct {
 	Tokens       int64     `json:"tokens"`
 	TokenCarry   uint64    `json:"token_carry"`
 	RefilledAt   int64     `json:"refilled_at"`
+	DownUntil    int64     `json:"down_until,omitempty"`
 	OffSince     int64     `json:"off_since"`
 	OffAlert     bool      `json:"off_alert"`
 	Said         said      `json:"said"`
@@ -158,6 +160,8 @@ type unitState struct {
 	Part        uint64              `json:"part,omitempty"`
 	Asked       int64               `json:"asked,omitempty"`
 	Waiting     bool                `json:"waiting,omitempty"`
+	Starting    bool                `json:"starting,omitempty"`
+	Starts      starts              `json:"starts,omitzero"`
 }
 
 // Snapshot implements decider.Decider.
@@ -170,7 +174,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		Envelope: r.env, Balance: r.balance, Load: r.load,
 		RestartUntil: r.restartUntil, SettleAt: r.settleAt, Rogue: r.rogue,
 		Signals: d.signals.live, Folded: d.signals.folded, Seen: d.signals.seen.sources, Quote: d.quote,
-		Tokens: r.bucket.tokens, TokenCarry: r.bucket.carry, RefilledAt: r.bucket.refilledAt,
+		Tokens: r.bucket.tokens, TokenCarry: r.bucket.carry, RefilledAt: r.bucket.refilledAt, DownUntil: r.downUntil,
 		Joining: d.joining, RaisedAt: d.raisedAt,
 		Jobs: d.jobs.list, JobCrowd: d.jobs.crowd, JobsCrowded: d.jobs.crowded, Learned: r.learned(),
 		Alarms: d.alarms, Flooded: d.flooded, Crowd: d.crowd, Skewed: d.skewed,
@@ -198,7 +202,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		for _, u := range a.units {
 			as.Units = append(as.Units, unitState{u.id, u.caps, u.set, u.key, u.changedAt, u.counter, u.lowering, u.raising,
 				u.tries, u.inflight, u.allow, u.due, u.fallBy, u.held, u.heldUntil, u.onSince, u.offSince, u.notBefore, u.state, u.setpoint, u.power, u.applied,
-				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed, u.homeAlert, u.openPart(), u.asked, u.waiting})
+				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed, u.homeAlert, u.openPart(), u.asked, u.waiting, u.starting, u.starts})
 		}
 		s.Agents = append(s.Agents, as)
 	}
@@ -271,7 +275,7 @@ func (d *Dispatch) Restore(b []byte) error {
 func (n *node) state() nodeState {
 	s := nodeState{Balance: n.balance, RestartUntil: n.restartUntil, SettleAt: n.settleAt, Rogue: n.rogue,
 		Tokens: n.bucket.tokens, TokenCarry: n.bucket.carry, RefilledAt: n.bucket.refilledAt,
-		OffSince: n.offSince, OffAlert: n.offAlert, Said: n.said, Told: n.told, OwnAI: n.ownAI}
+		DownUntil: n.downUntil, OffSince: n.offSince, OffAlert: n.offAlert, Said: n.said, Told: n.told, OwnAI: n.ownAI}
 	if n.up != nil {
 		l := n.learned()
 		s.Envelope, s.Load, s.Learned = &n.env, &n.load, &l
@@ -295,6 +299,7 @@ func (d *Dispatch) restoreNodes(s *snapshot) error {
 	r.relearn(&s.Learned)
 	r.balance = s.Balance
 	r.restartUntil, r.settleAt, r.rogue = s.RestartUntil, s.SettleAt, s.Rogue
+	r.downUntil = s.DownUntil
 	r.bucket = bucket{tokens: s.Tokens, carry: s.TokenCarry, refilledAt: s.RefilledAt}
 	if d.site.tree && len(s.Nodes) != len(d.nodes) {
 		return fmt.Errorf("dispatch snapshot holds %d nodes for a power tree of %d: fold the journal instead", len(s.Nodes), len(d.nodes))
@@ -310,6 +315,7 @@ func (d *Dispatch) restoreNodes(s *snapshot) error {
 		n.balance, n.restartUntil, n.settleAt = t.Balance, t.RestartUntil, t.SettleAt
 		n.rogue = t.Rogue
 		n.bucket = bucket{tokens: t.Tokens, carry: t.TokenCarry, refilledAt: t.RefilledAt}
+		n.downUntil = t.DownUntil
 		n.offSince, n.offAlert, n.said, n.told, n.ownAI = t.OffSince, t.OffAlert, t.Said, t.Told, t.OwnAI
 		if n.up != nil {
 			n.up.below.add(&n.told, 1)
@@ -348,6 +354,11 @@ func (d *Dispatch) restoreAgent(s *agentState, parts map[uint64]*proof) {
 		u.applied, u.hasApplied, u.local = t.Applied, t.HasApplied, t.Local
 		u.healthy, u.unhealthyAt, u.heard = t.Healthy, t.UnhealthyAt, t.Heard
 		u.followAlert = t.FollowAlert
+		if d.finish(u); t.Starting {
+			u.starting = true
+			d.add(u.node, books{starting: 1})
+		}
+		u.starts = t.Starts
 		a.units = append(a.units, u)
 		d.rank(u)
 		d.meet(u, 1)

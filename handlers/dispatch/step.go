@@ -27,8 +27,9 @@ type step struct {
 	// sleeps: the unit draws its standby power and hashes nothing. That takes
 	// only what no step of any unit that hashes can use.
 	sleeps bool
-	// picked to make way for a better one.
+	// picked to make way for a better one, but for what it may keep, W.
 	picked bool
+	keep   int64
 }
 
 // byStep orders steps best first, totally.

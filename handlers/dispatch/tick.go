@@ -60,6 +60,10 @@ func (d *Dispatch) visit() {
 		}
 		d.shedUnit(u)
 		d.retire(u)
+		if d.started(u) {
+			d.finish(u)
+			d.touchUnit(u)
+		}
 		if u.raising && u.agent.counter > u.counter && d.now-u.changedAt >= reissueAfter && u.reason == "" {
 			d.reissue(u, may)
 		}

@@ -91,6 +91,7 @@ func rootLimits(c *events.SiteConfig) nodeLimits {
 		limit: watts(c.LimitWatts), usable: share(c.LimitWatts, c.ContinuousFactorPPM),
 		house: watts(c.HouseWatts), nameplate: watts(c.AINameplateWatts),
 		rampRate: watts(c.Policy.RampWattsPerSecond), rampBurst: watts(c.Policy.RampBurstWatts), ramps: true,
+		downRate: watts(c.Policy.RampDownWattsPerSecond), maxStarts: max(c.Policy.MaxStartsAtOnce, 0),
 	}
 	l.keep(&c.Reserve)
 	return l
@@ -103,6 +104,7 @@ func limitsOf(c *events.NodeConfig, root *node) nodeLimits {
 		limit: watts(c.LimitWatts), usable: share(c.LimitWatts, c.ContinuousFactorPPM),
 		house: watts(c.HouseWatts), nameplate: watts(c.AINameplateWatts),
 		rampRate: watts(c.RampWattsPerSecond), rampBurst: watts(c.RampBurstWatts),
+		downRate: watts(c.RampDownWattsPerSecond), maxStarts: max(c.MaxStartsAtOnce, 0),
 	}
 	l.ramps = l.rampRate > 0
 	switch c.Redundancy {

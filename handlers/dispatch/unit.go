@@ -69,6 +69,10 @@ type unit struct {
 	// bars a start.
 	onSince, offSince, notBefore int64
 
+	// starting: it has started and still boots; starts are what it has spent.
+	starting bool
+	starts   starts
+
 	// As reported.
 	state       events.PermitState
 	setpoint    int64
@@ -148,7 +152,13 @@ func (u *unit) hash() uint64 {
 			flags |= 1 << i
 		}
 	}
+	if u.starting {
+		flags |= 1 << 16
+	}
 	g.uint(flags | uint64(stateCode(u.state))<<8)
+	if u.starts != (starts{}) {
+		g.uint(u.starts.hash())
+	}
 	return g.sum()
 }
 
@@ -358,9 +368,13 @@ func (d *Dispatch) place(u *unit, w int64) {
 	case u.hashes(w):
 		if !u.hashes(u.set) {
 			u.onSince, u.offSince = d.now, -1
+			u.starts.Since, u.starts.Seen, u.starts.Account = 0, 0, 0
+			d.kindle(u)
 		}
 	case w != u.set && (w == 0 || u.hashes(u.set)):
 		u.offSince, u.onSince = d.now, -1
+		u.starts.Since, u.starts.Seen, u.starts.Account = 0, 0, 0
+		d.finish(u)
 	}
 	if u.set = w; u.allow > 0 {
 		u.due = max(u.due, w)

@@ -50,6 +50,13 @@ func scaledAt(at func(*events.SiteConfig) *int64, what string, units map[string]
 	}
 }
 
+func countAt(at func(*events.SiteConfig) *int64) func(*words, *events.SiteConfig) error {
+	return func(w *words, c *events.SiteConfig) (err error) {
+		*at(c), err = w.integer("count")
+		return err
+	}
+}
+
 func flagAt(at func(*events.SiteConfig) *bool) func(*words, *events.SiteConfig) error {
 	return func(w *words, c *events.SiteConfig) error {
 		switch {
@@ -96,10 +103,20 @@ var settings = []setting{
 	{[]string{"dead"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.DeadMilliseconds }, perMilli)},
 	{[]string{"guaranteed"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Policy.GuaranteedWatts })},
 	{[]string{"restart", "delay"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.RestartDelayMilliseconds }, perMilli)},
+	{[]string{"ramp", "down"}, func(w *words, c *events.SiteConfig) (err error) {
+		c.Policy.RampDownWattsPerSecond, err = rampOf(w)
+		return err
+	}},
 	{[]string{"ramp"}, readRamp},
 	{[]string{"burst"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Policy.RampBurstWatts })},
 	{[]string{"min", "on"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.MinOnMilliseconds }, perMilli)},
 	{[]string{"min", "off"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.MinOffMilliseconds }, perMilli)},
+	{[]string{"start", "wear"}, scaledAt(func(c *events.SiteConfig) *int64 { return &c.Policy.StartWearMicrousdPerMW }, "a price such as 10 $/MW", map[string]int64{"$/MW": 1_000_000})},
+	{[]string{"swap", "horizon"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.SwapHorizonMilliseconds }, perMilli)},
+	{[]string{"starts", "per", "day"}, countAt(func(c *events.SiteConfig) *int64 { return &c.Policy.MaxStartsPerDay })},
+	{[]string{"starts", "at", "once"}, countAt(func(c *events.SiteConfig) *int64 { return &c.Policy.MaxStartsAtOnce })},
+	{[]string{"start", "window"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.StartWindowMilliseconds }, perMilli)},
+	{[]string{"start", "jitter"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.StartJitterMilliseconds }, perMilli)},
 	{[]string{"hysteresis"}, powerAt(func(c *events.SiteConfig) *int64 { return &c.Policy.HysteresisWatts })},
 	{[]string{"economics"}, flagAt(func(c *events.SiteConfig) *bool { return &c.Policy.Economics })},
 	{[]string{"adder"}, scaledAt(func(c *events.SiteConfig) *int64 { return &c.Policy.StrikeAdderMicrousdPerMWh }, "a price such as 5 $/MWh", priceUnits)},

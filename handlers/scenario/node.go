@@ -6,7 +6,8 @@ import "github.com/ballast-energy/ballast/events"
 
 // readNode reads "ID [in PARENT] limit P [factor S] [2n | n+1 of N paths]
 // [cooling P] [ai nameplate P] [house P] [reserve P] [unlearned P] [margin P]
-// [envelope D] [rise quantile S] [jobs] [job learning D] [ramp P per second] [burst P] [agent A]…".
+// [envelope D] [rise quantile S] [jobs] [job learning D] [ramp P per second] [burst P]
+// [ramp down P per second] [starts at once N] [agent A]…".
 func readNode(w *words, c *events.SiteConfig) error {
 	id, err := w.word("the id of a node")
 	if err != nil {
@@ -56,6 +57,10 @@ func readNode(w *words, c *events.SiteConfig) error {
 		case w.take("job", "learning"):
 			d, e := w.duration()
 			reserve().JobLearnSeconds, err = int64(d)/perSecond, e
+		case w.take("ramp", "down"):
+			n.RampDownWattsPerSecond, err = rampOf(w)
+		case w.take("starts", "at", "once"):
+			n.MaxStartsAtOnce, err = w.integer("count")
 		case w.take("ramp"):
 			n.RampWattsPerSecond, err = rampOf(w)
 		case w.take("burst"):

@@ -82,6 +82,13 @@ type Policy struct {
 	Hysteresis    Power    `yaml:"hysteresis"`
 	Economics     bool     `yaml:"economics"`
 	StrikeAdder   Money    `yaml:"strike_adder"`
+	RampDown      Power    `yaml:"ramp_down_per_second"`
+	StartWear     Money    `yaml:"start_wear"`
+	SwapHorizon   Duration `yaml:"swap_horizon"`
+	StartsPerDay  int64    `yaml:"max_starts_per_day"`
+	StartsAtOnce  int64    `yaml:"max_starts_at_once"`
+	StartWindow   Duration `yaml:"start_window"`
+	StartJitter   Duration `yaml:"start_jitter"`
 }
 
 // Tariff of settlement.
@@ -272,7 +279,10 @@ func (s *Site) SiteConfig() *events.SiteConfig {
 			RampWattsPerSecond: int64(s.Policy.RampPerSecond), RampBurstWatts: int64(s.Policy.RampBurst),
 			MinOnMilliseconds: s.Policy.MinOn.Millis(), MinOffMilliseconds: s.Policy.MinOff.Millis(),
 			HysteresisWatts: int64(s.Policy.Hysteresis), Economics: s.Policy.Economics,
-			StrikeAdderMicrousdPerMWh: int64(s.Policy.StrikeAdder),
+			StrikeAdderMicrousdPerMWh: int64(s.Policy.StrikeAdder), RampDownWattsPerSecond: int64(s.Policy.RampDown),
+			StartWearMicrousdPerMW: int64(s.Policy.StartWear), SwapHorizonMilliseconds: s.Policy.SwapHorizon.Millis(),
+			MaxStartsPerDay: s.Policy.StartsPerDay, MaxStartsAtOnce: s.Policy.StartsAtOnce,
+			StartWindowMilliseconds: s.Policy.StartWindow.Millis(), StartJitterMilliseconds: s.Policy.StartJitter.Millis(),
 		},
 		Tariff: events.TariffConfig{
 			IntervalSeconds: s.Tariff.Interval.Seconds(), GraceSeconds: s.Tariff.Grace.Seconds(),

@@ -18,6 +18,8 @@ type Node struct {
 	Reserve          *Reserve `yaml:"reserve"`
 	RampPerSecond    Power    `yaml:"ramp_per_second"`
 	RampBurst        Power    `yaml:"ramp_burst"`
+	RampDown         Power    `yaml:"ramp_down_per_second"`
+	StartsAtOnce     int64    `yaml:"max_starts_at_once"`
 	Agents           []string `yaml:"agents"`
 }
 
@@ -38,6 +40,7 @@ func (n *Node) nodeConfig() events.NodeConfig {
 		Redundancy: events.Redundancy(n.Redundancy), Paths: n.Paths, CoolingLimitWatts: int64(n.Cooling),
 		AINameplateWatts: int64(n.AINameplate), HouseWatts: int64(n.House),
 		RampWattsPerSecond: int64(n.RampPerSecond), RampBurstWatts: int64(n.RampBurst), Agents: n.Agents,
+		RampDownWattsPerSecond: int64(n.RampDown), MaxStartsAtOnce: n.StartsAtOnce,
 	}
 	if r := n.Reserve; r != nil {
 		c.Reserve = &events.ReserveConfig{
