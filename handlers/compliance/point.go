@@ -50,34 +50,37 @@ type series struct {
 // lay makes channels and points from the terms and the nodes of events. Meters
 // and points that stay keep what they know. All must have been flushed.
 func (d *Decider) lay() {
+	type group struct {
+		node  string
+		what  events.Measures
+		group string
+	}
+	groups := map[group]int{}
 	old := d.Meters
 	d.Meters, d.Channels = nil, nil
 	for _, c := range d.Terms.Meters {
 		m := meter{ID: c.Meter, Node: c.Node, Measures: c.Measures, CounterAt: d.Now}
-		for i := range old {
-			if old[i].ID == m.ID && old[i].Measures == m.Measures && old[i].Node == m.Node {
-				m = old[i]
-			}
+		if i, ok := d.meterOf[m.ID]; ok && old[i].Measures == m.Measures && old[i].Node == m.Node {
+			m = old[i]
 		}
 		m.Min, m.Max = clamp(c.MinWatts), clamp(c.MaxWatts)
 		m.Modulus, m.Stale = c.CounterModulusMilliwattHours, c.StaleMilliseconds*1_000_000
 		if m.Stale <= 0 || m.Stale > hour {
 			m.Stale = 5 * second
 		}
-		at := -1
-		if c.Group != "" {
-			at = slices.IndexFunc(d.Channels, func(o channel) bool {
-				return o.Node == c.Node && o.Measures == c.Measures && o.Group == c.Group
-			})
-		}
-		if at < 0 {
+		at, shared := groups[group{c.Node, c.Measures, c.Group}]
+		if !shared {
 			at = len(d.Channels)
+			if c.Group != "" {
+				groups[group{c.Node, c.Measures, c.Group}] = at
+			}
 			d.Channels = append(d.Channels, channel{Node: c.Node, Measures: c.Measures, Group: c.Group, Since: d.Now})
 		}
 		m.Channel = at
 		d.Channels[at].Members = append(d.Channels[at].Members, len(d.Meters))
 		d.Meters = append(d.Meters, m)
 	}
+	d.nodes()
 	d.layPoints()
 	d.rebuild()
 	for i := range d.Channels {
@@ -98,11 +101,10 @@ func (d *Decider) lay() {
 		}
 	}
 	for i, p := range d.Points {
-		known, house := d.knows(i)
 		for k := range kinds {
-			s := &p.Load[k]
-			s.Known = known[k]
-			s.Sum += house[k]
+			s, f := &p.Load[k], &d.shapes[i][k]
+			s.Known = f.known
+			s.Sum += f.house
 			s.Watts = max(s.Sum, 0)
 		}
 	}
@@ -115,7 +117,7 @@ func clamp(w int64) int64 { return min(max(w, -maxWatts), maxWatts) }
 func (d *Decider) layPoints() {
 	nodes := []string{""}
 	want := func(id string) {
-		if len(nodes) < MaxPoints && !slices.Contains(nodes, id) && d.Terms.has(id) {
+		if len(nodes) < MaxPoints && !slices.Contains(nodes, id) && d.has(id) {
 			nodes = append(nodes, id)
 		}
 	}
@@ -139,44 +141,72 @@ func (d *Decider) layPoints() {
 	}
 }
 
+// place is what channels of one kind at one node share.
+type place struct {
+	node string
+	what events.Measures
+}
+
 // topmost are the channels of a kind beneath a node which no other channel of
 // the kind further up, at the node or beneath it, sees already.
-func (d *Decider) topmost(nodeID string, m events.Measures) []int {
+func (d *Decider) topmost(nodeID string, m events.Measures, taken map[place]bool) []int {
 	var out []int
+channels:
 	for i := range d.Channels {
 		c := &d.Channels[i]
-		if c.Measures != m {
+		if c.Measures != m || m == events.MeasuresTotal && c.Node != nodeID {
 			continue
 		}
-		path := d.Terms.path(c.Node)
-		inside := slices.Index(path, nodeID)
-		if inside < 0 || m == events.MeasuresTotal && inside > 0 {
-			continue
-		}
-		covered := slices.ContainsFunc(d.Channels, func(o channel) bool {
-			at := slices.Index(path, o.Node)
-			return o.Measures == m && at > 0 && at <= inside
-		})
-		if !covered {
-			out = append(out, i)
+		at := c.Node
+		for range events.MaxNodeDepth + 2 {
+			if at == nodeID {
+				out = append(out, i)
+				continue channels
+			}
+			if at == "" {
+				continue channels
+			}
+			if at = d.parentOf[at]; taken[place{at, m}] {
+				continue channels
+			}
 		}
 	}
 	return out
 }
 
+// under reports whether a node is another one or lies beneath it.
+func (d *Decider) under(id, above string) bool {
+	for range events.MaxNodeDepth + 2 {
+		if id == above {
+			return true
+		}
+		if id == "" {
+			return false
+		}
+		id = d.parentOf[id]
+	}
+	return false
+}
+
+// has reports whether the site knows a node below the point of connection.
+func (d *Decider) has(id string) bool {
+	_, ok := d.parentOf[id]
+	return ok
+}
+
 // parts of the load at a node: channels by what they measure, and house load
 // that is declared there and beneath.
-func (d *Decider) parts(nodeID string) (total, ai, house, mining []int, declared int64) {
+func (d *Decider) parts(nodeID string, taken map[place]bool) (total, ai, house, mining []int, declared int64) {
 	if nodeID == "" {
 		declared = d.Terms.House
 	}
 	for i := range d.Terms.Nodes {
-		if n := &d.Terms.Nodes[i]; n.House > 0 && slices.Contains(d.Terms.path(n.ID), nodeID) {
+		if n := &d.Terms.Nodes[i]; n.House > 0 && d.under(n.ID, nodeID) {
 			declared = min(declared+n.House, maxWatts)
 		}
 	}
-	return d.topmost(nodeID, events.MeasuresTotal), d.topmost(nodeID, events.MeasuresAI), d.topmost(nodeID, events.MeasuresHouse),
-		d.topmost(nodeID, events.MeasuresMining), declared
+	return d.topmost(nodeID, events.MeasuresTotal, taken), d.topmost(nodeID, events.MeasuresAI, taken), d.topmost(nodeID, events.MeasuresHouse, taken),
+		d.topmost(nodeID, events.MeasuresMining, taken), declared
 }
 
 // formula is how a series is made of channels and declared house load.
@@ -189,8 +219,8 @@ type formula struct {
 
 // formulas of the series of a point. What no meter of its own sees is the total
 // less the rest, and a total without a meter is the sum of its parts.
-func (d *Decider) formulas(p int) [kinds]formula {
-	total, ai, house, mining, declared := d.parts(d.Points[p].Node)
+func (d *Decider) formulas(p int, taken map[place]bool) [kinds]formula {
+	total, ai, house, mining, declared := d.parts(d.Points[p].Node, taken)
 	var f [kinds]formula
 	switch {
 	case len(total) > 0:
@@ -216,15 +246,24 @@ func (d *Decider) formulas(p int) [kinds]formula {
 	return f
 }
 
-func (d *Decider) knows(p int) (known [kinds]bool, house [kinds]int64) {
-	for k, f := range d.formulas(p) {
-		known[k], house[k] = f.known, f.house
+// nodes makes the index of the tree.
+func (d *Decider) nodes() {
+	d.parentOf, d.homeOf = map[string]string{}, map[string]string{}
+	if d.Terms == nil {
+		return
 	}
-	return known, house
+	for i := range d.Terms.Nodes {
+		n := &d.Terms.Nodes[i]
+		d.parentOf[n.ID] = n.Parent
+		for _, a := range n.Agents {
+			d.homeOf[a] = n.ID
+		}
+	}
 }
 
 // rebuild makes the index from the state.
 func (d *Decider) rebuild() {
+	d.nodes()
 	d.meterOf = make(map[string]int, len(d.Meters))
 	for i := range d.Meters {
 		d.meterOf[d.Meters[i].ID] = i
@@ -239,8 +278,14 @@ func (d *Decider) rebuild() {
 	}
 	d.usersOf = make([][]use, len(d.Channels))
 	d.single = make([][kinds]bool, len(d.Points))
+	d.shapes = make([][kinds]formula, len(d.Points))
+	taken := make(map[place]bool, len(d.Channels))
+	for i := range d.Channels {
+		taken[place{d.Channels[i].Node, d.Channels[i].Measures}] = true
+	}
 	for p := range d.Points {
-		for k, f := range d.formulas(p) {
+		d.shapes[p] = d.formulas(p, taken)
+		for k, f := range d.shapes[p] {
 			d.single[p][k] = len(f.plus)+len(f.minus) == 1
 			for _, c := range f.plus {
 				d.usersOf[c] = append(d.usersOf[c], use{p, kind(k), 1})
@@ -260,7 +305,7 @@ func (d *Decider) pointOf(id string) int {
 
 // related reports whether one node lies above the other, or is it.
 func (d *Decider) related(a, b string) bool {
-	return slices.Contains(d.Terms.path(a), b) || slices.Contains(d.Terms.path(b), a)
+	return d.under(a, b) || d.under(b, a)
 }
 
 // flushPoint books what a point drew up to now.

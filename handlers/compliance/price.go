@@ -3,7 +3,6 @@
 package compliance
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/ballast-energy/ballast/events"
@@ -110,18 +109,11 @@ func (d *Decider) hangs(u *unit, nodeID string) bool {
 	if at == "" {
 		at = u.Node
 	}
-	return slices.Contains(d.Terms.path(at), nodeID)
+	return d.under(at, nodeID)
 }
 
 // nodeOf an agent by the configuration.
-func (d *Decider) nodeOf(id string) string {
-	for i := range d.Terms.Nodes {
-		if slices.Contains(d.Terms.Nodes[i].Agents, id) {
-			return d.Terms.Nodes[i].ID
-		}
-	}
-	return ""
-}
+func (d *Decider) nodeOf(id string) string { return d.homeOf[id] }
 
 // hush forgets the words of agents that have been silent for longer than a
 // permit lives.

@@ -42,7 +42,7 @@ func (d *Decider) signal(g *events.Event, s *events.GridSignal) {
 		if s.StartsAt != nil {
 			r.At = max(unixNano(s.StartsAt.Unix(), int64(s.StartsAt.Nanosecond())), d.Now)
 		}
-		if s.Test {
+		if !d.Terms.programme(s.Programme).Obeys(s) {
 			return
 		}
 		if r.At > d.Now && len(d.Restores) < maxRestores {
@@ -120,7 +120,7 @@ func (d *Decider) read(g *events.Event, s *events.GridSignal) *event {
 		e.TolerancePPM = min(max(p.TolerancePPM, 0), 1_000_000)
 		e.Baselines = slices.Clone(p.Baselines)
 		response, ramp, least = p.ResponseSeconds*second, p.RampSeconds*second, p.MinDurationSeconds*second
-		e.Shed = p.LimitIs == events.LimitIsShed
+		e.Shed = p.LimitIs == events.LimitIsShed && s.Kind != events.SignalSetpoint
 		if p.Measures == events.MeasuresTotal {
 			e.Measured = kindTotal
 		}
@@ -129,10 +129,13 @@ func (d *Decider) read(g *events.Event, s *events.GridSignal) *event {
 	case events.SignalImportLimit:
 		e.Measured = kindTotal
 	case events.SignalEmergency, events.SignalStop:
-		e.Measured, e.Asked, e.Shed, ramp = kindMining, 0, false, 0
+		e.Measured, e.Asked, e.Shed = kindMining, 0, false
 	}
-	if s.RampSeconds != nil && s.Kind != events.SignalEmergency {
+	if s.RampSeconds != nil {
 		ramp = min(max(*s.RampSeconds, 0), 86_400) * second
+	}
+	if s.Kind == events.SignalEmergency || e.Silent || p.PrecedenceOf(s).Rank() <= events.PrecedenceGridEmergency.Rank() {
+		ramp = 0 // emergencies know no ramp
 	}
 	if s.MinDurationSeconds != nil {
 		least = min(max(*s.MinDurationSeconds, 0), events.MaxSignalSeconds) * second
@@ -140,7 +143,10 @@ func (d *Decider) read(g *events.Event, s *events.GridSignal) *event {
 	if s.Node != "" {
 		e.Node = strings.Clone(s.Node)
 	}
-	if e.Node == events.RootNode || !d.Terms.has(e.Node) {
+	if e.Silent {
+		e.Node, least = "", 0
+	}
+	if e.Node == events.RootNode || !d.has(e.Node) {
 		e.Node = ""
 	}
 	e.MinEnd = e.Start + least

@@ -66,10 +66,16 @@ type state struct {
 // index finds things in the state; it is made from it.
 type index struct {
 	meterOf map[string]int
+	// parentOf the nodes of the site; that of the topmost ones is "".
+	parentOf map[string]string
+	// homeOf are the nodes that list an agent.
+	homeOf  map[string]string
 	agentOf map[string]int
 	unitOf  map[string]int
 	// usersOf are, per channel, the series that it is part of.
 	usersOf [][]use
+	// shapes are how the series of every point are made.
+	shapes [][kinds]formula
 	// single, per point, are the series that one channel alone makes.
 	single [][kinds]bool
 	// Moments at which something happens by itself, none earlier than these.

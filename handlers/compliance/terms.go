@@ -74,35 +74,6 @@ func hashOf(c *events.SiteConfig) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// path of a node up to the point of connection, which is "".
-func (t *terms) path(id string) []string {
-	out := []string{id}
-	for range events.MaxNodeDepth + 1 {
-		if id == "" {
-			return out
-		}
-		up := ""
-		for i := range t.Nodes {
-			if t.Nodes[i].ID == id {
-				up = t.Nodes[i].Parent
-			}
-		}
-		id = up
-		out = append(out, id)
-	}
-	return out
-}
-
-// has reports whether the site knows a node.
-func (t *terms) has(id string) bool {
-	for i := range t.Nodes {
-		if t.Nodes[i].ID == id {
-			return true
-		}
-	}
-	return false
-}
-
 // programme with this id, or nil.
 func (t *terms) programme(id string) *events.ProgrammeConfig {
 	c := events.SiteConfig{Programmes: t.Programmes}

@@ -108,10 +108,11 @@ type Result struct {
 type trace struct {
 	in  *Input
 	sum hash.Hash
+	buf []byte // what is not in sum yet
 }
 
 func newTrace(in *Input, method, version, parameters string) *trace {
-	t := &trace{in: in, sum: sha256.New()}
+	t := &trace{in: in, sum: sha256.New(), buf: make([]byte, 0, 4096)}
 	t.text(method)
 	t.text(version)
 	t.text(parameters)
@@ -126,16 +127,24 @@ func newTrace(in *Input, method, version, parameters string) *trace {
 }
 
 func (t *trace) ints(vs ...int64) {
-	var b [8]byte
 	for _, v := range vs {
-		binary.LittleEndian.PutUint64(b[:], uint64(v))
-		t.sum.Write(b[:]) // never fails
+		if len(t.buf)+8 > cap(t.buf) {
+			t.flush()
+		}
+		t.buf = binary.LittleEndian.AppendUint64(t.buf, uint64(v))
 	}
 }
 
 func (t *trace) text(s string) {
 	t.ints(int64(len(s)))
+	t.flush()
 	t.sum.Write([]byte(s))
+}
+
+// flush hands over what was collected; a hash never fails.
+func (t *trace) flush() {
+	t.sum.Write(t.buf)
+	t.buf = t.buf[:0]
 }
 
 func (t *trace) at(index int64) (Interval, bool) {
@@ -152,4 +161,7 @@ func (t *trace) at(index int64) (Interval, bool) {
 	return v, true
 }
 
-func (t *trace) hash() string { return hex.EncodeToString(t.sum.Sum(nil)) }
+func (t *trace) hash() string {
+	t.flush()
+	return hex.EncodeToString(t.sum.Sum(nil))
+}
