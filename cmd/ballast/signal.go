@@ -62,7 +62,7 @@ func (f *signalFlags) addIssuer(c *cobra.Command) {
 	fl.StringVar(&f.site, "site", "", "`site` id (required)")
 	fl.StringVar(&f.issuer, "issuer", "", "who speaks: the source `token` (default: the issuer of the join token, else "+events.OperatorSource+")")
 	fl.StringVar(&f.reason, "reason", "", "for people and reports, like \"EEA2\"")
-	fl.BoolVar(&f.wait, "wait", false, "wait until meters show it (what only raises, prices or limits the site: until it is decided); prints each step with its time")
+	fl.BoolVar(&f.wait, "wait", false, "wait until meters show it (what only raises, prices or limits the site: until it is decided; so does a limit of a node, of all load, or a shed); prints each step with its time")
 	fl.DurationVar(&f.deadline, "deadline", 30*time.Second, "with --wait: give up after this long and exit 3")
 	_ = c.MarkFlagRequired("site")
 }
@@ -79,8 +79,8 @@ func (f *signalFlags) signal(kind events.SignalKind) (*events.GridSignal, error)
 	if f.window < 0 || f.window%time.Second != 0 {
 		return nil, withCode(exitUsage, fmt.Errorf("--for %v: use whole seconds", f.window))
 	}
-	if f.test && f.wait {
-		return nil, withCode(exitUsage, errors.New("--test --wait: a drill moves no power, so there is nothing to wait for"))
+	if f.test && f.wait && f.programme == "" {
+		return nil, withCode(exitUsage, errors.New("--test --wait: a drill of no programme moves no power, so there is nothing to wait for"))
 	}
 	s.DurationSeconds = int64(f.window / time.Second)
 	var err error

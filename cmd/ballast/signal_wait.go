@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,6 +63,9 @@ func newWaiter(ctx context.Context, b *bus.Bus, site string, ev *events.Event, d
 		}
 		w.config = &c.Data
 	}
+	if w.config != nil && !limitsAllMining(w.config, s) {
+		w.target = nil
+	}
 	ctx, w.cancel = context.WithCancel(ctx)
 	// Statuses of the last seconds tell what was running before.
 	follow := func(r events.ReadRequest) {
@@ -88,6 +92,19 @@ func newWaiter(ctx context.Context, b *bus.Bus, site string, ev *events.Event, d
 	follow(events.ReadRequest{Stream: events.StreamCommands, Types: []events.Type{events.TypeCommandCurtail, events.TypeDispatchDecided}, Since: time.Now().Add(-time.Second)})
 	follow(events.ReadRequest{Stream: events.StreamJournal, Types: []events.Type{events.TypeWorkerStatus, events.TypeMeterReading}, Since: since})
 	return w, nil
+}
+
+// limitsAllMining reports whether the power in a signal is what mining of the
+// whole site may draw: not that of a node, of all load, or what is to be shed.
+func limitsAllMining(c *events.SiteConfig, s *events.GridSignal) bool {
+	node := s.Node
+	if p := c.FindProgramme(s.Programme); p != nil {
+		node = cmp.Or(node, p.Node)
+		if s.PowerWatts != nil && (p.Measures == events.MeasuresTotal || p.LimitIs == events.LimitIsShed && s.Kind == events.SignalCurtail) {
+			return false
+		}
+	}
+	return node == "" || node == events.RootNode
 }
 
 func (w *waiter) stop() { w.cancel() }

@@ -261,13 +261,12 @@ func (d *Dispatch) readSignal(e *events.Event, g *events.GridSignal, p *events.P
 	}
 	if sec := g.DurationSeconds; sec > 0 && sec <= min(100*366*86_400, (never-s.Start)/second) && g.Kind != events.SignalStop {
 		s.End = s.Start + sec*second
-		if s.End <= d.wall {
-			return nil, false // over before it came
-		}
 	}
 	d.chart(s, g, p)
 	if s.End != 0 {
-		s.End = max(s.End, s.Start+s.Course.Minimum)
+		if s.End = max(s.End, s.Start+s.Course.Minimum); s.End <= d.wall {
+			return nil, false // over before it came
+		}
 		s.EndElapsed = d.elapsedAt(s.End)
 	}
 	d.locate(s)
