@@ -51,6 +51,8 @@ by the deadline · 4 a finding (replay differs, invalid event, doctor) · 5 no b
   ballast signal curtail --site demo --to 0MW --for 10m --reason "EEA2"
   ballast revenue --follow                      money as it is earned
   ballast worker --join "$(ballast join-token --role worker --id rig-17 --site demo)"
+  ballast why demo                              what keeps mining where it is
+  ballast explain --last                        why the last decision was made
   ballast journal replay --verify               every command follows from the journal`,
 		Version:       version,
 		SilenceUsage:  true,
@@ -85,8 +87,8 @@ by the deadline · 4 a finding (replay differs, invalid event, doctor) · 5 no b
 		cmds []*cobra.Command
 	}{
 		{"run", []*cobra.Command{a.upCommand(), a.serveCommand(), a.workerCommand(), a.gatewayCommand()}},
-		{"operate", []*cobra.Command{a.signalCommand(), a.programmeCommand(), a.stopCommand(), a.watchCommand(), a.revenueCommand(), a.ledgerCommand(), a.poolCommand(), a.deciderCommand()}},
-		{"prove", []*cobra.Command{a.reportCommand(), a.journalCommand(), a.simulateCommand(), a.engineCommand(), a.benchCommand()}},
+		{"operate", []*cobra.Command{a.signalCommand(), a.programmeCommand(), a.stopCommand(), a.watchCommand(), a.whyCommand(), a.revenueCommand(), a.ledgerCommand(), a.poolCommand(), a.deciderCommand()}},
+		{"prove", []*cobra.Command{a.explainCommand(), a.reportCommand(), a.journalCommand(), a.simulateCommand(), a.engineCommand(), a.benchCommand()}},
 		{"set-up", []*cobra.Command{a.doctorCommand(), a.configCommand(), a.joinTokenCommand(), a.schemaCommand()}},
 	} {
 		for _, c := range g.cmds {

@@ -181,6 +181,8 @@ func TestJoinToken(t *testing.T) {
 	}{
 		{viewer, []string{"doctor"}, exitOK},
 		{viewer, []string{"revenue"}, exitOK},
+		{viewer, []string{"explain", "--last", "--replay"}, exitOK},
+		{viewer, []string{"why", "tx1"}, exitOK},
 		{viewer, []string{"signal", "curtail", "--site", "tx1", "--to", "0W"}, exitUsage},
 		{viewer, []string{"stop", "--all"}, exitUsage},
 		{rig, []string{"signal", "emergency", "--site", "tx1"}, exitUsage},
@@ -307,6 +309,8 @@ func TestJSONEverywhere(t *testing.T) {
 		{"stop", "--all", "--id", "halt"},
 		{"revenue"},
 		{"revenue", "--by", "reason"},
+		{"explain", "--last", "--replay"},
+		{"why", "demo", "--units"},
 		{"doctor"},
 		{"engine", "list"},
 		{"simulate", "--seeds", "2"},

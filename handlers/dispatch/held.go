@@ -31,7 +31,7 @@ func (d *Dispatch) spaces() []space {
 		if r := &n.rogue; x < r.Watts && d.now < r.Until {
 			x = r.Watts
 		}
-		s.stray = max(x, s.stray)
+		s.stray = max(x, n.missing-n.extraSum, s.stray)
 		if n.up != nil {
 			ss[n.up.index].stray += s.stray
 		}
@@ -95,8 +95,9 @@ func (d *Dispatch) take(ss []space, u *unit, hs []hold) []hold {
 			return hs
 		}
 	}
-	if by := d.bars(u); by != "" {
-		add(by, nil, top-u.set)
+	bar := d.bars(u)
+	if lasts(bar) {
+		add(bar, nil, top-u.set)
 		return hs
 	}
 	room, free := never, true
@@ -114,6 +115,10 @@ func (d *Dispatch) take(ss []space, u *unit, hs []hold) []hold {
 	if w == u.set {
 		return hs
 	}
+	if bar != "" {
+		add(bar, nil, w-u.set)
+		return hs
+	}
 	if !u.hashes(u.set) {
 		soon, near := never/2, u.node
 		for a := u.node; a != nil; a = a.up {
@@ -127,36 +132,28 @@ func (d *Dispatch) take(ss []space, u *unit, hs []hold) []hold {
 			return hs
 		}
 	}
+	rise, now := w-u.set, int64(0)
 	if by, at := d.closed(u.node); by != "" {
-		add(by, at, w-u.set)
-		return hs
-	}
-	if !free {
-		add(events.HoldHysteresis, tight, w-u.set)
-		return hs
-	}
-	if !u.hashes(u.set) && (crowdedAt(u) != nil || !d.waited(u)) {
-		add(events.HoldStarts, crowdedAt(u), w-u.set)
+		add(by, at, rise)
+	} else if !free {
+		add(events.HoldHysteresis, tight, rise)
+	} else if !u.hashes(u.set) && (crowdedAt(u) != nil || !d.waited(u)) {
+		add(events.HoldStarts, crowdedAt(u), rise)
+	} else {
+		tokens, dry := never, (*node)(nil)
 		for a := u.node; a != nil; a = a.up {
-			s := &ss[a.index]
-			s.free -= w - u.set
-			s.room -= max(w-u.raiseBook, 0)
+			if s := &ss[a.index]; a.ramps && s.tokens < tokens {
+				tokens, dry = s.tokens, a
+			}
 		}
-		return hs
-	}
-	tokens, dry := never, (*node)(nil)
-	for a := u.node; a != nil; a = a.up {
-		if s := &ss[a.index]; a.ramps && s.tokens < tokens {
-			tokens, dry = s.tokens, a
+		if now = rise; rise > tokens {
+			now = max(u.fit(u.set+tokens), u.set) - u.set
 		}
+		add(events.HoldNext, nil, now)
+		add(events.HoldRamp, dry, rise-now)
 	}
-	rise := w - u.set
-	now := rise
-	if rise > tokens {
-		now = max(u.fit(u.set+tokens), u.set) - u.set
-	}
-	add(events.HoldNext, nil, now)
-	add(events.HoldRamp, dry, rise-now)
+	// The room is taken in any case: what is held by a delay or a budget here
+	// would not be free for the next one.
 	for a := u.node; a != nil; a = a.up {
 		s := &ss[a.index]
 		s.free -= rise
@@ -167,6 +164,16 @@ func (d *Dispatch) take(ss []space, u *unit, hs []hold) []hold {
 		}
 	}
 	return hs
+}
+
+// lasts reports whether a bar of a unit matters whatever room there is: others
+// pass, and until then a lack of room is the better answer.
+func lasts(bar string) bool {
+	switch bar {
+	case "", events.HoldSilent, events.HoldLowering, events.HoldRaising, events.HoldOverdraw, events.HoldPause, events.HoldMinOff:
+		return false
+	}
+	return true
 }
 
 // closed is what lets nothing rise beneath n, and where; empty when all above it
@@ -210,8 +217,8 @@ func (d *Dispatch) takers(n *node, s *space, watts int64, visit func(by string, 
 	if r, _ := d.standing(n); r != rungFresh {
 		give(string(events.ReasonNoMeter), watts)
 	}
-	give(events.HoldStray, s.stray)
-	give(events.HoldFalling, n.raiseSum-n.setSum)
+	give(events.HoldStray, min(s.stray, l.Cap-n.setSum))
+	give(events.HoldFalling, min(n.raiseSum-n.setSum, s.free))
 	without := max(l.Usable-l.AI-l.House, 0) - max(l.Headroom, 0)
 	for _, t := range reserveParts(d.reserveTerms(n), n.load.Reserve) {
 		w := min(t.watts, without)
