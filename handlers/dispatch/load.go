@@ -220,14 +220,16 @@ func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
 		}
 		if r >= rungStale {
 			ai = max(ai, n.nameplate+n.below.AI)
-		} else if r == rungEnvelope {
-			if p := n.env.peak(d.now); p > ai {
-				t.Stood, ai = p-ai, p
-			}
 		}
 		load = max(ai, n.below.SeenAI) + house
 		if balanceRung <= rungEnvelope {
 			load = max(load, balance)
+		}
+		if r == rungEnvelope {
+			// Beyond all that is measured.
+			if p := n.env.peak(d.now) + house; p > load {
+				t.Stood, load = p-load, p
+			}
 		}
 	case hasBalance:
 		worst = balanceRung
@@ -235,6 +237,7 @@ func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
 		if worst == rungFresh {
 			n.ownAI = max(balance-house, 0)
 		}
+		load = max(load, n.below.SeenAI+house)
 		if worst >= rungStale {
 			load = max(load, n.nameplate+n.below.AI+house)
 		} else if worst == rungEnvelope {
@@ -242,7 +245,6 @@ func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
 				t.Stood, load = p-load, p
 			}
 		}
-		load = max(load, n.below.SeenAI+house)
 	case d.site.tree:
 		load = n.nameplate + n.below.AI + house
 		t.Stood = n.below.Stood

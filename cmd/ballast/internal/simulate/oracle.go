@@ -84,6 +84,7 @@ type oracle struct {
 type watch struct {
 	quick, slow roof
 	dirty       bool
+	past        []flowed
 }
 
 // Response times declared, beyond the fall time of the slowest unit.
@@ -181,6 +182,7 @@ func (o *oracle) look() {
 		room := max(min(usable-n.ai-n.house-n.rogue, ceiling), 0)
 		n.quick.push(now, room)
 		n.slow.push(now, room)
+		n.remember(now, flowed{at: now, ai: n.ai, own: n.own, top: usable - n.house - n.rogue, ceiling: ceiling})
 	}
 	if now < o.due && shaken == o.shaken {
 		for _, n := range o.changes {
@@ -203,7 +205,7 @@ func (o *oracle) compare(n *place) {
 		most, span = s, n.slow.span
 	}
 	o.due = min(o.due, n.quick.next(), n.slow.next())
-	if obeying := n.obeying(); obeying > 0 && obeying > most {
+	if obeying := n.obeying(); obeying > 0 && obeying > most && obeying > n.pieced(now-span) {
 		o.w.violated(RuleLimit, "units at %s that obey draw %d W, but for %s there was room for %d W at most (AI %d W, house %d W, others beyond command %d W)",
 			n.id, obeying, span, most, n.ai, n.house, n.rogue)
 	}

@@ -58,6 +58,9 @@ func (s *shrinker) try(change func(c *Story)) bool {
 	}
 	c := s.best.clone()
 	change(c)
+	if !c.honest() {
+		return false
+	}
 	r, err := play(c, s.rig, nil)
 	if err != nil || r.Violation == nil || r.Violation.Rule != s.rule {
 		return false

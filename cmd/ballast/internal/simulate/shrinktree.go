@@ -61,8 +61,19 @@ func (s *Story) forgetMeter(id string) {
 	}
 }
 
-// plain takes reserves, ramp limits and redundancy from the nodes.
+// plain takes house load, reserves, ramp limits and redundancy from the nodes.
 func (s *shrinker) plain() (any bool) {
+	for i := len(s.best.House) - 1; i >= 0; i-- {
+		any = s.try(func(c *Story) {
+			node := c.House[i].Node
+			c.House = slices.Delete(c.House, i, i+1)
+			for k := range c.Config.Nodes {
+				if n := &c.Config.Nodes[k]; n.Node == node {
+					n.HouseWatts = 0
+				}
+			}
+		}) || any
+	}
 	for _, drop := range []func(n *events.NodeConfig) bool{
 		func(n *events.NodeConfig) bool { had := n.Reserve != nil; n.Reserve = nil; return had },
 		func(n *events.NodeConfig) bool {
@@ -76,7 +87,6 @@ func (s *shrinker) plain() (any bool) {
 			return had
 		},
 		func(n *events.NodeConfig) bool { had := n.CoolingLimitWatts > 0; n.CoolingLimitWatts = 0; return had },
-		func(n *events.NodeConfig) bool { had := n.HouseWatts > 0; n.HouseWatts = 0; return had },
 	} {
 		any = s.each(func() int { return len(s.best.Config.Nodes) }, func(c *Story, i int) {
 			if !drop(&c.Config.Nodes[i]) {
@@ -85,4 +95,28 @@ func (s *shrinker) plain() (any bool) {
 		}) || any
 	}
 	return any
+}
+
+// honest reports whether the configuration knows of every house load: by a meter
+// at its node, or because it is declared there. A story with another load would
+// fail by that alone.
+func (s *Story) honest() bool {
+	declared := map[string]int64{"": s.Config.HouseWatts}
+	for i := range s.Config.Nodes {
+		declared[s.Config.Nodes[i].Node] = s.Config.Nodes[i].HouseWatts
+	}
+	sums := map[string]map[events.Measures]bool{}
+	for _, m := range s.Config.Meters {
+		if sums[m.Node] == nil {
+			sums[m.Node] = map[events.Measures]bool{}
+		}
+		sums[m.Node][m.Measures] = true
+	}
+	for _, h := range s.House {
+		if sums[h.Node][events.MeasuresHouse] || declared[h.Node] >= h.Watts {
+			continue
+		}
+		return false
+	}
+	return true
 }

@@ -13,6 +13,7 @@ import (
 type place struct {
 	id     string // events.RootNode for the point of connection
 	up     *place // nil at the point of connection
+	kids   []*place
 	meters []*meter
 	// base is the AI load that hangs at this very node without its tremble, own
 	// with it.
@@ -80,6 +81,7 @@ func (p *plant) grow() {
 	p.places, p.byNode = []*place{p.root}, map[string]*place{"": p.root, events.RootNode: p.root}
 	for _, c := range inOrder(st.Config.Nodes) {
 		n := &place{id: c.Node, up: p.byNode[c.Parent]}
+		n.up.kids = append(n.up.kids, n)
 		p.byNode[n.id] = n
 		p.places = append(p.places, n)
 	}
