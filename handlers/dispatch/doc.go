@@ -7,10 +7,11 @@
 //	avail(n)    = usable(n) − AI load(n) − house load(n) − reserve(n)
 //	headroom(n) = least avail over n and all above it
 //
-// and one list of units in merit order (millijoules per terahash rising, then
-// id). A site without nodes is a tree of one. It is a pure fold over the journal
-// (see handlers/decider): the same journal gives the same commands, byte for
-// byte.
+// and one list in merit order (millijoules per terahash rising, then id): of
+// units, and where a unit has levels that differ in efficiency, of its steps, each
+// at the margin, on the concave hull of its power curve. A site without nodes is
+// a tree of one. It is a pure fold over the journal (see handlers/decider): the
+// same journal gives the same commands, byte for byte.
 //
 // # When it acts
 //
@@ -20,7 +21,14 @@
 //   - Increases are decided on clock.tick, and within 100 ms of a unit
 //     joining, and only with fresh good meters, a fresh tick, the reserve
 //     kept, tokens in the ramp bucket, and a unit that is ready. A clearly
-//     better unit that finds no room takes the place of worse ones.
+//     better unit that finds no room takes the place of worse ones, of which it
+//     takes no more than it needs.
+//   - Where a start has a price (the wear of the policy and the energy of the
+//     boot) money starts and stops a unit by the rule of ski rental: start when
+//     the margin forgone while it could have run has come to the price, stop when
+//     as much has been lost; an account that turns is forgotten. Starts per day,
+//     starts at once and jitter put off starts; a pace slows down reductions that
+//     only money asks for. None of it touches another reduction.
 //   - Permits are renewed on clock.tick, every agent every three seconds and
 //     every agent with an unapplied reduction on each tick.
 //

@@ -69,9 +69,29 @@ func TestTreeJournal(t *testing.T) {
 	}
 }
 
-// BenchmarkTree folds the journal of 10,000 units in a tree of 2,000 nodes.
-func BenchmarkTree(b *testing.B) {
-	j, err := dispatchbench.NewTreeJournal(10_000, 2_000, 40)
+// TestLevelsJournal: a reading changes units with levels, too.
+func TestLevelsJournal(t *testing.T) {
+	j, err := dispatchbench.NewLevelsJournal(1_000, 450, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, d, err := dispatchbench.RunTree(context.Background(), j, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(d)
+	if d.Largest.Changed == 0 {
+		t.Error("no reading changes anything")
+	}
+}
+
+// BenchmarkTree folds the journal of 10,000 units in a tree of 2,000 nodes, and
+// BenchmarkLevels that of as many with three levels each.
+func BenchmarkTree(b *testing.B)   { benchmarkTree(b, dispatchbench.NewTreeJournal) }
+func BenchmarkLevels(b *testing.B) { benchmarkTree(b, dispatchbench.NewLevelsJournal) }
+
+func benchmarkTree(b *testing.B, journal func(workers, nodes, seconds int) (*dispatchbench.Journal, error)) {
+	j, err := journal(10_000, 2_000, 40)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -54,6 +54,17 @@ type forest struct {
 // meter, and a status of every second worker. It is for FoldDecoded and
 // Decisions; Raw is empty.
 func NewTreeJournal(workers, nodes, seconds int) (*Journal, error) {
+	return newTreeJournal(workers, nodes, seconds, false)
+}
+
+// NewLevelsJournal is NewTreeJournal with machines that sleep, run at reduced
+// power or at full power, each with an efficiency of its own: three entries of
+// the merit order per unit.
+func NewLevelsJournal(workers, nodes, seconds int) (*Journal, error) {
+	return newTreeJournal(workers, nodes, seconds, true)
+}
+
+func newTreeJournal(workers, nodes, seconds int, levels bool) (*Journal, error) {
 	if least := feeds + upses + pdus + minRacks; workers < 1 || workers > dispatch.MaxAgents || nodes < least || nodes > dispatch.MaxNodes || seconds < 1 || seconds > 600 {
 		return nil, fmt.Errorf("bench journal: 1 to %d workers, %d to %d nodes and 1 to 600 seconds, not %d, %d and %d",
 			dispatch.MaxAgents, least, dispatch.MaxNodes, workers, nodes, seconds)
@@ -65,9 +76,16 @@ func NewTreeJournal(workers, nodes, seconds int) (*Journal, error) {
 	f.capabilities = func(w *worker) *events.Capabilities {
 		var i int
 		_, _ = fmt.Sscanf(w.id, "rig-%d", &i)
-		return &events.Capabilities{Class: "s21", NameplateWatts: full, LevelsWatts: []int64{full}, MinWatts: full,
+		c := &events.Capabilities{Class: "s21", NameplateWatts: full, LevelsWatts: []int64{full}, MinWatts: full,
 			MillijoulesPerTerahash: w.efficacy, FallMilliseconds: 5_000, BootMilliseconds: 60_000,
 			Node: f.nodes[racks+i%(nodes-racks)].config.Node}
+		if levels {
+			c.LevelsWatts, c.MinWatts = nil, full*2/3
+			c.Levels = []events.PowerLevel{{Name: "sleep", Watts: full / 60, BootMilliseconds: 8_000},
+				{Name: "eco", Watts: full * 2 / 3, MillijoulesPerTerahash: w.efficacy * 86 / 100},
+				{Name: "full", Watts: full, MillijoulesPerTerahash: w.efficacy}}
+		}
+		return c
 	}
 	if err := f.add(events.SiteSource, f.config()); err != nil {
 		return nil, err
