@@ -83,6 +83,9 @@ type Dispatch struct {
 	joining  bool
 	raisedAt int64
 
+	// cell of time in which accepted work is added up.
+	cell cell
+
 	alarms         alarms
 	flooded, crowd bool
 	skewed         bool
@@ -126,6 +129,8 @@ func New(cfg Config) *Dispatch {
 	}
 	d.silences.kind = timerAlert
 	d.gen, d.tickAt, d.raisedAt = 1, -second, -second
+	d.cell.Start = -1
+	d.touchCell()
 	d.root = newNode(events.RootNode)
 	d.root.ramps = true
 	d.nodes, d.unranked = []*node{d.root}, true
@@ -169,6 +174,8 @@ func (d *Dispatch) Fold(e *events.Event, out *decider.Outbox) {
 		d.onJob(e, p)
 	case *events.SiteConfig:
 		d.onConfig(p)
+	case *events.ShareAccepted:
+		d.onShare(p)
 	case *events.MarketQuote:
 		d.recheck = d.onQuote(p) || d.recheck
 	}
@@ -188,6 +195,8 @@ func (d *Dispatch) advance(e *events.Event) {
 	if jumped {
 		// Nothing known can be dated any more: all of it is stale.
 		d.gen++
+		d.cell.Void = true
+		d.touchCell()
 		for _, m := range d.site.meters {
 			m.gap += int64(step)
 			if m.same > 0 {
@@ -257,7 +266,13 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 			d.clearAlert(&d.alarms.Metered, &o.overAlert, alarmMetered, o.cfg.Meter, "the meter is not configured any more")
 		}
 	}
+	for _, o := range gone {
+		if d.site.byID[o.cfg.Meter] == nil {
+			d.closeWork(&o.work, o.cfg.Meter, "the meter is not configured any more")
+		}
+	}
 	d.transplant(nodes)
+	d.spreadDoubt()
 	for _, u := range d.order {
 		d.meet(u, 1)
 	}

@@ -319,8 +319,12 @@ func (d *Dispatch) confirm(u *unit) {
 func (d *Dispatch) judge(u *unit) {
 	what := u.agent.id + "/" + u.id
 	if u.overdue {
+		message := "the unit draws more than its setpoint although its time to fall is over; its draw is booked and others are lowered for it"
+		if u.toil.Watts > u.power {
+			message = u.workAlert()
+		}
 		d.raiseAlert(&d.alarms.Follow, &u.followAlert, alarmFollow, what, events.SeverityCritical,
-			"the unit draws more than its setpoint although its time to fall is over; its draw is booked and others are lowered for it",
+			message,
 			"cut the outlet or the breaker of the unit, then look at its agent")
 	} else {
 		d.clearAlert(&d.alarms.Follow, &u.followAlert, alarmFollow, what, "the unit follows its setpoint again")

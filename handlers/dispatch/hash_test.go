@@ -20,6 +20,7 @@ func TestEveryFieldCounts(t *testing.T) {
 	u := &unit{id: "u", agent: a}
 	m := &meter{}
 	s, p := &signal{}, &programme{}
+	c := &cell{}
 	for _, tt := range []struct {
 		name    string
 		entry   any
@@ -28,10 +29,14 @@ func TestEveryFieldCounts(t *testing.T) {
 	}{
 		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "steps", "only", "merit", "levels", "asleep", "sleepFor", "raiseBook", "fallBook", "extra", "fixed", "counted", "node", "homeless", "reason", "before", "binds", "tight", "bound", "wayFor", "group", "risen", "h", "part", "asked", "waiting", "seen"}},
 		{"agent", a, func() uint64 { return a.hash() }, []string{"id", "units", "lowering", "cursor", "phase", "index", "h"}},
-		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "job", "wider", "shared", "due", "slot", "h", "seen", "watch"}},
+		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "job", "wider", "shared", "due", "slot", "h", "seen", "watch", "idHash", "work", "doubted"}},
 		{"signal", s, func() uint64 { return s.hash() }, []string{"Course", "at", "after"}},
 		{"course", &s.Course, func() uint64 { return s.hash() }, nil},
 		{"programme", p, func() uint64 { return p.hash() }, []string{"cfg"}},
+		{"toil", &u.toil, func() uint64 { return u.toil.hash() }, nil},
+		{"account", &m.work.accountState, func() uint64 { return m.work.hash() }, nil},
+		{"span", &m.work.Old, func() uint64 { return m.work.hash() }, nil},
+		{"cell", c, func() uint64 { return c.hash() }, []string{"h", "text", "micro"}},
 	} {
 		v := reflect.ValueOf(tt.entry).Elem()
 		for i := range v.NumField() {
@@ -54,6 +59,10 @@ func TestEveryFieldCounts(t *testing.T) {
 				x.Meter += "x"
 			case *events.PermitState:
 				*x = events.PermitRunning
+			case *toil:
+				x.Cell++
+			case *span:
+				x.Cells++
 			default:
 				switch f.Kind() {
 				case reflect.Int, reflect.Int64:

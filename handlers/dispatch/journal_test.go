@@ -232,11 +232,24 @@ func (w *world) next() *events.Event {
 		return w.event("grid", w.signal())
 	case k < 11 && w.c.below(20) == 0:
 		return w.event("market", &events.MarketQuote{NBits: "17034219", SubsidySats: 312_500_000, BTCPriceMicrousd: int64(30+w.c.below(60)) * 1_000_000_000, QuotedAt: w.at})
+	case k < 13 && w.c.below(4) == 0:
+		return w.share([]string{"4096", "65536", "1000000"}[w.c.below(3)])
 	}
 	if w.tree && w.c.below(5) < 3 {
 		return w.nodeReading()
 	}
 	return w.status(w.rigs[w.c.below(len(w.rigs))])
+}
+
+// share of work that some unit is said to have done.
+func (w *world) share(difficulty string) *events.Event {
+	r := w.rigs[w.c.below(len(w.rigs))]
+	u := r.units[w.c.below(len(r.units))]
+	p := events.Payout{Pool: "p", NBits: "17034219", RewardSats: 1, Scheme: events.SchemeFPPS, Basis: events.BasisLive}
+	if w.c.below(10) == 0 {
+		p.Basis = events.BasisPractice
+	}
+	return w.event("gw", &events.ShareAccepted{ShareID: fmt.Sprintf("%064d", w.seq), JobID: "j", Agent: r.id, Unit: u.id, Difficulty: difficulty, Payout: p, JudgedAt: w.at})
 }
 
 func (w *world) status(r *mock) *events.Event {
@@ -311,7 +324,9 @@ func (w *world) nonsense() *events.Event {
 	odd := w.odd()
 	times := []time.Time{w.at, {}, w.at.Add(-time.Hour), w.at.Add(time.Hour), time.Unix(1<<40, 0), time.Unix(-1<<40, 0), w.at.Add(-time.Second)}
 	when := times[w.c.below(len(times))]
-	switch w.c.below(10) {
+	switch w.c.below(11) {
+	case 10:
+		return w.share([]string{"1e-30", "0", "", "1e29", "999999999999999", "x", "0.000001"}[w.c.below(7)])
 	case 9:
 		j := w.job()
 		j.PeakWatts, j.StartsAt = w.odd(), &when

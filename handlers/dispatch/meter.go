@@ -3,6 +3,8 @@
 package dispatch
 
 import (
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -48,6 +50,10 @@ type meter struct {
 	units  int
 	seen   int64
 	watch  *witness
+	// work is what shares prove of the units that name it, doubted follows from
+	// that of the meter or of its node: see workmeter.go.
+	work    account
+	doubted bool
 
 	// The watch for a frozen value, see stuck.go: the newest power and counter
 	// reported, since when they have been so (elapsed ns), over how many
@@ -61,8 +67,9 @@ type meter struct {
 
 	// Derived: where it stands in the configuration and in the power tree, and
 	// in the heaps of those that are waited for.
-	index int
-	node  *node
+	index  int
+	idHash uint64
+	node   *node
 	// wider is the mining meter further up that sees the same units, nil when
 	// there is none or several share what they see there; shared: this is such
 	// a part of a node with mining meters beneath, so nobody knows of which of
@@ -79,6 +86,7 @@ func (m *meter) use(c events.MeterConfig) {
 	if !m.has {
 		m.over = -1
 	}
+	m.idHash = xxhash.Sum64String(c.Meter)
 	m.cfg = c
 	if c.Measures == events.MeasuresAI || c.Measures == events.MeasuresHouse {
 		// Loads: what reads below zero is wired the wrong way round, and would
@@ -124,13 +132,13 @@ func (d *Dispatch) touchMeter(m *meter) {
 	m.h = h
 }
 
-// rung of m by its own silence.
+// rung of m by its own silence, or because work shows that it reads too low.
 func (d *Dispatch) rung(m *meter) rung {
 	silent := d.now - m.heard
 	switch {
 	case !m.has, silent > d.site.dead && silent > m.stale:
 		return rungDead
-	case silent > m.stale, m.gen != d.gen:
+	case silent > m.stale, m.gen != d.gen, m.doubted:
 		return rungStale
 	case silent > 2*m.period:
 		return rungEnvelope

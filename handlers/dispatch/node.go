@@ -66,6 +66,8 @@ type node struct {
 	// meters are while they are asked.
 	missing int64
 	watch   *witness
+	// work is what shares prove beneath its mining meters.
+	work account
 
 	// members are the ranks of the steps of the units beneath it, best first.
 	members []int32
@@ -157,7 +159,7 @@ func (n *node) inherit(o *node) {
 	n.restartUntil, n.settleAt, n.bucket, n.rogue = o.restartUntil, o.settleAt, o.bucket, o.rogue
 	n.offSince, n.offAlert, n.said = o.offSince, o.offAlert, o.said
 	n.downUntil = o.downUntil
-	n.watch = o.watch
+	n.watch, n.work = o.watch, o.work
 }
 
 func (n *node) hash() uint64 {

@@ -219,7 +219,7 @@ func (d *Dispatch) consistent() error {
 	if err != nil {
 		return err
 	}
-	sum += jobs
+	sum += jobs + d.consistentWork()
 	switch {
 	case sum != d.entries:
 		return fmt.Errorf("the digest of the entries is off")

@@ -54,6 +54,7 @@ type snapshot struct {
 	JobsCrowded  bool               `json:"jobs_crowded,omitempty"`
 	Learned      learnedState       `json:"learned"`
 	Cursor       int                `json:"cursor,omitempty"`
+	Proven       provenState        `json:"proven"`
 	Verification verification       `json:"verification,omitzero"`
 }
 
@@ -178,7 +179,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		Joining: d.joining, RaisedAt: d.raisedAt,
 		Jobs: d.jobs.list, JobCrowd: d.jobs.crowd, JobsCrowded: d.jobs.crowded, Learned: r.learned(),
 		Alarms: d.alarms, Flooded: d.flooded, Crowd: d.crowd, Skewed: d.skewed,
-		BrokenAlert: d.brokenAlert, Cursor: d.cursor, Verification: d.verification(), Astray: d.astray,
+		BrokenAlert: d.brokenAlert, Cursor: d.cursor, Proven: d.proven(), Verification: d.verification(), Astray: d.astray,
 	}
 	for _, p := range d.programmes {
 		s.Programmes = append(s.Programmes, programmeState{p.since, p.heard, p.heardWall, p.issued, p.quiet, p.alert})
@@ -251,6 +252,9 @@ func (d *Dispatch) Restore(b []byte) error {
 	if err := d.restoreNodes(&s); err != nil {
 		return err
 	}
+	if err := d.restoreMeterWork(&s.Proven); err != nil {
+		return err
+	}
 	d.restoreJobs(&s)
 	if err := d.restoreSignals(&s); err != nil {
 		return err
@@ -258,6 +262,9 @@ func (d *Dispatch) Restore(b []byte) error {
 	parts := d.restoreParts(&s.Verification)
 	for i := range s.Agents {
 		d.restoreAgent(&s.Agents[i], parts)
+	}
+	if err := d.restoreUnitWork(&s.Proven); err != nil {
+		return err
 	}
 	d.restoreWitnesses(&s.Verification)
 	if d.site.known || d.quote.Raw.NBits != "" {

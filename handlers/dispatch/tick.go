@@ -71,6 +71,7 @@ func (d *Dispatch) visit() {
 	d.visitMeters()
 	d.visitParts()
 	d.visitNodes()
+	d.visitWork()
 	if d.crowd && len(d.roster) < MaxAgents && len(d.order) < MaxUnits {
 		d.clearAlert(&d.alarms.Crowd, &d.crowd, alarmCrowd, "site", "there is room for workers again")
 	}
@@ -189,6 +190,7 @@ func (d *Dispatch) forget(a *agent) {
 
 func (d *Dispatch) forgetUnit(u *unit) {
 	u.power, u.setpoint, u.inflight, u.lowering, u.allow, u.held = 0, 0, 0, false, 0, 0
+	u.toil = toil{}
 	d.leavePart(u)
 	d.fix(u, false)
 	d.place(u, 0)

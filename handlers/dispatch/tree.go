@@ -232,6 +232,7 @@ func (d *Dispatch) transplant(old []*node) {
 	for _, o := range old {
 		if was[o.id] != nil {
 			d.clearAlert(&d.alarms.Tree, &o.offAlert, alarmTree, o.id, "the node is not configured any more")
+			d.closeWork(&o.work, o.id, "the node is not configured any more")
 		}
 	}
 	for _, u := range d.order {

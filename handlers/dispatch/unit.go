@@ -90,6 +90,8 @@ type unit struct {
 	part    *proof
 	asked   int64
 	waiting bool
+	// toil is what accepted shares prove of it.
+	toil toil
 	// Derived: what it is booked with while others want to rise, and what it
 	// draws beyond set after its time to fall.
 	raiseBook, extra int64
@@ -159,6 +161,7 @@ func (u *unit) hash() uint64 {
 	if u.starts != (starts{}) {
 		g.uint(u.starts.hash())
 	}
+	g.uint(u.toil.hash())
 	return g.sum()
 }
 
@@ -298,7 +301,7 @@ func (d *Dispatch) book(u *unit) {
 }
 
 // late reports whether u draws more than it may after its time to fall.
-func (u *unit) late() bool { return u.power > max(u.set, u.allow)+u.tolerance() }
+func (u *unit) late() bool { return u.drawn() > max(u.set, u.allow)+u.tolerance() }
 
 // fall gives u the time it needs to come down from so many watts. A further
 // reduction within that time prolongs it not: it gets a time of its own behind
@@ -332,9 +335,10 @@ func (d *Dispatch) passTime(u *unit) bool {
 func (d *Dispatch) bookAs(u *unit, overdue bool) {
 	extra := int64(0)
 	if overdue {
-		extra = max(u.power-max(u.set, u.allow), 0)
+		extra = max(u.drawn()-max(u.set, u.allow), 0)
 	}
-	raise := max(u.set, u.power, u.setpoint, u.inflight, u.held)
+	raise := max(u.set, u.drawn(), u.setpoint, u.inflight, u.held)
+	u.toil.Top = max(u.toil.Top, u.admitted())
 	falling := max(u.allow-raise, 0)
 	u.overdue = overdue
 	if b := (books{extraSum: extra - u.extra, raiseSum: raise - u.raiseBook, fallSum: falling - u.fallBook}); b != (books{}) {
