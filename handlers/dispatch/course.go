@@ -289,7 +289,7 @@ func (d *Dispatch) release(operator bool, match func(*signal) bool) {
 		}
 		c := &s.Course
 		switch {
-		case s.Merged || isPrice(s.Kind) || c.Level < 0:
+		case isPrice(s.Kind) || c.Level < 0:
 			return true
 		case c.Recovering:
 			return operator
@@ -298,7 +298,7 @@ func (d *Dispatch) release(operator bool, match func(*signal) bool) {
 				s.End, s.EndElapsed = max(d.wall, s.Start+c.Minimum), c.MinUntil
 			})
 			return false
-		case c.Delay == 0 && c.Recovery == 0:
+		case s.Merged || c.Delay == 0 && c.Recovery == 0:
 			return true
 		}
 		back = append(back, s)

@@ -173,6 +173,8 @@ func (d *Dispatch) listen() {
 			d.raiseAlert(&d.alarms.Programme, &p.alert, alarmProgramme, p.id, events.SeverityCritical,
 				"the issuer of the programme gives no sign of life: what the programme says for silence holds, and nothing of it rises",
 				"check the link to the issuer and its source token in site.config; the operator may end the limit by its id "+silenceID+p.id)
+		} else {
+			d.clearAlert(&d.alarms.Programme, &p.alert, alarmProgramme, p.id, "the issuer of the programme has longer to speak")
 		}
 		d.entries += p.hash()
 		if began {

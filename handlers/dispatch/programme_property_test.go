@@ -289,6 +289,57 @@ func TestManySignalsWithWaysBack(t *testing.T) {
 	}
 }
 
+// TestAFloodKeepsTheMinimum: what is merged from a flood lasts as long as the
+// longest of it must.
+func TestAFloodKeepsTheMinimum(t *testing.T) {
+	s := newStranger(t)
+	w, minimum := int64(0), int64(30)
+	for i := range MaxSignalsPerSource + 2 {
+		s.fold("grid", &events.GridSignal{SignalID: fmt.Sprint("c", i), Kind: events.SignalCurtail, PowerWatts: &w, MinDurationSeconds: &minimum})
+	}
+	s.fold("grid", &events.GridSignal{SignalID: "r", Kind: events.SignalRestore})
+	for i := range 40 {
+		s.tick()
+		if ceiling := s.d.root.load.Ceiling; i < 28 && ceiling != 0 || i > 31 && ceiling >= 0 {
+			t.Fatalf("%d s after the restore mining is limited to %d W", i, ceiling)
+		}
+	}
+}
+
+// TestSilenceFollowsTheConfiguration: a longer patience ends silence, and what
+// held because of it; a rule that is gone takes its limit and alert with it.
+func TestSilenceFollowsTheConfiguration(t *testing.T) {
+	s := newStranger(t)
+	config := func(after int64) {
+		c := (&world{}).config()
+		if after > 0 {
+			c.Programmes = []events.ProgrammeConfig{{Programme: "target", Measures: events.MeasuresMining, LimitIs: events.LimitIsCap,
+				Silence: &events.SilenceConfig{Source: "broker", AfterSeconds: after, OnSilence: events.SilenceLimit, LimitWatts: 7}}}
+		}
+		s.fold("site", c)
+	}
+	expect := func(when string, ceiling int64, alert int64) {
+		t.Helper()
+		if s.d.root.load.Ceiling != ceiling || s.d.alarms.Programme.Open != alert {
+			t.Fatalf("%s: mining is limited to %d W, %d alerts", when, s.d.root.load.Ceiling, s.d.alarms.Programme.Open)
+		}
+	}
+	config(5)
+	expect("before the first word", 7, 0)
+	s.fold("broker", &events.GridSignal{SignalID: "a", Kind: events.SignalPrice, PriceMicrousdPerMWh: new(int64), Programme: "target"})
+	expect("heard", -1, 0)
+	for range 6 {
+		s.tick()
+	}
+	expect("silent", 7, 1)
+	config(60)
+	expect("more patient", -1, 0)
+	config(5)
+	expect("less patient", 7, 1)
+	config(0)
+	expect("without a rule", -1, 0)
+}
+
 // TestShedWithoutBelievedMeters: where what flows through the node is not
 // believed, mining bears the reduction alone.
 func TestShedWithoutBelievedMeters(t *testing.T) {
