@@ -111,6 +111,9 @@ func (s *Story) checkNodes(bad func(format string, args ...any)) {
 	for _, l := range s.Load {
 		at(l.Node, "ai load at %s", l.At)
 	}
+	for i := range s.Signals {
+		at(s.Signals[i].Grid.Node, "signal at %s", s.Signals[i].At)
+	}
 	for _, h := range s.House {
 		at(h.Node, "house load")
 	}

@@ -174,9 +174,33 @@ func (g *generator) signals() {
 		default:
 			s.Grid.Kind, s.Grid.PowerWatts = events.SignalCurtail, &some
 		}
+		g.place(&s)
 		g.s.Signals = append(g.s.Signals, s)
 	}
 	slices.SortStableFunc(g.s.Signals, func(a, b Signal) int { return int(a.At - b.At) })
+}
+
+// place puts some signals at a node, lets some take effect along a ramp, and
+// cancels some early.
+func (g *generator) place(s *Signal) {
+	if s.Grid.Kind == events.SignalStop {
+		return
+	}
+	if nodes := g.s.Config.Nodes; len(nodes) > 0 && g.one(2) {
+		n := &nodes[g.r.IntN(len(nodes))]
+		if s.Grid.Node = n.Node; s.Grid.PowerWatts != nil {
+			w := usableAt(n) * g.between(100, 900) / 1000 / 100 * 100
+			s.Grid.PowerWatts = &w
+		}
+	}
+	if s.Grid.PowerWatts != nil && g.one(3) {
+		ramp := g.between(5, 20)
+		s.Grid.RampSeconds = &ramp
+	}
+	if s.Grid.Kind != events.SignalEmergency && g.one(4) {
+		g.s.Signals = append(g.s.Signals, Signal{At: s.At + g.seconds(5, 60), Source: s.Source,
+			Grid: events.GridSignal{SignalID: "end-" + s.Grid.SignalID, Kind: events.SignalRestore, Cancels: s.Grid.SignalID}})
+	}
 }
 
 // faults that can be told apart: while one meter lies believably, no other one

@@ -72,6 +72,8 @@ type limit struct {
 	source, id string
 	kind       events.SignalKind
 	watts      int64
+	node       string
+	from       int64 // calm time from which on it holds in full
 	until      int64 // calm time, 0 for open
 }
 
@@ -236,7 +238,13 @@ func (j *judge) signal(e *events.Event, g *events.GridSignal) {
 	if g.Test {
 		return
 	}
-	l := &limit{source: string([]byte(e.Source)), id: string([]byte(g.SignalID)), kind: g.Kind}
+	l := &limit{source: string([]byte(e.Source)), id: string([]byte(g.SignalID)), kind: g.Kind, node: string([]byte(g.Node)), from: j.calm}
+	if l.node == "" {
+		l.node = events.RootNode
+	}
+	if g.RampSeconds != nil {
+		l.from += *g.RampSeconds * int64(time.Second)
+	}
 	switch g.Kind {
 	case events.SignalRestore:
 		kept := j.ceiling[:0]

@@ -153,10 +153,7 @@ func (j *judge) exceeded() string {
 			n.up.seen += n.seen
 			n.up.seenHouse += n.seenHouse
 		}
-		usable, ceiling := n.usable, int64(1<<60)
-		if n.up == nil {
-			usable, ceiling = j.limits(usable)
-		}
+		usable, ceiling := j.limits(n)
 		if most := max(min(usable-n.load-n.seenHouse-n.keep, ceiling), 0); n.sum > most {
 			return fmt.Sprintf("%d W are permitted at %s, what its meters and signals leave is %d W", n.sum, n.id, most)
 		}
@@ -203,11 +200,13 @@ func (j *judge) addUp() bool {
 	return j.nodes[0].sum > 0
 }
 
-// limits are what the site may draw, and mining, by the signals in force.
-func (j *judge) limits(usable int64) (int64, int64) {
-	ceiling := int64(1 << 60)
+// limits are what may be drawn at n, and by mining beneath it, by the signals in
+// force.
+func (j *judge) limits(n *judged) (usable, ceiling int64) {
+	usable, ceiling = n.usable, 1<<60
 	for _, l := range j.ceiling {
 		switch {
+		case l.node != n.id || j.calm < l.from:
 		case l.until > 0 && j.calm >= l.until:
 		case l.kind == events.SignalImportLimit:
 			usable = min(usable, l.watts)

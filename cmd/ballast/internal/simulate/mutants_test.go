@@ -242,6 +242,23 @@ func mutants() []mutant {
 		{"emergencies are ignored", signals(func(g *events.GridSignal) bool { return g.Kind != events.SignalEmergency }), nil},
 		{"curtailments are ignored", signals(func(g *events.GridSignal) bool { return g.Kind != events.SignalCurtail }), nil},
 		{"import limits are ignored", signals(func(g *events.GridSignal) bool { return g.Kind != events.SignalImportLimit }), nil},
+		{"signals at nodes are taken for signals of other nodes", signals(func(g *events.GridSignal) bool {
+			if g.Node != "" {
+				g.Node = "feed-1"
+			}
+			return true
+		}), nil},
+		{"ceilings of nodes are ignored", signals(func(g *events.GridSignal) bool {
+			return g.Node == "" || g.Kind != events.SignalCurtail && g.Kind != events.SignalEmergency
+		}), nil},
+		{"import limits of nodes are ignored", signals(func(g *events.GridSignal) bool { return g.Node == "" || g.Kind != events.SignalImportLimit }), nil},
+		{"ramps of signals are three times as long", signals(func(g *events.GridSignal) bool {
+			if g.RampSeconds != nil {
+				r := *g.RampSeconds * 3
+				g.RampSeconds = &r
+			}
+			return true
+		}), nil},
 		{"a stop ends by itself", signals(func(g *events.GridSignal) bool {
 			if g.Kind == events.SignalStop {
 				g.Kind, g.DurationSeconds = events.SignalEmergency, 10

@@ -216,8 +216,17 @@ func (s *Story) signal(w *words, at time.Duration) error {
 			g.Grid.SignalID = w.next()
 		case w.take("cancels"):
 			g.Grid.Cancels = w.next()
+		case w.take("at"):
+			g.Grid.Node = w.node()
+		case w.take("ramp"):
+			d, err := w.duration()
+			if err != nil {
+				return err
+			}
+			s := int64(d / time.Second)
+			g.Grid.RampSeconds = &s
 		default:
-			return fmt.Errorf("a signal has to, for, from, id and cancels, not %q", w.peek())
+			return fmt.Errorf("a signal has to, for, from, id, at, ramp and cancels, not %q", w.peek())
 		}
 	}
 	s.Signals = append(s.Signals, g)

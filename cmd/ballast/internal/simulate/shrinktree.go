@@ -41,6 +41,7 @@ func (s *shrinker) dropNodes() bool {
 		c.Load = slices.DeleteFunc(c.Load, func(l Step) bool { return l.Node == n.Node })
 		c.House = slices.DeleteFunc(c.House, func(h HouseLoad) bool { return h.Node == n.Node })
 		c.Changes = slices.DeleteFunc(c.Changes, func(g Change) bool { return g.Node == n.Node })
+		c.Signals = slices.DeleteFunc(c.Signals, func(g Signal) bool { return g.Grid.Node == n.Node })
 	})
 }
 

@@ -123,6 +123,14 @@ type Signal struct {
 	Grid   events.GridSignal
 }
 
+// ramp is how long a signal takes to hold in full.
+func (s *Signal) ramp() time.Duration {
+	if s.Grid.RampSeconds == nil {
+		return 0
+	}
+	return time.Duration(*s.Grid.RampSeconds) * time.Second
+}
+
 // FaultKind is what goes wrong.
 type FaultKind string
 

@@ -62,6 +62,8 @@ type world struct {
 // signalInForce is a ceiling as the oracle knows it, by true time.
 type signalInForce struct {
 	Signal
+	place *place
+	// from when on it holds in full, and until when.
 	from, until time.Duration
 }
 
@@ -219,26 +221,28 @@ func (w *world) signal(s *Signal) {
 		}
 	case g.Kind == events.SignalPrice || g.Test:
 	default:
-		f := signalInForce{Signal: *s, from: w.now, until: 1 << 62}
+		f := signalInForce{Signal: *s, place: w.plant.byNode[g.Node], from: w.now + s.ramp(), until: 1 << 62}
+		if s.ramp() > 0 {
+			w.at(f.from, func() { w.oracle.changed(f.place) })
+		}
 		if g.DurationSeconds > 0 {
 			f.until = w.now + time.Duration(g.DurationSeconds)*time.Second
-			w.at(f.until, func() { w.oracle.changed(w.plant.root) })
+			w.at(f.until, func() { w.oracle.changed(f.place) })
 		}
 		w.signals = append(w.signals, f)
 	}
-	w.oracle.changed(w.plant.root)
+	for _, n := range w.plant.places {
+		w.oracle.changed(n)
+	}
 }
 
 // limits are what may be drawn at n, and what mining beneath it may, by the
 // signals in force.
 func (w *world) limits(n *place) (usable, ceiling int64) {
 	usable, ceiling = n.usable, 1<<60
-	if n.up != nil {
-		return usable, ceiling
-	}
 	for i := range w.signals {
 		s := &w.signals[i]
-		if w.now < s.from || w.now >= s.until {
+		if s.place != n || w.now < s.from || w.now >= s.until {
 			continue
 		}
 		switch s.Grid.Kind {

@@ -136,6 +136,10 @@ func writeSignal(b *strings.Builder, s *Signal) {
 		fmt.Fprintf(b, " for %s", time.Duration(g.DurationSeconds)*time.Second)
 	}
 	fmt.Fprintf(b, " from %s id %s", s.Source, g.SignalID)
+	b.WriteString(at(g.Node))
+	if g.RampSeconds != nil {
+		fmt.Fprintf(b, " ramp %s", time.Duration(*g.RampSeconds)*time.Second)
+	}
 	if g.Cancels != "" {
 		fmt.Fprintf(b, " cancels %s", g.Cancels)
 	}
