@@ -303,7 +303,7 @@ func (d *Dispatch) explainLowered() ([]events.LoweredFor, int64) {
 			continue
 		}
 		// What is noted of a group is its number, from 1.
-		at := 0
+		var at int
 		switch {
 		case u.bound != nil:
 			at = u.bound.group

@@ -96,6 +96,13 @@ func TestRackLimit(t *testing.T) {
 		t.Errorf("replayed: same %v, %d units", r.Same, len(r.Units))
 	}
 
+	// What was tampered with is not the same.
+	forged := s.chain(id)
+	forged.Asked.Data.(*events.CommandCurtail).Units[0].SetpointWatts++
+	if err := s.x.Replay(testContext(t), forged); err != nil || forged.Replayed.Same {
+		t.Errorf("a forged command is said to follow from the journal: %v", err)
+	}
+
 	// The same by every name that it has, and in JSON.
 	asked := c.Asked
 	for _, ref := range []string{" " + id + "\n", id[len("tx1/dispatch/"):], fmt.Sprint("COMMANDS/", asked.Sequence), fmt.Sprint(asked.Sequence)} {

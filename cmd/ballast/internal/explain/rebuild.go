@@ -45,7 +45,7 @@ type Replayed struct {
 	After  *dispatch.Why `json:"after"`
 	// Units whose setpoints the cause changed, in merit order.
 	Units []UnitChange `json:"units"`
-	// Same: the decision folded is the one stored, byte for byte.
+	// Same: the decision and the commands folded are those stored, byte for byte.
 	Same bool `json:"same"`
 }
 
@@ -177,9 +177,8 @@ func (x *Explainer) Replay(ctx context.Context, c *Chain) error {
 	}
 	cfg := dispatch.Config{}
 	node := ""
-	var want *events.DispatchDecided
 	if c.Decision != nil {
-		want = c.Decision.Data.(*events.DispatchDecided)
+		want := c.Decision.Data.(*events.DispatchDecided)
 		var err error
 		if cfg, err = configOf(want); err != nil {
 			return err
@@ -206,15 +205,7 @@ func (x *Explainer) Replay(ctx context.Context, c *Chain) error {
 	if err != nil {
 		return fmt.Errorf("fold %s/%d: %w", events.StreamJournal, key.Sequence, err)
 	}
-	for i := range step.Outputs {
-		o := &step.Outputs[i]
-		if _, is := o.Data.(*events.DispatchDecided); !is || c.Decision == nil {
-			continue
-		}
-		have, err1 := events.AppendPayload(nil, o.Data)
-		kept, err2 := events.AppendPayload(nil, want)
-		p.Same = err1 == nil && err2 == nil && string(have) == string(kept)
-	}
+	p.Same = c.same(step.Outputs)
 	p.StateAfter = f.r.StateHash()
 	p.After = whyAt(f.d, node)
 	after, err := f.d.WhyUnits("")
@@ -224,6 +215,28 @@ func (x *Explainer) Replay(ctx context.Context, c *Chain) error {
 	p.Units = changes(before, after)
 	c.Replayed = p
 	return nil
+}
+
+// same reports whether what is stored of a cause is what was folded.
+func (c *Chain) same(outs []decider.Output) bool {
+	folded := make(map[uint32]string, len(outs))
+	for i := range outs {
+		if b, err := events.AppendPayload(nil, outs[i].Data); err == nil && outs[i].Stored {
+			folded[outs[i].Ordinal] = string(b)
+		}
+	}
+	kept := append(slices.Clone(c.Commands), c.Asked)
+	if c.Decision != nil {
+		kept = append(kept, c.Decision)
+	}
+	for _, s := range kept {
+		_, _, key, _ := decider.ParseMessageID(s.ID)
+		b, err := events.AppendPayload(nil, s.Data)
+		if err != nil || folded[key.Ordinal] != string(b) {
+			return false
+		}
+	}
+	return true
 }
 
 // whyAt is Why at a node, or at the site where the node was not there yet.
