@@ -62,10 +62,11 @@ func (t *track) weigh(mine, stored *events.DeciderCheckpoint) bool {
 		return true
 	}
 	what := fmt.Sprintf("checkpoint: state %s, folded %d; stored state %s, folded %d", mine.StateHash, mine.Folded, stored.StateHash, stored.Folded)
-	if mine.StateHash == stored.StateHash && mine.Folded == stored.Folded {
+	chain := mine.StateHash == stored.StateHash && mine.Folded == stored.Folded
+	if chain {
 		what = "checkpoint: the same state from another journal (chain hash)"
 	}
-	t.rep.Differing.add(t.o.Findings, Finding{Key: at.key(), Stream: events.StreamCommands, What: what, checkpoint: true})
+	t.rep.Differing.add(t.o.Findings, Finding{Key: at.key(), Stream: events.StreamCommands, What: what, checkpoint: true, chain: chain})
 	return false
 }
 

@@ -127,7 +127,9 @@ func (t *track) explain(ctx context.Context) error {
 	if d.Recorded != "" && d.Replayed != "" {
 		d.Output, d.OutputMore = Changes([]byte(d.Recorded), []byte(d.Replayed))
 	}
-	d.Verdict = d.verdict()
+	if d.Verdict = d.verdict(); f.chain {
+		d.Verdict = "the state is the same, the messages it was folded from are not: the journal was changed between " + d.between()
+	}
 	return nil
 }
 
@@ -299,17 +301,19 @@ func (t *track) onward(ctx context.Context, r *decider.Runner, to uint64, each f
 	return nil
 }
 
-func (d *Divergence) verdict() string {
-	between := func() string {
-		a, b := "the beginning", "the end"
-		if d.Agreed != nil {
-			a = fmt.Sprintf("the checkpoint at %d/%d", d.Agreed.Epoch, d.Agreed.Sequence)
-		}
-		if d.Next != nil {
-			b = fmt.Sprintf("the one at %d/%d", d.Next.Epoch, d.Next.Sequence)
-		}
-		return a + " and " + b
+// between names the checkpoints around.
+func (d *Divergence) between() string {
+	a, b := "the beginning", "the end"
+	if d.Agreed != nil {
+		a = fmt.Sprintf("the checkpoint at %d/%d", d.Agreed.Epoch, d.Agreed.Sequence)
 	}
+	if d.Next != nil {
+		b = fmt.Sprintf("the one at %d/%d", d.Next.Epoch, d.Next.Sequence)
+	}
+	return a + " and " + b
+}
+
+func (d *Divergence) verdict() string {
 	for i := range d.States {
 		if s := &d.States[i]; !s.Equal() {
 			return fmt.Sprintf("the state was another one: %d values differ after %d", len(s.Changes)+s.More, s.Sequence)
@@ -319,11 +323,11 @@ func (d *Divergence) verdict() string {
 	case d.Kind == "lost":
 		return "outputs are stored of a cause that this journal never had"
 	case d.Next != nil && d.NextAgrees:
-		return "the states agree at the checkpoints around it (" + between() + "): the decider was in the replay's state, so what is stored was changed afterwards"
+		return "the states agree at the checkpoints around it (" + d.between() + "): the decider was in the replay's state, so what is stored was changed afterwards"
 	case len(d.States) > 0 && d.Next == nil:
 		return "the recorded states at hand equal the replay's: what is stored was changed afterwards"
 	case d.Next != nil:
-		return "the states part between " + between() + "; only their hashes were recorded there"
+		return "the states part between " + d.between() + "; only their hashes were recorded there"
 	}
 	return "no state was recorded behind it: whether the state or the output was another one cannot be told"
 }

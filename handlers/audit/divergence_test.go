@@ -271,6 +271,18 @@ func TestFileDivergence(t *testing.T) {
 			says: []string{"the state was another one", "watts: "},
 		},
 		{
+			name: "a message of the journal that changes nothing is changed",
+			change: func(m *madeUp) {
+				for i := range m.messages {
+					if r := &m.messages[i].raw; m.messages[i].stream == events.StreamJournal && r.Sequence == 1 {
+						r.Data = bytes.Replace(r.Data, []byte("a test"), []byte("a lie!"), 1)
+					}
+				}
+			},
+			want: func(r *audit.Report) bool { return r.Differing.Count == 10 && r.Divergence.Kind == "checkpoint" },
+			says: []string{"the journal was changed between the beginning and the one at 1/100"},
+		},
+		{
 			name:   "a replica with bad memory",
 			broken: 640,
 			want: func(r *audit.Report) bool {

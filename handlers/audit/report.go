@@ -102,6 +102,7 @@ type Finding struct {
 	Folded     string `json:"folded,omitempty"`
 
 	checkpoint bool
+	chain      bool // only the chain over the journal differs there
 }
 
 // Span of causes that another version decided.

@@ -21,6 +21,7 @@ const (
 	alarmBroken  = "site-config"
 	alarmLow     = "meter-below-work"
 	alarmIdle    = "work-below-meter"
+	alarmUnit    = "meter-unit"
 	alarmJobs    = "ai-job"
 	// A signal for a node that is not known, and a silent issuer.
 	alarmAstray    = "signal-astray"
@@ -53,6 +54,7 @@ type alarms struct {
 	Broken  alarm `json:"broken,omitzero"`
 	Low     alarm `json:"low,omitzero"`
 	Idle    alarm `json:"idle,omitzero"`
+	Unit    alarm `json:"unit,omitzero"`
 	Jobs    alarm `json:"jobs,omitzero"`
 	Astray  alarm `json:"astray,omitzero"`
 	// Programme whose issuer is silent.
@@ -63,7 +65,7 @@ func (a *alarms) hash() uint64 {
 	h := uint64(0)
 	// The younger kinds come first: a site without such alerts keeps the digest
 	// that it had before there were any.
-	for _, k := range [...]*alarm{&a.Low, &a.Idle, &a.Jobs, &a.Astray, &a.Programme, &a.Broken, &a.Tree, &a.Home, &a.Stuck, &a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
+	for _, k := range [...]*alarm{&a.Unit, &a.Low, &a.Idle, &a.Jobs, &a.Astray, &a.Programme, &a.Broken, &a.Tree, &a.Home, &a.Stuck, &a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
 		v := uint64(k.Open) << 1
 		if k.Many {
 			v |= 1

@@ -35,7 +35,8 @@ func (d *Dispatch) visitNodes() {
 			n.offSince = d.now
 		case d.now-n.offSince >= disagreeAfter && !n.offAlert:
 			d.raiseAlert(&d.alarms.Tree, &n.offAlert, alarmTree, n.id, events.SeverityCritical,
-				fmt.Sprintf("the node's own meters show %d W of AI load, those beneath it %d W: the higher figure counts", n.ownAI, n.below.SeenAI),
+				fmt.Sprintf("the node's own meters show %d W of AI load, those beneath it %d W%s: the higher figure counts", n.ownAI, n.below.SeenAI,
+					factorText(max(n.ownAI, n.below.SeenAI), min(n.ownAI, n.below.SeenAI))),
 				"look for a meter with a wrong unit, phase or place, or for AI load that hangs on the node and is not in its ai_nameplate_watts")
 		}
 		if was != n.offSince || flag != n.offAlert {

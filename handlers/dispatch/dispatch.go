@@ -262,6 +262,9 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 		if m == nil || !m.stuckAlert {
 			d.clearAlert(&d.alarms.Stuck, &o.stuckAlert, alarmStuck, o.cfg.Meter, "the meter is not configured any more")
 		}
+		if m == nil || !m.swapAlert {
+			d.clearAlert(&d.alarms.Unit, &o.swapAlert, alarmUnit, o.cfg.Meter, "the meter is not configured any more")
+		}
 		if m == nil || !m.overAlert {
 			d.clearAlert(&d.alarms.Metered, &o.overAlert, alarmMetered, o.cfg.Meter, "the meter is not configured any more")
 		}

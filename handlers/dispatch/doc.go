@@ -55,6 +55,14 @@
 // nor does what is booked for a raise explain it before the meters had the time
 // to see the raise.
 //
+// Accepted shares of live pools are a second witness, in cells of a minute: work
+// proves energy, at the least that its unit announces per hash. A unit that
+// proves more than it may draw for three cells is booked with it. Mining meters
+// that show less than the work beneath them proves count as silent; energy
+// without work is told. All of that only lowers, and by bounds that hold for any
+// number of shares (proven.go). A reading that falls to a thousandth of the one
+// before looks like another unit, and is none (factor.go).
+//
 // # What it verifies
 //
 // A command is received, applied, metered. Every reduction is held against the

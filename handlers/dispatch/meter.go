@@ -54,6 +54,8 @@ type meter struct {
 	// that of the meter or of its node: see workmeter.go.
 	work    account
 	doubted bool
+	// swap: it reads a thousandth of what was believed of it, see factor.go.
+	swap, swapAlert bool
 
 	// The watch for a frozen value, see stuck.go: the newest power and counter
 	// reported, since when they have been so (elapsed ns), over how many
@@ -121,6 +123,8 @@ func (m *meter) hash() uint64 {
 	g.int(m.over)
 	g.bool(m.staleAlert)
 	g.bool(m.overAlert)
+	g.bool(m.swap)
+	g.bool(m.swapAlert)
 	m.hashWatch(&g)
 	return g.sum()
 }
@@ -231,6 +235,11 @@ func (d *Dispatch) believe(m *meter, arrived int64, r *events.MeterReading) bool
 			return true
 		}
 		return false
+	}
+	if was := m.swap; m.swapped(w) {
+		m.sampled = max(m.sampled, sampled)
+		d.touchMeter(m)
+		return !was // its alert is due
 	}
 	if was := m.stuck; d.frozen(m, r) {
 		m.sampled = max(m.sampled, sampled)

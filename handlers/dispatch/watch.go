@@ -3,6 +3,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/ballast-energy/ballast/events"
@@ -19,6 +20,14 @@ func (d *Dispatch) watch(m *meter) {
 		d.clearAlert(&d.alarms.Stuck, &m.stuckAlert, alarmStuck, m.cfg.Meter, "the meter is not taken for stuck any more")
 	}
 	d.unsaidStuck = d.unsaidStuck || m.stuck && !m.stuckAlert
+	swap := m.swapAlert
+	if m.swap {
+		d.raiseAlert(&d.alarms.Unit, &m.swapAlert, alarmUnit, m.cfg.Meter, events.SeverityCritical,
+			fmt.Sprintf("the meter fell from %d W to about a thousandth, as if it reported kW for W: it is not believed, and counts as silent", m.watts),
+			"check the unit in which the meter or its gateway reports; a load that really fell so far is believed as soon as it moves on, or when the meter is taken out of the configuration and put in again")
+	} else {
+		d.clearAlert(&d.alarms.Unit, &m.swapAlert, alarmUnit, m.cfg.Meter, "the meter reports in its unit again")
+	}
 	switch silent := d.now-m.heard-m.gap > m.stale; {
 	case silent && !m.staleAlert:
 		d.raiseAlert(&d.alarms.Meter, &m.staleAlert, alarmMeter, m.cfg.Meter, events.SeverityCritical,
@@ -27,7 +36,7 @@ func (d *Dispatch) watch(m *meter) {
 	case !silent && m.staleAlert:
 		d.clearAlert(&d.alarms.Meter, &m.staleAlert, alarmMeter, m.cfg.Meter, "the meter is believed again")
 	}
-	if was != m.staleAlert || stuck != m.stuckAlert {
+	if was != m.staleAlert || stuck != m.stuckAlert || swap != m.swapAlert {
 		d.touchMeter(m)
 	}
 	d.silences.set(m, m.alertAt())

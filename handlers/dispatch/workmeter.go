@@ -320,6 +320,14 @@ type provenState struct {
 	Units  []toil         `json:"units,omitempty"`
 	Meters []accountState `json:"meters,omitempty"`
 	Nodes  []accountState `json:"nodes,omitempty"`
+	// Swaps of the meters.
+	Swaps []swapState `json:"swaps,omitempty"`
+}
+
+// swapState of a meter, see factor.go.
+type swapState struct {
+	Swap  bool `json:"swap,omitempty"`
+	Alert bool `json:"alert,omitempty"`
 }
 
 func (d *Dispatch) proven() provenState {
@@ -331,6 +339,7 @@ func (d *Dispatch) proven() provenState {
 	}
 	for _, m := range d.site.meters {
 		s.Meters = append(s.Meters, m.work.accountState)
+		s.Swaps = append(s.Swaps, swapState{m.swap, m.swapAlert})
 	}
 	for _, n := range d.nodes {
 		s.Nodes = append(s.Nodes, n.work.accountState)
@@ -341,7 +350,7 @@ func (d *Dispatch) proven() provenState {
 // restoreMeterWork takes over the cell and the accounts of meters and nodes,
 // before anything is looked at: doubted meters are not believed.
 func (d *Dispatch) restoreMeterWork(s *provenState) error {
-	if len(s.Meters) != len(d.site.meters) || len(s.Nodes) != len(d.nodes) {
+	if len(s.Meters) != len(d.site.meters) || len(s.Swaps) != len(d.site.meters) || len(s.Nodes) != len(d.nodes) {
 		return fmt.Errorf("dispatch snapshot holds the work at %d meters and %d nodes for a configuration of %d and %d: fold the journal instead",
 			len(s.Meters), len(s.Nodes), len(d.site.meters), len(d.nodes))
 	}
@@ -350,6 +359,8 @@ func (d *Dispatch) restoreMeterWork(s *provenState) error {
 	for i, m := range d.site.meters {
 		m.work.accountState = s.Meters[i]
 		d.touchAccount(&m.work, m.idHash)
+		m.swap, m.swapAlert = s.Swaps[i].Swap, s.Swaps[i].Alert
+		d.touchMeter(m)
 	}
 	for i, n := range d.nodes {
 		n.work.accountState = s.Nodes[i]
