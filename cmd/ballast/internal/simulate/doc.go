@@ -51,7 +51,7 @@
 //	worker W has N units of P [at E J/TH] [min P] [falls D] [levels P …] [meter M] [node N]
 //	at 0s house load P [at N]        at T ai load P [at N]
 //	at T limit|cooling of N becomes P
-//	at T signal KIND [to P] [for D] from ISSUER id ID [at N] [ramp D] [cancels ID]
+//	at T signal KIND [to P] [for D] from ISSUER id ID [at N] [in D] [ramp D] [cancels ID]
 //	from T to T WHO FAULT
 //
 // FAULT is one of these, of a host, a worker, a unit (W-1, W-2 …), a meter, the

@@ -39,6 +39,7 @@ func NewStory(seed uint64) *Story {
 	}
 	g.signals()
 	g.faults()
+	g.announce()
 	return g.s
 }
 
@@ -180,8 +181,25 @@ func (g *generator) signals() {
 	slices.SortStableFunc(g.s.Signals, func(a, b Signal) int { return int(a.At - b.At) })
 }
 
-// place puts some signals at a node, lets some take effect along a ramp, and
-// cancels some early.
+// announce gives notice of some windows, along whose ramp power comes down. Where
+// clocks jump nobody knows when such a window begins.
+func (g *generator) announce() {
+	if slices.ContainsFunc(g.s.Faults, func(f Fault) bool { return f.Kind == FaultClock }) {
+		return
+	}
+	for i := range g.s.Signals {
+		s := &g.s.Signals[i]
+		if s.Grid.DurationSeconds == 0 || !g.one(3) {
+			continue
+		}
+		if s.Notice = g.seconds(5, 60); s.Grid.PowerWatts != nil && g.one(2) {
+			ramp := g.between(5, 20)
+			s.Grid.RampSeconds = &ramp
+		}
+	}
+}
+
+// place puts some signals at a node, and cancels some early.
 func (g *generator) place(s *Signal) {
 	if s.Grid.Kind == events.SignalStop {
 		return
@@ -192,10 +210,6 @@ func (g *generator) place(s *Signal) {
 			w := usableAt(n) * g.between(100, 900) / 1000 / 100 * 100
 			s.Grid.PowerWatts = &w
 		}
-	}
-	if s.Grid.PowerWatts != nil && g.one(3) {
-		ramp := g.between(5, 20)
-		s.Grid.RampSeconds = &ramp
 	}
 	if s.Grid.Kind != events.SignalEmergency && g.one(4) {
 		g.s.Signals = append(g.s.Signals, Signal{At: s.At + g.seconds(5, 60), Source: s.Source,

@@ -242,9 +242,6 @@ func (j *judge) signal(e *events.Event, g *events.GridSignal) {
 	if l.node == "" {
 		l.node = events.RootNode
 	}
-	if g.RampSeconds != nil {
-		l.from += *g.RampSeconds * int64(time.Second)
-	}
 	switch g.Kind {
 	case events.SignalRestore:
 		kept := j.ceiling[:0]
@@ -264,8 +261,15 @@ func (j *judge) signal(e *events.Event, g *events.GridSignal) {
 	if g.DurationSeconds > 0 && g.Kind != events.SignalStop {
 		// Counted from the folding: what of the window was over by then is
 		// left to the decider.
-		ends := e.OriginArrived.Add(time.Duration(g.DurationSeconds) * time.Second).Sub(e.Arrived)
-		if e.OriginArrived.IsZero() || ends <= 0 || ends > time.Duration(g.DurationSeconds)*time.Second {
+		began, lasts := e.OriginArrived, time.Duration(g.DurationSeconds)*time.Second
+		if g.StartsAt != nil {
+			began = *g.StartsAt
+			lasts += max(began.Sub(e.OriginArrived), 0)
+			// A little later, for the clock of the journal runs in steps.
+			l.from += int64(max(began.Sub(e.Arrived), 0)) + int64(events.TickPeriod)
+		}
+		ends := began.Add(time.Duration(g.DurationSeconds) * time.Second).Sub(e.Arrived)
+		if e.OriginArrived.IsZero() || ends <= 0 || ends > lasts {
 			return
 		}
 		// A relayed copy may come late; from when on the decider counts is its

@@ -252,10 +252,10 @@ func mutants() []mutant {
 			return g.Node == "" || g.Kind != events.SignalCurtail && g.Kind != events.SignalEmergency
 		}), nil},
 		{"import limits of nodes are ignored", signals(func(g *events.GridSignal) bool { return g.Node == "" || g.Kind != events.SignalImportLimit }), nil},
-		{"ramps of signals are three times as long", signals(func(g *events.GridSignal) bool {
-			if g.RampSeconds != nil {
-				r := *g.RampSeconds * 3
-				g.RampSeconds = &r
+		{"windows begin twenty seconds late", signals(func(g *events.GridSignal) bool {
+			if g.StartsAt != nil {
+				late := g.StartsAt.Add(20 * time.Second)
+				g.StartsAt = &late
 			}
 			return true
 		}), nil},

@@ -218,6 +218,12 @@ func (s *Story) signal(w *words, at time.Duration) error {
 			g.Grid.Cancels = w.next()
 		case w.take("at"):
 			g.Grid.Node = w.node()
+		case w.take("in"):
+			d, err := w.duration()
+			if err != nil {
+				return err
+			}
+			g.Notice = d
 		case w.take("ramp"):
 			d, err := w.duration()
 			if err != nil {
@@ -226,7 +232,7 @@ func (s *Story) signal(w *words, at time.Duration) error {
 			s := int64(d / time.Second)
 			g.Grid.RampSeconds = &s
 		default:
-			return fmt.Errorf("a signal has to, for, from, id, at, ramp and cancels, not %q", w.peek())
+			return fmt.Errorf("a signal has to, for, from, id, at, in, ramp and cancels, not %q", w.peek())
 		}
 	}
 	s.Signals = append(s.Signals, g)

@@ -121,14 +121,8 @@ type Signal struct {
 	At     time.Duration
 	Source string
 	Grid   events.GridSignal
-}
-
-// ramp is how long a signal takes to hold in full.
-func (s *Signal) ramp() time.Duration {
-	if s.Grid.RampSeconds == nil {
-		return 0
-	}
-	return time.Duration(*s.Grid.RampSeconds) * time.Second
+	// Notice is how long before its window it is published.
+	Notice time.Duration
 }
 
 // FaultKind is what goes wrong.
@@ -228,7 +222,7 @@ func (s *Story) calmSince(t time.Duration) bool {
 	}
 	for i := range s.Signals {
 		g := &s.Signals[i]
-		ends := g.At + time.Duration(g.Grid.DurationSeconds)*time.Second
+		ends := g.At + g.Notice + time.Duration(g.Grid.DurationSeconds)*time.Second
 		if ends > t {
 			return false
 		}

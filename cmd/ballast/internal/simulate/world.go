@@ -210,6 +210,10 @@ func (w *world) activate(id decider.Identity) {
 func (w *world) signal(s *Signal) {
 	g := s.Grid
 	w.note("%s says %s %s", s.Source, g.Kind, g.SignalID)
+	if s.Notice > 0 {
+		starts := w.wall(w.bus.offset + s.Notice)
+		g.StartsAt = &starts
+	}
 	w.publish(events.StreamInputs, events.New(siteName, s.Source, &g).At(w.wall(w.bus.offset)).
 		WithID("signal/"+s.Source+"/"+g.SignalID))
 	switch {
@@ -221,12 +225,12 @@ func (w *world) signal(s *Signal) {
 		}
 	case g.Kind == events.SignalPrice || g.Test:
 	default:
-		f := signalInForce{Signal: *s, place: w.plant.byNode[g.Node], from: w.now + s.ramp(), until: 1 << 62}
-		if s.ramp() > 0 {
+		f := signalInForce{Signal: *s, place: w.plant.byNode[g.Node], from: w.now + s.Notice, until: 1 << 62}
+		if s.Notice > 0 {
 			w.at(f.from, func() { w.oracle.changed(f.place) })
 		}
 		if g.DurationSeconds > 0 {
-			f.until = w.now + time.Duration(g.DurationSeconds)*time.Second
+			f.until = f.from + time.Duration(g.DurationSeconds)*time.Second
 			w.at(f.until, func() { w.oracle.changed(f.place) })
 		}
 		w.signals = append(w.signals, f)

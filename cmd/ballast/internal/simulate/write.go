@@ -137,6 +137,9 @@ func writeSignal(b *strings.Builder, s *Signal) {
 	}
 	fmt.Fprintf(b, " from %s id %s", s.Source, g.SignalID)
 	b.WriteString(at(g.Node))
+	if s.Notice > 0 {
+		fmt.Fprintf(b, " in %s", s.Notice)
+	}
 	if g.RampSeconds != nil {
 		fmt.Fprintf(b, " ramp %s", time.Duration(*g.RampSeconds)*time.Second)
 	}
