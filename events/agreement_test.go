@@ -67,6 +67,7 @@ var differences = []struct {
 	{"rule between fields: one figure per line", "", "figures for"},
 	{"rule between fields: lines follow each other", "", "is not the end of the line before"},
 	{"rule between fields: a window does not end before it begins", "", "is before window_start"},
+	{"rule between fields: a calendar is in order", "", "do not rise"},
 	{"rule between fields: order of the totals", "", "twice or out of order"},
 }
 

@@ -34,6 +34,9 @@ type SiteConfig struct {
 	// MaxProgrammes. A signal of a programme that is not listed is obeyed as
 	// one without a programme.
 	Programmes []ProgrammeConfig `json:"programmes,omitempty"`
+	// Calendar of the site, for baselines that compare days; nil: UTC, no
+	// holidays.
+	Calendar *CalendarConfig `json:"calendar,omitempty"`
 	// Policy of dispatch.
 	Policy PolicyConfig `json:"policy"`
 	// Tariff of settlement.

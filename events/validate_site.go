@@ -20,6 +20,7 @@ func (s *SiteConfig) Validate() error {
 	c.meters(s.Meters)
 	c.nodes(s)
 	c.programmes(s)
+	c.calendar(s.Calendar)
 	c.policy(&s.Policy)
 	c.tariff(&s.Tariff)
 	return c.err

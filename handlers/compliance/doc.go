@@ -74,7 +74,8 @@
 //
 // # Limits
 //
-// Local days are days in UTC. At most 128 events are live at once; of more an
+// Local days follow the calendar of the site.config: its offsets from UTC and its
+// holidays, which count as weekend; without one they are UTC days. At most 128 events are live at once; of more an
 // alert tells. Time that leaps by more than a day is bridged by nothing, and
 // time set back by more than an hour forgets the intervals that come again.
 //

@@ -242,3 +242,60 @@ func TestNodesOfATree(t *testing.T) {
 	}
 	g.replay(1703)
 }
+
+// TestLocalDaysAndTheContractsOrder: with a calendar the days compared are local
+// ones, and the methods that the programme names come first.
+func TestLocalDaysAndTheContractsOrder(t *testing.T) {
+	p := ers()
+	p.Baselines = []events.BaselineMethod{events.BaselineTenInTenAdjusted, events.BaselineMeterBeforeAfter}
+	cfg := site(p)
+	for i := range cfg.Meters {
+		cfg.Meters[i].StaleMilliseconds = 1_200_000
+	}
+	cfg.Calendar = &events.CalendarConfig{TimeZone: "America/Chicago", Holidays: []string{"2026-03-18"},
+		UTCOffsets: []events.UTCOffset{{From: time.Date(2025, 11, 2, 7, 0, 0, 0, time.UTC), Seconds: -6 * 3600}, {From: time.Date(2026, 3, 8, 8, 0, 0, 0, time.UTC), Seconds: -5 * 3600}}}
+	g := newRig(t, nil)
+	g.now = time.Date(2026, 2, 20, 0, 0, 0, 0, time.UTC)
+	g.feed("site", cfg)
+	// Saturday 02:00 UTC is Friday 21:00 in Chicago. Until 8 March the same
+	// local hour comes an hour later in UTC.
+	begin := time.Date(2026, 3, 21, 2, 0, 0, 0, time.UTC)
+	for g.now.Before(begin) {
+		hour := 2
+		if g.now.Before(time.Date(2026, 3, 8, 8, 0, 0, 0, time.UTC)) {
+			hour = 3
+		}
+		g.set(60*mw, 10*mw)
+		if g.now.Hour() == hour {
+			g.set(60*mw, 30*mw)
+		}
+		for i, id := range []string{"main", "mine"} {
+			g.feed(id, &events.MeterReading{PowerWatts: []int64{g.total, g.mining}[i], SampledAt: g.now, Quality: events.QualityGood})
+		}
+		g.feed("h", &events.ClockTick{Second: g.now.Unix()})
+		g.now = g.now.Add(5 * time.Minute)
+	}
+	g.feed("ercot", &events.GridSignal{SignalID: "e1", Kind: events.SignalCurtail, Programme: "ers-10", PowerWatts: power(0), DurationSeconds: 900})
+	g.set(30*mw, 0)
+	g.run(16 * time.Minute)
+	q := g.last()
+	if q.UTCOffsetSeconds != -5*3600 {
+		t.Errorf("%d s ahead of UTC", q.UTCOffsetSeconds)
+	}
+	var order []events.BaselineMethod
+	for i, b := range q.Baselines {
+		order = append(order, b.Method)
+		if b.Contract != (i == 0) {
+			t.Errorf("%d, %s: contract %v", i, b.Method, b.Contract)
+		}
+		if b.Method != events.BaselineTenInTen {
+			continue
+		}
+		if b.Unavailable != "" || b.Watts[0] != 30*mw || len(b.Days) != 10 || b.Days[0] != "2026-03-19" || b.Days[1] != "2026-03-17" {
+			t.Errorf("%s %v over %v", b.Unavailable, b.Watts, b.Days)
+		}
+	}
+	if order[0] != events.BaselineTenInTenAdjusted || order[1] != events.BaselineTenInTenAdjusted || order[2] != events.BaselineMeterBeforeAfter || len(order) != 8 {
+		t.Errorf("order %v", order)
+	}
+}

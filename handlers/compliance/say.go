@@ -105,6 +105,7 @@ func (d *Decider) say(e *event, end int64, final bool) {
 	if e.Said != "" {
 		p.Reverses = e.Said
 	}
+	p.UTCOffsetSeconds = d.Terms.Calendar.Offset(p.WindowStart.Unix())
 	d.sayReaction(e, p, final)
 	d.sayLines(e, p, end)
 	d.sayBaselines(e, p)
@@ -206,7 +207,7 @@ func (d *Decider) sayBaselines(e *event, p *events.ProgrammePerformed) {
 	step := d.Terms.Step
 	h := d.Points[e.Point].History
 	in := baseline.Input{
-		StepSeconds: step / second, First: e.Lines[0].Start / step, Count: int64(len(p.Lines)), Known: e.Began / step,
+		StepSeconds: step / second, Calendar: d.Terms.Calendar, First: e.Lines[0].Start / step, Count: int64(len(p.Lines)), Known: e.Began / step,
 		BeforeWatts: e.Before, BeforePriceWatts: e.BeforePrice, BeforeKnown: e.HasBefore,
 		History: view{h, e.Measured == kindMining},
 	}
@@ -236,7 +237,7 @@ func (d *Decider) sayBaselines(e *event, p *events.ProgrammePerformed) {
 	for _, r := range baseline.All(in) {
 		b := events.PerformanceBaseline{
 			Method: r.Method, Version: r.Version, Parameters: r.Parameters, InputHash: r.InputHash,
-			Contract: len(e.Baselines) > 0 && e.Baselines[0] == r.Method, Unavailable: string(r.Unavailable),
+			Unavailable:       string(r.Unavailable),
 			PriceLoweredWatts: r.PriceLoweredWatts, AdjustmentPPM: r.AdjustmentPPM,
 		}
 		if r.Unavailable == "" {
@@ -258,6 +259,7 @@ func (d *Decider) sayBaselines(e *event, p *events.ProgrammePerformed) {
 		}
 		p.Baselines = append(p.Baselines, b)
 	}
+	e.order(p.Baselines)
 	slices.Sort(order)
 	slices.Reverse(order)
 	for _, day := range order {
@@ -271,6 +273,22 @@ func (d *Decider) sayBaselines(e *event, p *events.ProgrammePerformed) {
 		}
 		p.LikeDays = append(p.LikeDays, o)
 	}
+}
+
+// order puts the methods that the programme names first, as it names them, and
+// marks the first of all as that of the contract.
+func (e *event) order(list []events.PerformanceBaseline) {
+	if len(e.Baselines) == 0 {
+		return
+	}
+	rank := func(b events.PerformanceBaseline) int {
+		if i := slices.Index(e.Baselines, b.Method); i >= 0 {
+			return i
+		}
+		return len(e.Baselines)
+	}
+	slices.SortStableFunc(list, func(a, b events.PerformanceBaseline) int { return rank(a) - rank(b) })
+	list[0].Contract = list[0].Method == e.Baselines[0]
 }
 
 // outcome judges an event.

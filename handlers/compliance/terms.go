@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/compliance/baseline"
 )
 
 // terms are what the site's configuration means here.
@@ -21,6 +22,7 @@ type terms struct {
 	Nodes                  []node
 	House                  int64 // W at the point of connection
 	Programmes             []events.ProgrammeConfig
+	Calendar               baseline.Calendar
 	// Hash of the whole configuration, 16 hex digits.
 	Hash string
 }
@@ -40,6 +42,7 @@ func termsOf(c *events.SiteConfig) *terms {
 		Meters:     append([]events.MeterConfig(nil), c.Meters...),
 		House:      min(max(c.HouseWatts, 0), maxWatts),
 		Programmes: append([]events.ProgrammeConfig(nil), c.Programmes...),
+		Calendar:   calendarOf(c.Calendar),
 		Hash:       hashOf(c),
 	}
 	if ms := c.Policy.LeaseMilliseconds; ms > 0 && ms < 3_600_000 {
@@ -50,6 +53,22 @@ func termsOf(c *events.SiteConfig) *terms {
 		t.Nodes = append(t.Nodes, node{n.Node, n.Parent, min(max(n.HouseWatts, 0), maxWatts), append([]string(nil), n.Agents...)})
 	}
 	return t
+}
+
+// calendarOf is a calendar as baselines want it.
+func calendarOf(c *events.CalendarConfig) (out baseline.Calendar) {
+	if c == nil {
+		return out
+	}
+	for _, o := range c.UTCOffsets {
+		out.Offsets = append(out.Offsets, baseline.Offset{From: o.From.Unix(), Seconds: o.Seconds})
+	}
+	for _, h := range c.Holidays {
+		if t, err := time.Parse(time.DateOnly, h); err == nil {
+			out.Holidays = append(out.Holidays, t.Unix()/86_400)
+		}
+	}
+	return out
 }
 
 // stepOf is the interval of settlement where it is one that meters are read

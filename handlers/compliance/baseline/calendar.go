@@ -27,8 +27,8 @@ type Offset struct {
 	Seconds int64
 }
 
-// offset of local time at a Unix second.
-func (c *Calendar) offset(unix int64) int64 {
+// Offset of local time at a Unix second, s ahead of UTC.
+func (c *Calendar) Offset(unix int64) int64 {
 	i, found := slices.BinarySearchFunc(c.Offsets, unix, func(o Offset, t int64) int {
 		switch {
 		case o.From < t:
@@ -50,7 +50,7 @@ func (c *Calendar) offset(unix int64) int64 {
 // Day is the local day of a Unix second: days since 1970-01-01, and the second
 // within it.
 func (c *Calendar) Day(unix int64) (day, second int64) {
-	local := unix + c.offset(unix)
+	local := unix + c.Offset(unix)
 	day = floorDiv(local, daySeconds)
 	return day, local - day*daySeconds
 }
@@ -60,7 +60,7 @@ func (c *Calendar) Day(unix int64) (day, second int64) {
 // one of the two, always the same.
 func (c *Calendar) Unix(day, second int64) int64 {
 	local := day*daySeconds + second
-	return local - c.offset(local-c.offset(local))
+	return local - c.Offset(local-c.Offset(local))
 }
 
 // Weekend reports whether a local day is a Saturday, a Sunday or a holiday.

@@ -44,8 +44,11 @@ type Site struct {
 	Nodes            []Node  `yaml:"nodes"`
 	// Programmes of the grid that the site takes part in.
 	Programmes []Programme `yaml:"programmes"`
-	Policy     Policy      `yaml:"policy"`
-	Tariff     Tariff      `yaml:"tariff"`
+	// TimeZone and Holidays say what a day is, for baselines.
+	TimeZone string   `yaml:"time_zone"`
+	Holidays []string `yaml:"holidays"`
+	Policy   Policy   `yaml:"policy"`
+	Tariff   Tariff   `yaml:"tariff"`
 }
 
 // Reserve is kept free for the next step of the AI load.
@@ -254,6 +257,9 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("config: site %s is there twice", s.ID)
 		}
 		seen[s.ID] = true
+		if _, err := s.calendarConfig(); err != nil {
+			return fmt.Errorf("sites: %s: %w", s.ID, err)
+		}
 		if err := s.SiteConfig().Validate(); err != nil {
 			return fmt.Errorf("config: site %s: %w", s.ID, err)
 		}
@@ -316,5 +322,6 @@ func (s *Site) SiteConfig() *events.SiteConfig {
 	for i := range s.Programmes {
 		c.Programmes = append(c.Programmes, s.Programmes[i].programmeConfig())
 	}
+	c.Calendar, _ = s.calendarConfig() // Validate has looked at it
 	return c
 }
