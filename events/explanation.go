@@ -210,6 +210,7 @@ const (
 	HoldRamp       = "ramp-budget"  // increases per second
 	HoldNext       = "next-tick"    // nothing: it may rise with the next tick
 	HoldStray      = "stray"        // draw that no unit explains takes the room
+	HoldSag        = "load-dip"     // AI load that fell a moment ago may come back at once
 	HoldFalling    = "falling"      // units on their way down still take the room
 	HoldReserve    = "reserve"      // begins the name of a reserve's term: reserve-margin
 )

@@ -15,6 +15,10 @@ type estimate struct {
 	// Known: there is one, made at At, elapsed ns.
 	Known bool  `json:"known"`
 	At    int64 `json:"at"`
+	// Mining that was seen last outside a dip, and DipAt when the present dip
+	// began, elapsed ns, −1 when there is none.
+	Mining int64 `json:"mining"`
+	DipAt  int64 `json:"dip_at"`
 }
 
 func (b *estimate) digest(g *digest) {
@@ -22,6 +26,8 @@ func (b *estimate) digest(g *digest) {
 	g.int(b.Newest)
 	g.bool(b.Known)
 	g.int(b.At)
+	g.int(b.Mining)
+	g.int(b.DipAt)
 }
 
 // rebalance estimates the non-mining load as total − mining once every total
@@ -50,11 +56,28 @@ func (d *Dispatch) rebalance(m *meter) {
 	total, _ := d.sum(n.totals, false)
 	mining, _ := d.sum(n.minings, true)
 	was := *b
-	*b = estimate{Newest: max(total-mining, 0), Known: true, At: d.now}
+	*b = estimate{Newest: max(total-mining, 0), Known: true, At: d.now, Mining: mining, DipAt: -1}
+	if d.dips(n, &was, mining) {
+		// Total and mining meters do not see the same instants: where a dip begins
+		// or ends between them, all mining would look like AI load.
+		b.Mining, b.DipAt = was.Mining, was.DipAt
+		if b.DipAt < 0 {
+			b.DipAt = d.now
+		}
+		b.Newest = max(total-b.Mining, was.Newest)
+	}
 	if b.Watts = b.Newest; was.Known {
 		b.Watts = max(b.Watts, was.Newest)
 	}
 	d.forgetOlder(n, d.now)
+}
+
+// dips reports whether mining beneath n has fallen by more than a quarter since
+// the estimate b with no order to, for less than rideThrough: its permits stand,
+// so it is the voltage, or a meter. What lasts longer is real.
+func (d *Dispatch) dips(n *node, b *estimate, mining int64) bool {
+	return b.Known && mining < b.Mining*3/4 && n.setSum >= b.Mining*3/4 && d.now >= n.settleAt &&
+		(b.DipAt < 0 || d.now-b.DipAt < rideThrough)
 }
 
 // forgetOlder takes what came before, or at, an instant out of the present round

@@ -35,7 +35,7 @@ func (d *Dispatch) spaces() []space {
 		if n.up != nil {
 			ss[n.up.index].stray += s.stray
 		}
-		usable := n.load.Cap - s.stray
+		usable := n.load.Cap - s.stray - d.sagging(n)
 		s.free = usable - n.setSum - n.extraSum
 		if s.soon = never / 2; n.sig.soon >= 0 {
 			s.soon = n.sig.soon - n.setSum
@@ -218,6 +218,7 @@ func (d *Dispatch) takers(n *node, s *space, watts int64, visit func(by string, 
 		give(string(events.ReasonNoMeter), watts)
 	}
 	give(events.HoldStray, min(s.stray, l.Cap-n.setSum))
+	give(events.HoldSag, min(d.sagging(n), l.Cap-n.setSum))
 	give(events.HoldFalling, min(n.raiseSum-n.setSum, s.free))
 	without := max(l.Usable-l.AI-l.House, 0) - max(l.Headroom, 0)
 	for _, t := range reserveParts(d.reserveTerms(n), n.load.Reserve) {

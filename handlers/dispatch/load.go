@@ -103,6 +103,9 @@ func (d *Dispatch) look(n *node, reading bool) {
 	// The reserve is for what comes on top of the load that was measured last: a
 	// stand-in for a meter that has missed a few readings takes from it.
 	l.Reserve = max(d.reserve(n, l.AI-tell.Stood)-tell.Stood, 0) + l.Terms.MarginWatts
+	if reading && l.Fresh && n.measured {
+		n.crests.push(d.now, l.AI+l.Reserve)
+	}
 	l.Headroom = l.Usable - l.AI - l.House - l.Reserve
 	room := max(l.Headroom, 0)
 	if worst == rungDead {

@@ -50,6 +50,7 @@ type node struct {
 	// response time of the node.
 	wanted wanted
 	step   rise
+	crests crests
 	nodeResponse
 	// sig is what the signals in force say of it.
 	sig ceilings
@@ -146,14 +147,14 @@ type said struct {
 
 func newNode(id string) *node {
 	n := &node{id: id, idHash: xxhash.Sum64String(id), offSince: -1, ownAI: -1, sig: noCeilings()}
-	n.env.Started, n.step.End = -1, -1
+	n.env.Started, n.step.End, n.crests.Second = -1, -1, -1
 	n.load.Ceiling, n.load.Mining = -1, -1
 	return n
 }
 
 // inherit takes over the state of a node of the same id in an older tree.
 func (n *node) inherit(o *node) {
-	n.env, n.step, n.balance = o.env, o.step, o.balance
+	n.env, n.step, n.crests, n.balance = o.env, o.step, o.crests, o.balance
 	n.wanted.held = o.wanted.held
 	n.balance.Known = o.balance.Known && len(n.totals) > 0 && len(n.minings) > 0
 	n.restartUntil, n.settleAt, n.bucket, n.rogue = o.restartUntil, o.settleAt, o.bucket, o.rogue
@@ -196,7 +197,7 @@ func (n *node) hash() uint64 {
 // what jobs want there.
 func (n *node) learnedHash() uint64 {
 	t := &n.load.Terms
-	h := n.step.hash() + mix2(mix2(uint64(t.FloorWatts+t.MarginWatts), uint64(t.EnvelopeWatts)),
+	h := n.step.hash() + n.crests.hash() + mix2(mix2(uint64(t.FloorWatts+t.MarginWatts), uint64(t.EnvelopeWatts)),
 		mix2(mix2(uint64(t.RiseWatts), uint64(t.UnlearnedWatts)), uint64(t.JobsWatts)))
 	if n.wanted.held != [2]int64{} {
 		h += mix2(uint64(n.wanted.held[0]), uint64(n.wanted.held[1]))

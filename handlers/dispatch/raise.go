@@ -82,7 +82,7 @@ func (d *Dispatch) measureRoom() {
 		if n.up != nil {
 			n.up.room += stray
 		}
-		usable := n.load.Cap - stray
+		usable := n.load.Cap - stray - d.sagging(n)
 		n.free = usable - n.setSum - n.extraSum
 		// What falls still occupies its room; only the unit that falls may
 		// rise into it.

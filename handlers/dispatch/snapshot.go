@@ -61,6 +61,7 @@ type snapshot struct {
 // learnedState is what a node has learned of its load.
 type learnedState struct {
 	Step     rise     `json:"step"`
+	Crests   crests   `json:"crests"`
 	Held     [2]int64 `json:"held,omitzero"`
 	Response int64    `json:"response"`
 }
@@ -291,11 +292,11 @@ func (n *node) state() nodeState {
 }
 
 func (n *node) learned() learnedState {
-	return learnedState{Step: n.step, Held: n.wanted.held, Response: n.response}
+	return learnedState{Step: n.step, Crests: n.crests, Held: n.wanted.held, Response: n.response}
 }
 
 func (n *node) relearn(s *learnedState) {
-	n.step, n.wanted.held, n.response = s.Step, s.Held, s.Response
+	n.step, n.crests, n.wanted.held, n.response = s.Step, s.Crests, s.Held, s.Response
 	n.step.restored()
 }
 
