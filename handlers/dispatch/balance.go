@@ -64,7 +64,7 @@ func (d *Dispatch) rebalance(m *meter) {
 		if b.DipAt < 0 {
 			b.DipAt = d.now
 		}
-		b.Newest = max(total-b.Mining, was.Newest)
+		b.Newest = max(total-b.Mining, was.Watts)
 	}
 	if b.Watts = b.Newest; was.Known {
 		b.Watts = max(b.Watts, was.Newest)

@@ -103,8 +103,8 @@ func (d *Dispatch) look(n *node, reading bool) {
 	// The reserve is for what comes on top of the load that was measured last: a
 	// stand-in for a meter that has missed a few readings takes from it.
 	l.Reserve = max(d.reserve(n, l.AI-tell.Stood)-tell.Stood, 0) + l.Terms.MarginWatts
-	if reading && l.Fresh && n.measured {
-		n.crests.push(d.now, l.AI+l.Reserve)
+	if reading && l.Fresh && tell.Estimated == 0 && n.measured {
+		n.crests.push(d.now, tell.Plain+l.Reserve)
 	}
 	l.Headroom = l.Usable - l.AI - l.House - l.Reserve
 	room := max(l.Headroom, 0)
@@ -219,7 +219,9 @@ func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
 		ai, r := d.sum(n.ai, false)
 		worst = r
 		if r == rungFresh {
-			n.ownAI = ai
+			n.ownAI, t.Plain = ai, ai
+		} else {
+			t.Estimated = 1
 		}
 		if r >= rungStale {
 			ai = max(ai, n.nameplate+n.below.AI)
@@ -235,7 +237,7 @@ func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
 			}
 		}
 	case hasBalance:
-		worst = balanceRung
+		worst, t.Estimated = balanceRung, 1
 		load = balance
 		if worst == rungFresh {
 			n.ownAI = max(balance-house, 0)
@@ -250,7 +252,7 @@ func (d *Dispatch) nonMining(n *node, t *told) (int64, rung) {
 		}
 	case d.site.tree:
 		load = n.nameplate + n.below.AI + house
-		t.Stood = n.below.Stood
+		t.Stood, t.Plain, t.Estimated = n.below.Stood, n.below.Plain, n.below.Estimated
 		if n.below.Unfresh > 0 {
 			worst = rungStale
 		}

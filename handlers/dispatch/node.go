@@ -119,6 +119,10 @@ type told struct {
 	// peak stands in for meters that have missed a few readings.
 	Stood     int64 `json:"stood,omitempty"`
 	SeenHouse int64 `json:"seen_house"`
+	// Plain is AI as AI meters see it, no stand-ins and no balances; Estimated
+	// counts where they do not.
+	Plain     int64 `json:"plain"`
+	Estimated int64 `json:"estimated"`
 	// Unfresh, Uncovered and Sources count: some term is a stand-in; some AI
 	// load is declared and not measured; something is measured.
 	Unfresh   int64 `json:"unfresh"`
@@ -132,6 +136,8 @@ func (t *told) add(o *told, sign int64) {
 	t.SeenAI += sign * o.SeenAI
 	t.SeenHouse += sign * o.SeenHouse
 	t.Stood += sign * o.Stood
+	t.Plain += sign * o.Plain
+	t.Estimated += sign * o.Estimated
 	t.Unfresh += sign * o.Unfresh
 	t.Uncovered += sign * o.Uncovered
 	t.Sources += sign * o.Sources

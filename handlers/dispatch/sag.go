@@ -52,8 +52,8 @@ func (c *crests) hash() uint64 {
 // sagging is by how much what the AI load and its reserve take at n has fallen
 // so lately that it may come back at once: nothing rises into that.
 func (d *Dispatch) sagging(n *node) int64 {
-	if d.unsafe {
-		return 0
+	if d.unsafe || n.told.Estimated > 0 {
+		return 0 // a balance of two meters rides through dips by itself
 	}
-	return max(n.crests.highest(d.now)-n.load.AI-n.load.Reserve, 0)
+	return max(n.crests.highest(d.now)-n.told.Plain-n.load.Reserve, 0)
 }
