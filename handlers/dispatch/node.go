@@ -203,7 +203,7 @@ func (n *node) hash() uint64 {
 // what jobs want there.
 func (n *node) learnedHash() uint64 {
 	t := &n.load.Terms
-	h := n.step.hash() + n.crests.hash() + mix2(mix2(uint64(t.FloorWatts+t.MarginWatts), uint64(t.EnvelopeWatts)),
+	h := n.step.hash() + n.crests.hash() + mix2(uint64(n.told.Plain), uint64(n.told.Estimated)) + mix2(mix2(uint64(t.FloorWatts+t.MarginWatts), uint64(t.EnvelopeWatts)),
 		mix2(mix2(uint64(t.RiseWatts), uint64(t.UnlearnedWatts)), uint64(t.JobsWatts)))
 	if n.wanted.held != [2]int64{} {
 		h += mix2(uint64(n.wanted.held[0]), uint64(n.wanted.held[1]))

@@ -64,6 +64,7 @@ type learnedState struct {
 	Crests   crests   `json:"crests"`
 	Held     [2]int64 `json:"held,omitzero"`
 	Response int64    `json:"response"`
+	Told     told     `json:"told"`
 }
 
 // nodeState is a node of a power tree; what the snapshot itself says of the
@@ -292,11 +293,12 @@ func (n *node) state() nodeState {
 }
 
 func (n *node) learned() learnedState {
-	return learnedState{Step: n.step, Crests: n.crests, Held: n.wanted.held, Response: n.response}
+	return learnedState{Step: n.step, Crests: n.crests, Held: n.wanted.held, Response: n.response, Told: n.told}
 }
 
 func (n *node) relearn(s *learnedState) {
 	n.step, n.crests, n.wanted.held, n.response = s.Step, s.Crests, s.Held, s.Response
+	n.told = s.Told
 	n.step.restored()
 }
 
