@@ -211,7 +211,10 @@ func (d *Dispatch) nextSilence() (now, wall int64) {
 		case p.heard >= 0 && !p.quiet:
 			now, wall = min(now, p.heard+p.after()), min(wall, p.heardWall+p.after())
 		case !p.alert:
-			now = min(now, max(p.heard, p.since)+p.after())
+			// Where it is due and not raised, twenty others are.
+			if at := max(p.heard, p.since) + p.after(); at > d.now {
+				now = min(now, at)
+			}
 		}
 	}
 	return now, wall

@@ -340,6 +340,27 @@ func TestSilenceFollowsTheConfiguration(t *testing.T) {
 	expect("without a rule", -1, 0)
 }
 
+// TestManySilentIssuers: alerts about them are bounded, and so is what they cost
+// once all is said.
+func TestManySilentIssuers(t *testing.T) {
+	s := newStranger(t)
+	c := (&world{}).config()
+	for i := range events.MaxProgrammes {
+		c.Programmes = append(c.Programmes, events.ProgrammeConfig{Programme: fmt.Sprint("p", i), Measures: events.MeasuresMining, LimitIs: events.LimitIsCap,
+			Silence: &events.SilenceConfig{Source: "broker", AfterSeconds: 2, OnSilence: events.SilenceLimit}})
+	}
+	s.fold("site", c)
+	for range 5 {
+		s.tick()
+	}
+	if n := s.d.alarms.Programme; n.Open != maxOpenAlerts || !n.Many || s.d.root.load.Ceiling != 0 {
+		t.Errorf("%+v, mining is limited to %d W", n, s.d.root.load.Ceiling)
+	}
+	if s.d.signalsDue() {
+		t.Error("all has been said, and yet every event looks for more")
+	}
+}
+
 // TestShedWithoutBelievedMeters: where what flows through the node is not
 // believed, mining bears the reduction alone.
 func TestShedWithoutBelievedMeters(t *testing.T) {
