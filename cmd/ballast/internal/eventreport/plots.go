@@ -221,7 +221,7 @@ func (r *Report) baselines() *plot {
 			if !ok {
 				at = len(curves)
 				names[name] = at
-				class := fmt.Sprintf("b%d", b)
+				class := methodClass(base)
 				if base.Contract {
 					class += " contract"
 					name += " (contract)"

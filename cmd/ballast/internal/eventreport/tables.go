@@ -3,7 +3,6 @@
 package eventreport
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +43,7 @@ func (r *Report) methods(p *page, e, w scale, window time.Duration) {
 	for i := range first.Baselines {
 		b := first.Baselines[i]
 		m := methodRow{Name: methodName(&b), Text: methodText(b.Method), Parameters: b.Parameters, Contract: b.Contract, Hash: b.InputHash,
-			ShortHash: b.InputHash[:12], Class: fmt.Sprintf("b%d", i)}
+			ShortHash: b.InputHash[:12], Class: methodClass(&b)}
 		var base, delivered int64
 		ok := true
 		for n := range r.Parts {

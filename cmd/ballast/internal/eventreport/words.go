@@ -3,6 +3,8 @@
 package eventreport
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ballast-energy/ballast/events"
@@ -30,6 +32,15 @@ func methodName(b *events.PerformanceBaseline) string {
 		return "Meter before"
 	}
 	return string(b.Method)
+}
+
+// methodClass is how a method is drawn, whatever its place in the list.
+func methodClass(b *events.PerformanceBaseline) string {
+	n := slices.Index(events.BaselineMethods(), b.Method)
+	if n > 1 || strings.Contains(b.Parameters, "cap=400000ppm") {
+		n++ // the adjusted mean comes with two caps
+	}
+	return "b" + strconv.Itoa(n)
 }
 
 // methodText says how a method works.
