@@ -49,11 +49,11 @@ func methodText(m events.BaselineMethod) string {
 	case events.BaselineTenInTen:
 		return "Mean of the ten newest days of the same type without an event."
 	case events.BaselineTenInTenAdjusted:
-		return "The same, times the load of three hours that day ÷ that of the like days, ending an hour before the reduction; capped."
+		return "The mean of ten like days, times the load of three hours that day ÷ theirs, ending an hour before the reduction; capped."
 	case events.BaselineMiddleEightOfTen:
-		return "Those ten days without the highest and the lowest."
+		return "Mean of the ten newest like days without the highest and the lowest."
 	case events.BaselineNearestDay:
-		return "The like day whose load in those three hours was nearest."
+		return "The like day that was nearest in three hours, ending an hour before the reduction."
 	case events.BaselineRegression:
 		return "Least squares over 45 days, on the hour of the day and weekday or weekend."
 	case events.BaselineMaximumBaseLoad:
