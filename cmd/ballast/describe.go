@@ -27,6 +27,8 @@ func describe(ev *events.Event) string {
 		return s
 	case *events.GridSignal:
 		return describeSignal(d)
+	case *events.AIJob:
+		return describeJob(d)
 	case *events.CommandCurtail:
 		if d.AllUnitsWatts != nil {
 			return fmt.Sprintf("every unit to %s because %s", watts(*d.AllUnitsWatts), d.Reason)
@@ -232,6 +234,9 @@ func describeHeadroom(h *events.HeadroomPublished) string {
 			b.WriteString(", ")
 		}
 		fmt.Fprintf(&b, "%s %s now, %s firm", n.Node, watts(n.HeadroomWatts), watts(n.FirmWatts))
+		for _, f := range n.Firm {
+			fmt.Fprintf(&b, ", %s in %s", watts(f.Watts), time.Duration(f.Seconds)*time.Second)
+		}
 		if n.BindingNode != n.Node {
 			fmt.Fprintf(&b, " (bound at %s)", n.BindingNode)
 		}

@@ -15,6 +15,8 @@ type free struct {
 	seconds int64
 	binding *node
 	fresh   bool
+	// after each span of firm headroom.
+	after [events.MaxFirm]firmHeadroom
 }
 
 // Headroom is for people and schedulers, and is stored: it is published every
@@ -29,7 +31,7 @@ const (
 // publishHeadroom says what is free at the nodes of a power tree whose figures
 // have moved, as many as one event takes; the rest waits for the next time.
 func (d *Dispatch) publishHeadroom(out *decider.Outbox) {
-	if !d.site.tree || !d.site.known || d.site.broken != "" || d.tickSecond%publishEvery != 0 {
+	if !d.site.tree && len(d.site.raw.Policy.FirmSeconds) == 0 || !d.site.known || d.site.broken != "" || d.tickSecond%publishEvery != 0 {
 		return
 	}
 	if cap(d.frees) < len(d.nodes) {
@@ -63,7 +65,10 @@ func (d *Dispatch) publishHeadroom(out *decider.Outbox) {
 		n.said = said{Once: true, Headroom: f.now, Firm: f.firm, Fresh: f.fresh}
 		d.changed(n)
 		p.Nodes = append(p.Nodes, events.NodeHeadroom{Node: n.id, HeadroomWatts: f.now, FirmWatts: f.firm,
-			FirmSeconds: max(f.seconds, 0), BindingNode: f.binding.id, MeterFresh: f.fresh})
+			FirmSeconds: max(f.seconds, 0), BindingNode: f.binding.id, MeterFresh: f.fresh, Firm: d.firmOf(f), Reserve: d.reserveTerms(n)})
+		if len(p.Nodes[len(p.Nodes)-1].Firm) > 0 {
+			p.FirmProbabilityPPM = d.site.firmPPM
+		}
 		if len(p.Nodes) == events.MaxHeadroomNodes {
 			break
 		}
@@ -87,6 +92,7 @@ func (d *Dispatch) freeAt(n *node) free {
 		ai = max(ai, n.env.peak(d.now))
 		f.seconds = min(w, max(d.now-n.env.Started, 0)) / second
 	}
+	d.firmAt(n, &f)
 	f.firm = min(l.Usable-l.House-ai-n.floor-n.margin, l.Headroom)
 	return f
 }
@@ -97,6 +103,10 @@ func (f free) under(up *free) free {
 		f.now, f.binding = up.now, up.binding
 	}
 	f.firm = min(f.firm, up.firm)
+	for i := range f.after {
+		a, b := &f.after[i], up.after[i]
+		a.watts, a.learned = min(a.watts, b.watts), a.learned && b.learned
+	}
 	if f.seconds < 0 || up.seconds >= 0 && up.seconds < f.seconds {
 		f.seconds = up.seconds
 	}

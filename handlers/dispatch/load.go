@@ -106,6 +106,9 @@ func (d *Dispatch) look(n *node, reading bool) {
 	if reading && l.Fresh && tell.Estimated == 0 && n.measured {
 		n.crests.push(d.now, tell.Plain+l.Reserve)
 	}
+	if reading && l.Fresh && n.measured {
+		d.learnBooked(n)
+	}
 	l.Headroom = l.Usable - l.AI - l.House - l.Reserve
 	room := max(l.Headroom, 0)
 	if worst == rungDead {

@@ -38,6 +38,10 @@ type settings struct {
 	meters                          []*meter
 	byID                            map[string]*meter
 
+	// firmSpans of firm headroom, ns, and its probability.
+	firmSpans []int64
+	firmPPM   int64
+
 	// nodes of the power tree, every one before those it feeds, the point of
 	// connection first. tree: there are others, and units need a place.
 	nodes     []*node
@@ -98,6 +102,7 @@ func newSettings(c *events.SiteConfig, old map[string]*meter) settings {
 	}
 	s.startWindow = clamp(p.StartWindowMilliseconds, 0, 3_600_000) * milli
 	s.jitter = clamp(p.StartJitterMilliseconds, 0, 3_600_000) * milli
+	s.firm(p)
 	s.plant(c)
 	s.hang(old)
 	return s

@@ -65,6 +65,7 @@ type learnedState struct {
 	Held     [2]int64 `json:"held,omitzero"`
 	Response int64    `json:"response"`
 	Told     told     `json:"told"`
+	Firms    []rise   `json:"firms,omitempty"`
 }
 
 // nodeState is a node of a power tree; what the snapshot itself says of the
@@ -293,12 +294,15 @@ func (n *node) state() nodeState {
 }
 
 func (n *node) learned() learnedState {
-	return learnedState{Step: n.step, Crests: n.crests, Held: n.wanted.held, Response: n.response, Told: n.told}
+	return learnedState{Step: n.step, Crests: n.crests, Held: n.wanted.held, Response: n.response, Told: n.told, Firms: n.firms}
 }
 
 func (n *node) relearn(s *learnedState) {
 	n.step, n.crests, n.wanted.held, n.response = s.Step, s.Crests, s.Held, s.Response
-	n.told = s.Told
+	n.told, n.firms = s.Told, s.Firms
+	for i := range n.firms {
+		n.firms[i].restored()
+	}
 	n.step.restored()
 }
 

@@ -57,6 +57,19 @@ type Reserve struct {
 	Unlearned Power    `yaml:"unlearned"`
 	Margin    Power    `yaml:"margin"`
 	Envelope  Duration `yaml:"envelope"`
+	// RiseQuantile of the rise within the response time, Jobs of AI schedulers,
+	// and for how long the peak of one is learned.
+	RiseQuantile Share    `yaml:"rise_quantile"`
+	Jobs         bool     `yaml:"jobs"`
+	JobLearning  Duration `yaml:"job_learning"`
+}
+
+// reserveConfig is the part of the event.
+func (r *Reserve) reserveConfig() events.ReserveConfig {
+	return events.ReserveConfig{
+		FloorWatts: int64(r.Floor), UnlearnedWatts: int64(r.Unlearned), MarginWatts: int64(r.Margin), EnvelopeSeconds: r.Envelope.Seconds(),
+		RiseQuantilePPM: int64(r.RiseQuantile), Jobs: r.Jobs, JobLearnSeconds: r.JobLearning.Seconds(),
+	}
 }
 
 // Meter is one meter that the deciders believe.
@@ -92,6 +105,9 @@ type Policy struct {
 	StartsAtOnce  int64    `yaml:"max_starts_at_once"`
 	StartWindow   Duration `yaml:"start_window"`
 	StartJitter   Duration `yaml:"start_jitter"`
+	// Firm are the spans for which firm headroom is told, with FirmProbability.
+	Firm            []Duration `yaml:"firm"`
+	FirmProbability Share      `yaml:"firm_probability"`
 }
 
 // Tariff of settlement.
@@ -275,11 +291,9 @@ func (s *Site) SiteConfig() *events.SiteConfig {
 		ContractedWatts:     int64(s.Contracted),
 		AINameplateWatts:    int64(s.AINameplate),
 		HouseWatts:          int64(s.House),
-		Reserve: events.ReserveConfig{
-			FloorWatts: int64(s.Reserve.Floor), UnlearnedWatts: int64(s.Reserve.Unlearned),
-			MarginWatts: int64(s.Reserve.Margin), EnvelopeSeconds: s.Reserve.Envelope.Seconds(),
-		},
+		Reserve:             s.Reserve.reserveConfig(),
 		Policy: events.PolicyConfig{
+			FirmSeconds: firmSeconds(s.Policy.Firm), FirmProbabilityPPM: int64(s.Policy.FirmProbability),
 			LeaseMilliseconds: s.Policy.Lease.Millis(), DeadMilliseconds: s.Policy.Dead.Millis(),
 			GuaranteedWatts: int64(s.Policy.Guaranteed), RestartDelayMilliseconds: s.Policy.RestartDelay.Millis(),
 			RampWattsPerSecond: int64(s.Policy.RampPerSecond), RampBurstWatts: int64(s.Policy.RampBurst),
@@ -324,4 +338,12 @@ func (s *Site) SiteConfig() *events.SiteConfig {
 	}
 	c.Calendar, _ = s.calendarConfig() // Validate has looked at it
 	return c
+}
+
+func firmSeconds(spans []Duration) []int64 {
+	var out []int64
+	for _, d := range spans {
+		out = append(out, d.Seconds())
+	}
+	return out
 }

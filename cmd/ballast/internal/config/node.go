@@ -43,10 +43,8 @@ func (n *Node) nodeConfig() events.NodeConfig {
 		RampDownWattsPerSecond: int64(n.RampDown), MaxStartsAtOnce: n.StartsAtOnce,
 	}
 	if r := n.Reserve; r != nil {
-		c.Reserve = &events.ReserveConfig{
-			FloorWatts: int64(r.Floor), UnlearnedWatts: int64(r.Unlearned),
-			MarginWatts: int64(r.Margin), EnvelopeSeconds: r.Envelope.Seconds(),
-		}
+		kept := r.reserveConfig()
+		c.Reserve = &kept
 	}
 	return c
 }
