@@ -34,7 +34,8 @@ var ErrImported = errors.New("stream REPLAY holds an import of that name: choose
 // version says who wrote it, for people. It returns how many messages were
 // written.
 //
-// An export that begins in the middle can only be verified from a snapshot
+// The snapshots of the hosts are added where this connection may read them. An
+// export that begins in the middle can only be verified from a snapshot
 // taken there.
 func Export(ctx context.Context, b *bus.Bus, site, version string, from, to time.Time, w io.Writer) (uint64, error) {
 	src := &live{b, site}
@@ -76,11 +77,11 @@ func Export(ctx context.Context, b *bus.Bus, site, version string, from, to time
 }
 
 // exportSnapshots writes what the hosts keep, so that a file can be verified
-// from there, too.
+// from there, too. Whoever may not read them exports without.
 func exportSnapshots(ctx context.Context, src Source, x *Writer) error {
 	all, err := src.Snapshots(ctx)
 	if err != nil {
-		return err
+		return ctx.Err()
 	}
 	for _, s := range all {
 		data, err := s.Load(ctx)

@@ -59,6 +59,9 @@ type Report struct {
 	// snapshot). Behind: causes newer than it.
 	Before uint64 `json:"before"`
 	Behind uint64 `json:"behind"`
+	// SnapshotsUnread says why those of the source could not be read, as with
+	// the rights of a viewer: states are then compared by their hashes alone.
+	SnapshotsUnread string `json:"snapshots_unread,omitempty"`
 	// Recorded snapshots given to Options.Record.
 	Recorded uint64 `json:"recorded,omitempty"`
 	// OtherVersions decided these spans; verify them with a decider of that
@@ -232,6 +235,9 @@ func (r *Report) String() string {
 	}
 	if r.Divergence != nil {
 		r.Divergence.write(line)
+		if r.SnapshotsUnread != "" {
+			line("    the snapshots could not be read: %s", r.SnapshotsUnread)
+		}
 	}
 	return b.String()
 }

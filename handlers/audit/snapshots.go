@@ -62,13 +62,19 @@ func (x *Writer) WriteSnapshot(data []byte) error {
 	return x.Write(streamSnapshots, h.Epoch, &decider.Raw{Subject: h.Decider, Data: data, Sequence: next, Arrived: time.Unix(0, 0)})
 }
 
+// snapshotWait bounds the listing of snapshots.
+const snapshotWait = 5 * time.Second
+
 // Snapshots of the hosts, as stored in the object store events.SnapshotBucket.
 func (l *live) Snapshots(ctx context.Context) ([]Snapshot, error) {
-	store, err := l.b.SnapshotStore(ctx)
+	// Whoever may not read them is not answered.
+	short, cancel := context.WithTimeout(ctx, snapshotWait)
+	defer cancel()
+	store, err := l.b.SnapshotStore(short)
 	if err != nil {
 		return nil, err
 	}
-	list, err := store.List(ctx)
+	list, err := store.List(short)
 	if errors.Is(err, jetstream.ErrNoObjectsFound) {
 		return nil, nil
 	}

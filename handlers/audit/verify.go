@@ -129,9 +129,9 @@ type pass struct {
 func verify(ctx context.Context, src Source, o Options, known []decider.Opening, deciders []Factory) ([]*Report, error) {
 	// Before the outputs are read: what arrives from now on is not judged.
 	p := &pass{src: src, o: o, began: time.Now(), known: known}
-	snapshots, err := src.Snapshots(ctx)
-	if err != nil {
-		return nil, err
+	snapshots, unread := src.Snapshots(ctx)
+	if unread != nil && (o.From > 0 && len(o.Known) == 0 || ctx.Err() != nil) {
+		return nil, unread
 	}
 	snapshots = append(snapshots, o.Known...)
 	out := []*Report{}
@@ -139,6 +139,9 @@ func verify(ctx context.Context, src Source, o Options, known []decider.Opening,
 		t, err := p.newTrack(ctx, f, snapshots)
 		if err != nil {
 			return nil, err
+		}
+		if unread != nil {
+			t.rep.SnapshotsUnread = unread.Error()
 		}
 		p.tracks = append(p.tracks, t)
 		out = append(out, t.rep)
