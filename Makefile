@@ -39,7 +39,7 @@ faults: ## Run the fault tests: the real binary, processes killed and stopped
 
 .PHONY: bench
 bench: build ## Print the benchmark figures (bus, latency, fold, engine)
-	$(BIN) bench bus latency fold engine
+	$(BIN) bench bus latency reaction fold audit engine --events 1000000
 
 # Deterministic: these seeds give the same runs everywhere. The time bounds it on
 # a slow machine; the result says how many seeds were played.
