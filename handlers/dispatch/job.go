@@ -209,11 +209,11 @@ func knownJobState(s events.JobState) events.JobState {
 	return events.JobRunning
 }
 
-// crowdJob books a job beyond MaxJobs.
+// crowdJob books a job beyond MaxJobs. It takes no meters from jobs that are
+// known, and nothing of it is remembered that could be taken back.
 func (d *Dispatch) crowdJob(j *job) {
-	d.settleJob(j)
+	d.placeJob(j)
 	more := min(d.jobs.crowd+d.peak(j), maxWatts) - d.jobs.crowd
-	j.release()
 	d.jobs.crowd += more
 	d.root.want(more, 0, true)
 	d.lookUp(d.root, false)

@@ -9,7 +9,8 @@ import (
 )
 
 // settleJob gives j its node and its meters. All of its meters can be used, or
-// none: they must measure AI load, at its node or beneath, and no other job.
+// none: they must measure AI load, at its node or beneath, no two of them the
+// same load, and no other job.
 // Where another one has named them, the newer word counts, and the other's draw
 // is not known any more.
 func (d *Dispatch) settleJob(j *job) {
@@ -39,13 +40,22 @@ func (d *Dispatch) placeJob(j *job) {
 	}
 	for _, id := range j.Meters {
 		m := d.site.byID[id]
-		if m == nil || m.cfg.Measures != events.MeasuresAI || !m.node.under(j.node) {
+		if m == nil || m.cfg.Measures != events.MeasuresAI || !m.node.under(j.node) || slices.ContainsFunc(j.meters, m.overlaps) {
 			j.meters, j.direct = nil, true
 			return
 		}
 		j.meters = append(j.meters, m)
 		j.direct = j.direct && m.node == j.node
 	}
+}
+
+// overlaps reports whether m and o see the same load: they are of one group, or
+// one stands above the other. The sum of both would count it twice.
+func (m *meter) overlaps(o *meter) bool {
+	if m.node == o.node {
+		return m == o || m.cfg.Group != "" && m.cfg.Group == o.cfg.Group
+	}
+	return m.node.under(o.node) || o.node.under(m.node)
 }
 
 // judgeJob raises or clears the alert about the meters of j.
@@ -56,8 +66,8 @@ func (d *Dispatch) judgeJob(j *job) {
 		return
 	}
 	d.raiseAlert(&d.alarms.Jobs, &j.Unmetered, alarmJobs, what, events.SeverityWarning,
-		"the job names a meter that does not measure AI load at its node or beneath, or that another job has named since: its draw is not known, and its whole peak is kept free",
-		"name meters of site.config that measure ai, at the node of the job or beneath, each for one job, or leave them out")
+		"the job names a meter that does not measure AI load at its node or beneath, or sees what another of its meters sees, or that another job has named since: its draw is not known, and its whole peak is kept free",
+		"name meters of site.config that measure ai, at the node of the job or beneath, each for one job, one of every group and none above another, or leave them out")
 }
 
 // under reports whether n is top or beneath it.

@@ -38,17 +38,22 @@ type rise struct {
 	Rises   sketch `json:"rises"`
 	// Watts is the quantile of what was counted.
 	Watts int64 `json:"watts"`
+	// Least that Watts is until so many rises were counted that the quantile
+	// means something: what was learned within another span.
+	Least int64 `json:"least,omitempty"`
 
 	// past stands for Past and the counters in the digest.
 	past uint64
 }
 
 // reset makes r learn rises within another span anew, unless it does already.
+// What was learned so far stays the least until it has: spans only grow, and a
+// load rises no less within a longer one.
 func (r *rise) reset(span, ppm int64) {
 	if r.Span == span && r.Quantile == ppm {
 		return
 	}
-	*r = rise{Span: span, Quantile: ppm, End: -1}
+	*r = rise{Span: span, Quantile: ppm, End: -1, Watts: r.Watts, Least: r.Watts}
 }
 
 // learned reports whether so many spans have been seen that the quantile means
@@ -100,7 +105,10 @@ func (r *rise) roll(now, watts int64) {
 		r.Rises.halve()
 		r.HalveAt = now + riseHalfLife
 	}
-	r.Watts = r.Rises.quantile(r.Quantile)
+	if r.learned() {
+		r.Least = 0
+	}
+	r.Watts = max(r.Rises.quantile(r.Quantile), r.Least)
 	r.rehashPast()
 }
 
@@ -115,9 +123,9 @@ func (r *rise) rehashPast() {
 // hash of all of it.
 func (r *rise) hash() uint64 {
 	if r.End < 0 {
-		return mix2(uint64(r.Span), uint64(r.Quantile))
+		return mix2(uint64(r.Span), uint64(r.Quantile)) + uint64(r.Least)
 	}
-	return mix2(mix2(r.past, uint64(r.Now.Low)), mix2(uint64(r.Now.High), uint64(r.Last)))
+	return mix2(mix2(r.past, uint64(r.Now.Low)), mix2(uint64(r.Now.High), uint64(r.Last))) + uint64(r.Least)
 }
 
 // restored works out what follows from the rest.

@@ -535,8 +535,11 @@ func (d *Dispatch) blame(w *witness, now int64) {
 }
 
 // weigh sums up at n what its witnesses miss. What units admit is booked
-// already.
+// already. Draw that should have ended counts at every node above, too.
 func (d *Dispatch) weigh(n *node) {
+	if n.index >= len(d.nodes) || d.nodes[n.index] != n {
+		return // of a tree that is no more
+	}
 	missing := int64(0)
 	for _, m := range n.meters {
 		if m.watch != nil {
@@ -548,7 +551,9 @@ func (d *Dispatch) weigh(n *node) {
 	}
 	if missing != n.missing {
 		n.missing = missing
-		d.mark(n)
+		for ; n != nil; n = n.up {
+			d.mark(n)
+		}
 	}
 }
 
