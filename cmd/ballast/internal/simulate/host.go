@@ -15,13 +15,13 @@ import (
 // than in production, so that a run of minutes has many of them.
 const (
 	checkpointEvery = 150
-	snapshotEvery   = 450
+	snapshotEvery   = 750
 	anchorEvery     = 5 * time.Second
 	// startAgain is how long after a failure a session begins anew, confirm
 	// how long an answer is waited for.
 	startAgain = 100 * time.Millisecond
 	// crashAgain is how long a host is down that crashes again and again.
-	crashAgain = 700 * time.Millisecond
+	crashAgain = 2500 * time.Millisecond
 	confirm    = 2 * time.Second
 	// sendHorizon is the age of a cause beyond which renewals are not sent.
 	sendHorizon = 15 * time.Second

@@ -149,7 +149,7 @@ func (s *seat) step(m *stored) bool {
 	paused := w.now-s.alive > duplicateWindow/2
 	s.alive = w.now
 	feed := s.r.FeedShared
-	if w.story.Seed%8 == 0 {
+	if w.story.Seed%16 == 0 {
 		// Now and then every replica reads the bytes for itself.
 		feed = func(m *decider.Shared) (decider.Step, error) { return s.r.Feed(&m.Raw) }
 	}

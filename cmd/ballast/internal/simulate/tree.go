@@ -29,15 +29,6 @@ type place struct {
 	watch
 }
 
-// nodeID is how configurations name the place, empty for the point of
-// connection.
-func (n *place) nodeID() string {
-	if n.up == nil {
-		return ""
-	}
-	return n.id
-}
-
 // share of w, rounded down.
 func share64(w, ppm int64) int64 {
 	hi, lo := bits.Mul64(uint64(max(w, 0)), uint64(max(ppm, 0)))
