@@ -83,12 +83,16 @@ func garbageOf(t *testing.T, typ events.Type, limit int) []garbage {
 	var out []garbage
 	n := 0
 	var named struct {
-		Agent string `json:"agent"`
+		Agent      string `json:"agent"`
+		Controller string `json:"controller"`
 	}
 	_ = json.Unmarshal(good, &named) // the example is valid
 	source := "garbage"
-	if typ == events.TypeCommandCurtail || typ == events.TypeCommandRamp {
-		source = named.Agent // or the subject would be wrong, too
+	switch typ { // or the subject would be wrong, too
+	case events.TypeCommandCurtail, events.TypeCommandRamp:
+		source = named.Agent
+	case events.TypeCommandOutlet:
+		source = named.Controller
 	}
 	add := func(what string, data []byte, h nats.Header, reasons ...events.DeadReason) {
 		n++

@@ -28,7 +28,6 @@ type farm struct {
 	machine []machine
 	watts   int64
 	deaf    time.Duration // how much longer than its lease it draws
-	lapsed  permit.Instant
 }
 
 // machine draws its setpoint; less of it only fallTime after it was told.
