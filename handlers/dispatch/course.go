@@ -235,6 +235,19 @@ func (c *course) step(now int64) {
 	}
 }
 
+// wait keeps Level where it is on a line that rises: what is left of the line
+// begins now, so that nothing is caught up with at once afterwards.
+func (c *course) wait(now int64) {
+	if now <= c.FromAt {
+		return
+	}
+	rest := c.ToAt - c.FromAt
+	if c.Level > c.From {
+		rest = portion(rest, c.To-c.Level, c.To-c.From, true)
+	}
+	c.From, c.FromAt, c.ToAt = c.Level, now, now+min(rest, never-now)
+}
+
 // portion is w × done ÷ all, rounded up or down; 0 ≤ done < all.
 func portion(w, done, all int64, up bool) int64 {
 	hi, lo := bits.Mul64(uint64(w), uint64(done))
@@ -364,7 +377,11 @@ func (d *Dispatch) stepSignals() {
 	done := false
 	for _, s := range d.signals.live {
 		c := &s.Course
-		if c.ToAt == 0 || c.Recovering && d.silent(s.Programme) {
+		if c.ToAt == 0 {
+			continue
+		}
+		if !c.falls() && d.silent(s.Programme) {
+			d.alter(s, func() { c.wait(d.now) })
 			continue
 		}
 		d.alter(s, func() {
