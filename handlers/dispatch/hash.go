@@ -107,6 +107,9 @@ func (d *Dispatch) StateHash() uint64 {
 	if r.rogue != (rogue{}) {
 		r.rogue.digest(&g)
 	}
+	if r.said != (said{}) && !d.site.tree {
+		g.uint(r.said.hash())
+	}
 	g.uint(d.partSeq)
 	if d.cursor != 0 || d.brokenAlert {
 		g.int(int64(d.cursor))

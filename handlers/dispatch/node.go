@@ -152,6 +152,15 @@ type said struct {
 	Fresh    bool  `json:"fresh"`
 }
 
+func (s *said) hash() uint64 {
+	var g digest
+	g.int(s.Headroom)
+	g.int(s.Firm)
+	g.bool(s.Once)
+	g.bool(s.Fresh)
+	return g.sum()
+}
+
 func newNode(id string) *node {
 	n := &node{id: id, idHash: xxhash.Sum64String(id), offSince: -1, ownAI: -1, sig: noCeilings()}
 	n.env.Started, n.step.End, n.crests.Second = -1, -1, -1

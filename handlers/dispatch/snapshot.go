@@ -54,6 +54,7 @@ type snapshot struct {
 	JobsCrowded  bool               `json:"jobs_crowded,omitempty"`
 	Learned      learnedState       `json:"learned"`
 	Cursor       int                `json:"cursor,omitempty"`
+	Said         said               `json:"said,omitzero"`
 	Proven       provenState        `json:"proven"`
 	Verification verification       `json:"verification,omitzero"`
 }
@@ -182,7 +183,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		Joining: d.joining, RaisedAt: d.raisedAt,
 		Jobs: d.jobs.list, JobCrowd: d.jobs.crowd, JobsCrowded: d.jobs.crowded, Learned: r.learned(),
 		Alarms: d.alarms, Flooded: d.flooded, Crowd: d.crowd, Skewed: d.skewed,
-		BrokenAlert: d.brokenAlert, Cursor: d.cursor, Proven: d.proven(), Verification: d.verification(), Astray: d.astray,
+		BrokenAlert: d.brokenAlert, Cursor: d.cursor, Said: r.said, Proven: d.proven(), Verification: d.verification(), Astray: d.astray,
 	}
 	for _, p := range d.programmes {
 		s.Programmes = append(s.Programmes, programmeState{p.since, p.heard, p.heardWall, p.issued, p.quiet, p.alert})
@@ -313,7 +314,7 @@ func (d *Dispatch) restoreNodes(s *snapshot) error {
 	r.relearn(&s.Learned)
 	r.balance = s.Balance
 	r.restartUntil, r.settleAt, r.rogue = s.RestartUntil, s.SettleAt, s.Rogue
-	r.downUntil = s.DownUntil
+	r.downUntil, r.said = s.DownUntil, s.Said
 	r.bucket = bucket{tokens: s.Tokens, carry: s.TokenCarry, refilledAt: s.RefilledAt}
 	if d.site.tree && len(s.Nodes) != len(d.nodes) {
 		return fmt.Errorf("dispatch snapshot holds %d nodes for a power tree of %d: fold the journal instead", len(s.Nodes), len(d.nodes))
