@@ -134,6 +134,8 @@ func because(by, node string) string {
 		return "it may rise with the next tick"
 	case events.HoldStray:
 		return "draw that no unit explains takes the room at " + at
+	case events.HoldSag:
+		return "AI load that fell a moment ago may come back at once at " + at
 	case events.HoldFalling:
 		return "units on their way down still take the room at " + at
 	}
