@@ -199,6 +199,7 @@ const (
 	HoldLowering   = "lowering"     // a reduction is not confirmed yet
 	HoldRaising    = "raising"      // a raise is not confirmed yet
 	HoldOverdraw   = "overdraw"     // it draws more than it may
+	HoldOutlet     = "outlet-off"   // its outlet is off until a person restores it
 	HoldPause      = "pause"        // restart delay, or it did not follow ramps
 	HoldMinOff     = "min-off"      // its minimum time off
 	HoldAnnounced  = "announced"    // a reduction that is near would stop it again

@@ -76,6 +76,25 @@ type NodeConfig struct {
 	MaxStartsAtOnce        int64 `json:"max_starts_at_once,omitempty"`
 	// Agents whose units hang at this node, whatever they announce.
 	Agents []string `json:"agents,omitempty"`
+	// Breaker is what people open to take the power from this node, in their
+	// words: "Q7 in hall 2, row C". Alerts that ask people to act repeat it.
+	Breaker string `json:"breaker,omitempty"`
+}
+
+// MaxOutlets of one site.config.
+const MaxOutlets = 10_000
+
+// OutletConfig says which outlet feeds which units. Wiring is a fact of the
+// site that a person decides: a worker cannot name somebody else's outlet.
+type OutletConfig struct {
+	// Outlet id, unique in the site; several entries of one outlet say that it
+	// feeds several units.
+	Outlet string `json:"outlet"`
+	// Controller that switches it: the source token of its commands and status.
+	Controller string `json:"controller"`
+	// Agent whose unit it feeds; Unit of the agent, empty for all of them.
+	Agent string `json:"agent"`
+	Unit  string `json:"unit,omitempty"`
 }
 
 // SiteMeters are the meters whose sum is the site: of AI, house and mining

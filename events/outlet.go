@@ -41,9 +41,9 @@ type UnitEscalated struct {
 	// of the unit by its own word, else all that the witness sees too much. W.
 	AllowedWatts int64 `json:"allowed_watts"`
 	ExcessWatts  int64 `json:"excess_watts"`
-	// LoweredWatts is by how much the setpoints of other units fell in the
-	// same decision; on the rung shed. W.
-	LoweredWatts int64 `json:"lowered_watts"`
+	// BookedWatts is what is booked at Node for draw that should have ended: so
+	// much less room is left for others there, and at every node above. W.
+	BookedWatts int64 `json:"booked_watts"`
 	// Tries is how often the reduction has been sent by now, renewals
 	// included.
 	Tries int64 `json:"tries"`
@@ -74,7 +74,7 @@ func (u *UnitEscalated) Validate() error {
 	}
 	c.count("allowed_watts", u.AllowedWatts)
 	c.count("excess_watts", u.ExcessWatts)
-	c.count("lowered_watts", u.LoweredWatts)
+	c.count("booked_watts", u.BookedWatts)
 	c.count("tries", u.Tries)
 	if u.Outlet != "" {
 		c.token("outlet", u.Outlet)

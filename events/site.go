@@ -30,6 +30,8 @@ type SiteConfig struct {
 	// only where its node is known (NodeConfig.Agents, Capabilities.Node). None
 	// for a site that is one node.
 	Nodes []NodeConfig `json:"nodes,omitempty"`
+	// Outlets that dispatch may switch off when a unit does not follow.
+	Outlets []OutletConfig `json:"outlets,omitempty"`
 	// Programmes of the grid that the site takes part in, at most
 	// MaxProgrammes. A signal of a programme that is not listed is obeyed as
 	// one without a programme.

@@ -62,7 +62,35 @@ func (c *checker) nodeMeters(meters []MeterConfig, at map[string]int) {
 	c.in = ""
 }
 
+// outlets checks that every unit has one outlet at most.
+func (c *checker) outlets(os []OutletConfig) {
+	if len(os) > MaxOutlets {
+		c.fail("outlets", "%d given; at most %d are possible", len(os), MaxOutlets)
+		return
+	}
+	type fed struct{ agent, unit string }
+	seen := make(map[fed]bool, len(os))
+	c.in = "outlets"
+	for i := range os {
+		o := &os[i]
+		c.at = i
+		c.token("outlet", o.Outlet)
+		c.token("controller", o.Controller)
+		c.token("agent", o.Agent)
+		if o.Unit != "" {
+			c.token("unit", o.Unit)
+		}
+		if k := (fed{o.Agent, o.Unit}); seen[k] {
+			c.fail("agent", "%s is listed twice", quote(o.Agent))
+		} else {
+			seen[k] = true
+		}
+	}
+	c.in = ""
+}
+
 func (c *checker) node(n *NodeConfig) {
+	c.optionalText("breaker", n.Breaker, maxLabel)
 	c.token("node", n.Node)
 	if n.Node == RootNode {
 		c.fail("node", "%s names the point of connection, which is described beside nodes; call this one otherwise", quote(n.Node))

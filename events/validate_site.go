@@ -19,6 +19,7 @@ func (s *SiteConfig) Validate() error {
 	c.reserve(&s.Reserve)
 	c.meters(s.Meters)
 	c.nodes(s)
+	c.outlets(s.Outlets)
 	c.programmes(s)
 	c.calendar(s.Calendar)
 	c.policy(&s.Policy)

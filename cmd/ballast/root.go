@@ -87,7 +87,7 @@ by the deadline · 4 a finding (replay differs, invalid event, doctor) · 5 no b
 		cmds []*cobra.Command
 	}{
 		{"run", []*cobra.Command{a.upCommand(), a.serveCommand(), a.workerCommand(), a.gatewayCommand()}},
-		{"operate", []*cobra.Command{a.signalCommand(), a.jobCommand(), a.programmeCommand(), a.stopCommand(), a.watchCommand(), a.whyCommand(), a.revenueCommand(), a.ledgerCommand(), a.poolCommand(), a.deciderCommand()}},
+		{"operate", []*cobra.Command{a.signalCommand(), a.jobCommand(), a.programmeCommand(), a.stopCommand(), a.watchCommand(), a.whyCommand(), a.revenueCommand(), a.ledgerCommand(), a.poolCommand(), a.outletCommand(), a.deciderCommand()}},
 		{"prove", []*cobra.Command{a.explainCommand(), a.reportCommand(), a.journalCommand(), a.simulateCommand(), a.engineCommand(), a.benchCommand()}},
 		{"set-up", []*cobra.Command{a.doctorCommand(), a.configCommand(), a.joinTokenCommand(), a.schemaCommand()}},
 	} {

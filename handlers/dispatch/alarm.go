@@ -26,6 +26,9 @@ const (
 	// A signal for a node that is not known, and a silent issuer.
 	alarmAstray    = "signal-astray"
 	alarmProgramme = "programme-silent"
+	alarmStrange   = "unexplained-mining"
+	alarmPage      = "people-must-act"
+	alarmOutlet    = "outlet-not-switched"
 )
 
 // maxOpenAlerts of one kind that are raised one by one; the rest share one.
@@ -59,13 +62,16 @@ type alarms struct {
 	Astray  alarm `json:"astray,omitzero"`
 	// Programme whose issuer is silent.
 	Programme alarm `json:"programme,omitzero"`
+	Strange   alarm `json:"strange,omitzero"`
+	Page      alarm `json:"page,omitzero"`
+	Outlet    alarm `json:"outlet,omitzero"`
 }
 
 func (a *alarms) hash() uint64 {
 	h := uint64(0)
 	// The younger kinds come first: a site without such alerts keeps the digest
 	// that it had before there were any.
-	for _, k := range [...]*alarm{&a.Unit, &a.Low, &a.Idle, &a.Jobs, &a.Astray, &a.Programme, &a.Broken, &a.Tree, &a.Home, &a.Stuck, &a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
+	for _, k := range [...]*alarm{&a.Strange, &a.Page, &a.Outlet, &a.Unit, &a.Low, &a.Idle, &a.Jobs, &a.Astray, &a.Programme, &a.Broken, &a.Tree, &a.Home, &a.Stuck, &a.Meter, &a.Silent, &a.Follow, &a.Metered, &a.Flood, &a.Crowd, &a.Clock} {
 		v := uint64(k.Open) << 1
 		if k.Many {
 			v |= 1

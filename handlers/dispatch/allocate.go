@@ -19,8 +19,12 @@ func (d *Dispatch) decide(e *events.Event, out *decider.Outbox, before int64, ti
 		d.economise()
 		d.recheck = false
 	}
+	if tick || d.unescalated {
+		d.visitLadder(tick)
+	}
 	d.shed()
 	if tick {
+		d.visitOutlets()
 		d.economise()
 		d.visit()
 		d.shed()
@@ -30,6 +34,7 @@ func (d *Dispatch) decide(e *events.Event, out *decider.Outbox, before int64, ti
 	}
 	d.writeCurtails(e, out)
 	d.writeRamps(e, out)
+	d.writeOutlets(e, out)
 	d.verify(e)
 	if tick {
 		d.renew(out)
@@ -53,6 +58,7 @@ func (d *Dispatch) decide(e *events.Event, out *decider.Outbox, before int64, ti
 	clear(d.raised)
 	clear(d.notes)
 	d.lowered, d.raised, d.notes = d.lowered[:0], d.raised[:0], d.notes[:0]
+	d.unescalated = false // what came up since waits for the next tick
 	d.rehash()
 }
 

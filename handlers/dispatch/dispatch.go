@@ -104,6 +104,11 @@ type Dispatch struct {
 	watches      []*witness
 	partSeq      uint64
 	openParts    int
+	// climbing is how many units are being escalated; outlets that were switched,
+	// by id, and in order.
+	climbing int
+	outlets  map[string]*outlet
+	switched []*outlet
 
 	// Scratch of one fold.
 	touched               []*proof
@@ -114,6 +119,7 @@ type Dispatch struct {
 	frees                 []free
 	notes                 []events.Payload
 	recheck               bool
+	unescalated           bool
 	groups                []loweredGroup
 }
 
@@ -125,6 +131,7 @@ func New(cfg Config) *Dispatch {
 		who:     decider.Identity{Name: Name, Version: Version, ConfigHash: fmt.Sprintf("%016x", hashJSON(cfg))},
 		unsafe:  cfg.NoReductions,
 		agents:  make(map[string]*agent),
+		outlets: make(map[string]*outlet),
 		signals: newSignals(),
 	}
 	d.silences.kind = timerAlert
@@ -176,6 +183,10 @@ func (d *Dispatch) Fold(e *events.Event, out *decider.Outbox) {
 		d.onConfig(p)
 	case *events.ShareAccepted:
 		d.onShare(p)
+	case *events.OutletStatus:
+		d.onOutletStatus(e.Source, p)
+	case *events.OutletRequested:
+		d.onOutletRequest(e, p)
 	case *events.MarketQuote:
 		d.recheck = d.onQuote(p) || d.recheck
 	}
@@ -247,7 +258,7 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 	d.site = newSettings(c, old)
 	d.site.epoch, d.site.sequence = d.epoch, d.sequence
 	for _, m := range d.site.meters {
-		m.booked, m.units, m.seen = 0, 0, 0
+		m.booked, m.units, m.seen, m.extra = 0, 0, 0, 0
 		if old[m.cfg.Meter] == nil || !m.has && m.heard == 0 {
 			m.heard = d.now
 		}
@@ -277,6 +288,7 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 	d.transplant(nodes)
 	d.spreadDoubt()
 	for _, u := range d.order {
+		d.plug(u)
 		d.meet(u, 1)
 	}
 	d.rewatch(said)

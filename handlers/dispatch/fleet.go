@@ -45,6 +45,7 @@ type agent struct {
 	units []*unit // by id
 	// Derived.
 	lowering int64
+	urged    int64 // when it was last to be renewed for the sake of a unit
 	cursor   int
 	phase    int64
 	index    map[string]*unit
@@ -52,7 +53,7 @@ type agent struct {
 }
 
 func newAgent(id string) *agent {
-	a := &agent{id: id, idHash: xxhash.Sum64String(id), renewedAt: -never / 2}
+	a := &agent{id: id, idHash: xxhash.Sum64String(id), renewedAt: -never / 2, urged: -1}
 	a.phase = int64(a.idHash % 60)
 	return a
 }
@@ -192,6 +193,7 @@ func (d *Dispatch) join(a *agent, st *events.UnitStatus) *unit {
 	u.learn(usableCaps(st.Capabilities))
 	d.unranked = true
 	d.settleIn(u)
+	d.plug(u)
 	d.place(u, u.caps.FailsafeWatts)
 	d.fall(u, max(u.caps.FailsafeWatts, clamp(st.PowerWatts, 0, u.caps.NameplateWatts)))
 	u.changedAt = d.now
@@ -232,6 +234,7 @@ func (d *Dispatch) meet(u *unit, n int) {
 	for m := d.site.byID[u.caps.Meter]; m != nil; m = m.wider {
 		m.units += n
 		m.seen += int64(n) * u.seen
+		m.extra += int64(n) * u.extra
 		m.booked += int64(n) * u.raiseBook
 	}
 }
@@ -319,13 +322,12 @@ func (d *Dispatch) confirm(u *unit) {
 func (d *Dispatch) judge(u *unit) {
 	what := u.agent.id + "/" + u.id
 	if u.overdue {
-		message := "the unit draws more than its setpoint although its time to fall is over; its draw is booked and others are lowered for it"
+		message := "the unit draws more than its setpoint although its time to fall is over; its draw is booked, others are lowered for it, and it is told again"
 		if u.toil.Watts > u.power {
 			message = u.workAlert()
 		}
-		d.raiseAlert(&d.alarms.Follow, &u.followAlert, alarmFollow, what, events.SeverityCritical,
-			message,
-			"cut the outlet or the breaker of the unit, then look at its agent")
+		d.raiseAlert(&d.alarms.Follow, &u.followAlert, alarmFollow, what, events.SeverityWarning, message,
+			"look at its agent; if it goes on, its outlet is cut, and alert "+alarmPage+" says what people must do")
 	} else {
 		d.clearAlert(&d.alarms.Follow, &u.followAlert, alarmFollow, what, "the unit follows its setpoint again")
 	}

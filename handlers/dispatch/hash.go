@@ -111,6 +111,8 @@ func (d *Dispatch) StateHash() uint64 {
 		g.uint(r.said.hash())
 	}
 	g.uint(d.partSeq)
+	g.int(r.strange)
+	g.bool(r.strangeAlert)
 	if d.cursor != 0 || d.brokenAlert {
 		g.int(int64(d.cursor))
 		g.bool(d.brokenAlert)

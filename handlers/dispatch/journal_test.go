@@ -54,6 +54,10 @@ type world struct {
 	rigs    []*mock
 	heard   map[string]*mock
 	second  int64
+	// lie: some units acknowledge and draw on.
+	lie bool
+	// switched are commands for outlets that are not answered yet.
+	switched []*events.CommandOutlet
 }
 
 type mock struct {
@@ -71,6 +75,8 @@ type mockUnit struct {
 	state      events.PermitState
 	applied    events.OrderKey
 	obeyed     bool
+	// deaf: it draws on whatever it is told; dark: its outlet is off.
+	deaf, dark bool
 }
 
 func newWorld(c chooser, hostile int) *world {
@@ -81,6 +87,7 @@ func newWorld(c chooser, hostile int) *world {
 			full := int64(1+c.below(8)) * 100_000
 			u := &mockUnit{id: fmt.Sprintf("%s-%d", r.id, k), state: events.PermitBoot, caps: events.Capabilities{
 				Class: "m", NameplateWatts: full, MillijoulesPerTerahash: int64(15_000 + 500*c.below(30)), FallMilliseconds: 5_000}}
+			u.caps.Meter = []string{"", "", "mine", "mine-a1", "mine-b"}[(i+2*k)%5]
 			switch c.below(5) {
 			case 3:
 				u.caps.Levels = mockLevels(c, full, u.caps.MillijoulesPerTerahash)
@@ -132,6 +139,11 @@ func (w *world) plainConfig() *events.SiteConfig {
 			RampWattsPerSecond: 500_000, RampBurstWatts: 2_000_000, MinOffMilliseconds: 4_000, MinOnMilliseconds: 4_000,
 			HysteresisWatts: 10_000, Economics: true, StrikeAdderMicrousdPerMWh: 5_000_000},
 		Tariff: events.TariffConfig{EnergyPriceMicrousdPerMWh: 40_000_000, PoolFeePPM: 10_000},
+		Outlets: []events.OutletConfig{
+			{Outlet: "o-1", Controller: "pdu-1", Agent: "rig-1"}, {Outlet: "o-2", Controller: "pdu-1", Agent: "rig-2", Unit: "rig-2-0"},
+			{Outlet: "o-3", Controller: "pdu-1", Agent: "rig-3"}, {Outlet: "o-4", Controller: "pdu-2", Agent: "rig-4"},
+			{Outlet: "o-4", Controller: "pdu-2", Agent: "rig-5"}, {Outlet: "o-6", Controller: "pdu-2", Agent: "rig-6", Unit: "rig-6-1"},
+		},
 	}
 }
 
@@ -141,6 +153,8 @@ func (w *world) obey(p events.Payload, source string) {
 		return
 	}
 	switch c := p.(type) {
+	case *events.CommandOutlet:
+		w.switched = append(w.switched, c)
 	case *events.CommandCurtail:
 		for _, r := range w.rigs {
 			if source != events.BroadcastSource && r.id != source {
@@ -211,9 +225,14 @@ func (w *world) next() *events.Event {
 	}
 	for _, r := range w.rigs {
 		for _, u := range r.units {
-			if u.power < u.set {
+			if w.lie && w.c.below(3_000) == 0 {
+				u.deaf = !u.deaf
+			}
+			if u.dark {
+				u.power = 0
+			} else if u.power < u.set {
 				u.power = u.set
-			} else if u.power > u.set {
+			} else if !u.deaf && u.power > u.set {
 				u.power = max(u.set, u.power-u.caps.NameplateWatts/20)
 			}
 		}
@@ -235,6 +254,12 @@ func (w *world) next() *events.Event {
 	case k < 13 && w.c.below(4) == 0:
 		return w.share([]string{"4096", "65536", "1000000"}[w.c.below(3)])
 	}
+	if len(w.switched) > 0 && w.c.below(4) == 0 {
+		return w.switchOutlet()
+	}
+	if w.lie && w.c.below(300) == 0 {
+		return w.event(events.OperatorSource, &events.OutletRequested{Outlet: fmt.Sprint("o-", w.c.below(8)), Off: w.c.below(4) == 0})
+	}
 	if w.tree && w.c.below(5) < 3 {
 		return w.nodeReading()
 	}
@@ -250,6 +275,28 @@ func (w *world) share(difficulty string) *events.Event {
 		p.Basis = events.BasisPractice
 	}
 	return w.event("gw", &events.ShareAccepted{ShareID: fmt.Sprintf("%064d", w.seq), JobID: "j", Agent: r.id, Unit: u.id, Difficulty: difficulty, Payout: p, JudgedAt: w.at})
+}
+
+// switchOutlet lets the controller of an outlet answer, as it does most times.
+func (w *world) switchOutlet() *events.Event {
+	k := w.switched[0]
+	w.switched = w.switched[1:]
+	st := &events.OutletStatus{Outlet: k.Outlet, State: events.OutletOn, Applied: &k.Key}
+	if k.Off {
+		st.State = events.OutletOff
+	}
+	if w.c.below(5) == 0 {
+		st.State, st.Applied, st.Error = events.OutletUnknown, nil, "the outlet does not answer"
+		return w.event(k.Controller, st)
+	}
+	for _, r := range w.rigs {
+		for _, u := range r.units {
+			if r.id == k.Agent && (u.id == k.Unit || k.Unit == "") {
+				u.dark = k.Off
+			}
+		}
+	}
+	return w.event(k.Controller, st)
 }
 
 func (w *world) status(r *mock) *events.Event {
@@ -269,6 +316,9 @@ func (w *world) status(r *mock) *events.Event {
 			u.state, u.set = events.PermitFailsafe, 0
 		}
 		us := events.UnitStatus{Unit: u.id, State: u.state, SetpointWatts: u.set, PowerWatts: u.power, Healthy: w.c.below(50) != 0}
+		if u.deaf && w.c.below(3) > 0 {
+			us.PowerWatts = u.set
+		}
 		if u.obeyed {
 			k := u.applied
 			us.Applied = &k
@@ -324,13 +374,21 @@ func (w *world) nonsense() *events.Event {
 	odd := w.odd()
 	times := []time.Time{w.at, {}, w.at.Add(-time.Hour), w.at.Add(time.Hour), time.Unix(1<<40, 0), time.Unix(-1<<40, 0), w.at.Add(-time.Second)}
 	when := times[w.c.below(len(times))]
-	switch w.c.below(11) {
-	case 10:
+	kinds := 11
+	if w.lie {
+		kinds = 12
+	}
+	switch w.c.below(kinds) {
+	case 11:
 		return w.share([]string{"1e-30", "0", "", "1e29", "999999999999999", "x", "0.000001"}[w.c.below(7)])
 	case 9:
 		j := w.job()
 		j.PeakWatts, j.StartsAt = w.odd(), &when
 		return w.event(src, j)
+	case 10:
+		return w.event([]string{"pdu-1", "pdu-2", "rig-1"}[w.c.below(3)], &events.OutletStatus{Outlet: fmt.Sprint("o-", w.c.below(8)),
+			State: []events.OutletState{"on", "off", "unknown", "?"}[w.c.below(4)], Applied: &events.OrderKey{Epoch: uint64(w.odd())},
+			Error: []string{"", "refused", string(make([]byte, 600))}[w.c.below(3)]})
 	case 0:
 		return w.event(src, &events.MeterReading{PowerWatts: odd, SampledAt: when, Quality: []events.Quality{"good", "bad", "suspect", "?"}[w.c.below(4)]})
 	case 1:

@@ -49,6 +49,7 @@ type meter struct {
 	booked int64
 	units  int
 	seen   int64
+	extra  int64
 	watch  *witness
 	// work is what shares prove of the units that name it, doubted follows from
 	// that of the meter or of its node: see workmeter.go.

@@ -64,11 +64,8 @@ func (c *curtailment) account() *events.CurtailmentMetered {
 // account is what is written down of p.
 func (p *proof) account() events.CurtailmentWitness {
 	w := events.CurtailmentWitness{Node: events.RootNode, Units: p.Units, AskedWatts: p.Asked, ShortfallWatts: p.Shortfall, Outcome: p.Outcome}
-	if p.by != nil {
-		w.Node = p.by.node.id
-		if p.by.meter != nil {
-			w.Meter = p.by.meter.cfg.Meter
-		}
+	if p.at.Node != "" {
+		w.Node, w.Meter = p.at.Node, p.at.Meter
 	}
 	if p.Outcome == events.OutcomeUnmetered {
 		w.AskedWatts, w.AchievedWatts = p.Raw, p.AppliedWatts

@@ -70,6 +70,10 @@ type node struct {
 	watch   *witness
 	// work is what shares prove beneath its mining meters.
 	work account
+	// strange is since when its mining meters see more than losses beyond what
+	// anybody admits, elapsed ns, −1 while they do not.
+	strange      int64
+	strangeAlert bool
 
 	// members are the ranks of the steps of the units beneath it, best first.
 	members []int32
@@ -93,6 +97,8 @@ type nodeLimits struct {
 	// downRate bounds reductions that only money asks for, W/s, and maxStarts
 	// the units that start at one time; 0: no bound.
 	downRate, maxStarts int64
+	// breaker is what people open to take its power.
+	breaker string
 	// ramps: increases beneath it are bounded here.
 	ramps      bool
 	hysteresis int64
@@ -162,7 +168,7 @@ func (s *said) hash() uint64 {
 }
 
 func newNode(id string) *node {
-	n := &node{id: id, idHash: xxhash.Sum64String(id), offSince: -1, ownAI: -1, sig: noCeilings()}
+	n := &node{id: id, idHash: xxhash.Sum64String(id), offSince: -1, ownAI: -1, strange: -1, sig: noCeilings()}
 	n.env.Started, n.step.End, n.crests.Second = -1, -1, -1
 	n.load.Ceiling, n.load.Mining = -1, -1
 	return n
@@ -177,6 +183,7 @@ func (n *node) inherit(o *node) {
 	n.offSince, n.offAlert, n.said = o.offSince, o.offAlert, o.said
 	n.downUntil = o.downUntil
 	n.watch, n.work = o.watch, o.work
+	n.strange, n.strangeAlert = o.strange, o.strangeAlert
 }
 
 func (n *node) hash() uint64 {
@@ -206,6 +213,8 @@ func (n *node) hash() uint64 {
 	g.bool(n.offAlert)
 	g.bool(n.said.Once)
 	g.bool(n.said.Fresh)
+	g.int(n.strange)
+	g.bool(n.strangeAlert)
 	return g.sum()
 }
 

@@ -248,9 +248,10 @@ func TestRandomJournals(t *testing.T) {
 		seeds = 10
 	}
 	ramps, curtails, renewals := 0, 0, 0
+	outcomes, rungs := make(map[events.MeteredOutcome]int), make(map[events.Rung]int)
 	for seed := range seeds {
 		w := newWorld(seeded{rand.New(rand.NewPCG(uint64(seed), 7))}, []int{0, 1, 5, 30}[seed%4])
-		w.wild, w.tree, w.jobs, w.thrifty = seed%8 >= 4, seed%3 != 0, seed%2 == 1, seed%5 < 2
+		w.wild, w.tree, w.jobs, w.thrifty, w.lie = seed%8 >= 4, seed%3 != 0, seed%2 == 1, seed%5 < 2, seed%4 >= 2
 		d := New(Config{})
 		var twin *Dispatch
 		var out, out2 decider.Outbox
@@ -286,7 +287,11 @@ func TestRandomJournals(t *testing.T) {
 				}
 			}
 			for _, o := range out.Outputs() {
-				switch o.Data.(type) {
+				switch p := o.Data.(type) {
+				case *events.CurtailmentMetered:
+					outcomes[p.Outcome]++
+				case *events.UnitEscalated:
+					rungs[p.Rung]++
 				case *events.CommandRamp:
 					ramps++
 				case *events.CommandCurtail:
@@ -298,7 +303,10 @@ func TestRandomJournals(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d ramps, %d curtails, %d renewals", ramps, curtails, renewals)
+	t.Logf("%d ramps, %d curtails, %d renewals, metered %v, escalated %v", ramps, curtails, renewals, outcomes, rungs)
+	if !testing.Short() && (len(outcomes) < 4 || len(rungs) < 5) {
+		t.Errorf("the journals are too dull: metered %v, escalated %v", outcomes, rungs)
+	}
 	if ramps < seeds || curtails < seeds || renewals < 10*seeds {
 		t.Errorf("the journals are too dull: %d ramps, %d curtails, %d renewals", ramps, curtails, renewals)
 	}

@@ -57,7 +57,9 @@ func (d *Dispatch) bars(u *unit) string {
 		return events.HoldLowering
 	case u.raising:
 		return events.HoldRaising
-	case u.overdue:
+	case u.cut:
+		return events.HoldOutlet
+	case u.overdue, u.esc != nil, d.overrun(u.part) > 0:
 		return events.HoldOverdraw
 	case d.now < u.notBefore:
 		return events.HoldPause
@@ -345,6 +347,7 @@ func (d *Dispatch) mayTake(s *step) bool {
 
 // ramp notes that u gets a ramp for its present setpoint in this fold.
 func (d *Dispatch) ramp(u *unit) {
+	d.relax(u)
 	u.raising, u.changedAt, u.counter = true, d.now, u.agent.counter
 	d.book(u)
 	d.raised = append(d.raised, u)

@@ -48,6 +48,9 @@ type settings struct {
 	nodeByID  map[string]*node
 	agentNode map[string]*node
 	tree      bool
+	// outletOf units, and who controls each.
+	outletOf     map[fed]*events.OutletConfig
+	controllerOf map[string]string
 	// broken says why the tree cannot be; empty when it can.
 	broken string
 }
@@ -82,6 +85,7 @@ func share(w, ppm int64) int64 {
 func newSettings(c *events.SiteConfig, old map[string]*meter) settings {
 	s := settings{known: true, raw: *c, byID: make(map[string]*meter, len(c.Meters))}
 	s.raw.Meters, s.raw.Nodes, s.raw.Programmes = slices.Clone(c.Meters), slices.Clone(c.Nodes), slices.Clone(c.Programmes)
+	s.raw.Outlets = slices.Clone(c.Outlets)
 	p := &c.Policy
 	s.lease = min(millis(p.LeaseMilliseconds, events.DefaultLease.Milliseconds()), 15*second)
 	s.dead = millis(p.DeadMilliseconds, 60_000)
@@ -103,6 +107,7 @@ func newSettings(c *events.SiteConfig, old map[string]*meter) settings {
 	s.startWindow = clamp(p.StartWindowMilliseconds, 0, 3_600_000) * milli
 	s.jitter = clamp(p.StartJitterMilliseconds, 0, 3_600_000) * milli
 	s.firm(p)
+	s.wire(c)
 	s.plant(c)
 	s.hang(old)
 	return s

@@ -57,6 +57,9 @@ type snapshot struct {
 	Said         said               `json:"said,omitzero"`
 	Proven       provenState        `json:"proven"`
 	Verification verification       `json:"verification,omitzero"`
+	Strange      int64              `json:"strange"`
+	StrangeAlert bool               `json:"strange_alert,omitempty"`
+	Outlets      []*outlet          `json:"outlets,omitempty"`
 }
 
 // learnedState is what a node has learned of its load.
@@ -85,6 +88,8 @@ type nodeState struct {
 	OffSince     int64     `json:"off_since"`
 	OffAlert     bool      `json:"off_alert"`
 	Said         said      `json:"said"`
+	Strange      int64     `json:"strange"`
+	StrangeAlert bool      `json:"strange_alert,omitempty"`
 	Told         told      `json:"told"`
 	OwnAI        int64     `json:"own_ai"`
 	// Learned is that of a node below the point of connection.
@@ -167,6 +172,7 @@ type unitState struct {
 	Waiting     bool                `json:"waiting,omitempty"`
 	Starting    bool                `json:"starting,omitempty"`
 	Starts      starts              `json:"starts,omitzero"`
+	Escalation  *escalation         `json:"escalation,omitempty"`
 }
 
 // Snapshot implements decider.Decider.
@@ -184,6 +190,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		Jobs: d.jobs.list, JobCrowd: d.jobs.crowd, JobsCrowded: d.jobs.crowded, Learned: r.learned(),
 		Alarms: d.alarms, Flooded: d.flooded, Crowd: d.crowd, Skewed: d.skewed,
 		BrokenAlert: d.brokenAlert, Cursor: d.cursor, Said: r.said, Proven: d.proven(), Verification: d.verification(), Astray: d.astray,
+		Strange: r.strange, StrangeAlert: r.strangeAlert, Outlets: d.switched,
 	}
 	for _, p := range d.programmes {
 		s.Programmes = append(s.Programmes, programmeState{p.since, p.heard, p.heardWall, p.issued, p.quiet, p.alert})
@@ -207,7 +214,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		for _, u := range a.units {
 			as.Units = append(as.Units, unitState{u.id, u.caps, u.set, u.key, u.changedAt, u.counter, u.lowering, u.raising,
 				u.tries, u.inflight, u.allow, u.due, u.fallBy, u.held, u.heldUntil, u.onSince, u.offSince, u.notBefore, u.state, u.setpoint, u.power, u.applied,
-				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed, u.homeAlert, u.openPart(), u.asked, u.waiting, u.starting, u.starts})
+				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed, u.homeAlert, u.openPart(), u.asked, u.waiting, u.starting, u.starts, u.esc})
 		}
 		s.Agents = append(s.Agents, as)
 	}
@@ -263,6 +270,12 @@ func (d *Dispatch) Restore(b []byte) error {
 	if err := d.restoreSignals(&s); err != nil {
 		return err
 	}
+	root := d.root
+	root.strange, root.strangeAlert = s.Strange, s.StrangeAlert
+	for _, o := range s.Outlets {
+		d.outlets[o.ID], d.switched = o, append(d.switched, o)
+		d.touchOutlet(o)
+	}
 	parts := d.restoreParts(&s.Verification)
 	for i := range s.Agents {
 		d.restoreAgent(&s.Agents[i], parts)
@@ -286,7 +299,7 @@ func (d *Dispatch) Restore(b []byte) error {
 func (n *node) state() nodeState {
 	s := nodeState{Balance: n.balance, RestartUntil: n.restartUntil, SettleAt: n.settleAt, Rogue: n.rogue,
 		Tokens: n.bucket.tokens, TokenCarry: n.bucket.carry, RefilledAt: n.bucket.refilledAt,
-		DownUntil: n.downUntil, OffSince: n.offSince, OffAlert: n.offAlert, Said: n.said, Told: n.told, OwnAI: n.ownAI}
+		DownUntil: n.downUntil, OffSince: n.offSince, OffAlert: n.offAlert, Said: n.said, Told: n.told, OwnAI: n.ownAI, Strange: n.strange, StrangeAlert: n.strangeAlert}
 	if n.up != nil {
 		l := n.learned()
 		s.Envelope, s.Load, s.Learned = &n.env, &n.load, &l
@@ -332,6 +345,7 @@ func (d *Dispatch) restoreNodes(s *snapshot) error {
 		n.bucket = bucket{tokens: t.Tokens, carry: t.TokenCarry, refilledAt: t.RefilledAt}
 		n.downUntil = t.DownUntil
 		n.offSince, n.offAlert, n.said, n.told, n.ownAI = t.OffSince, t.OffAlert, t.Said, t.Told, t.OwnAI
+		n.strange, n.strangeAlert = t.Strange, t.StrangeAlert
 		if n.up != nil {
 			n.up.below.add(&n.told, 1)
 		}
@@ -379,6 +393,10 @@ func (d *Dispatch) restoreAgent(s *agentState, parts map[uint64]*proof) {
 		d.meet(u, 1)
 		d.bookAs(u, t.Overdue)
 		u.part, u.asked, u.waiting = parts[t.Part], t.Asked, t.Waiting
+		if u.esc = t.Escalation; u.esc != nil && u.esc.Rung < rungPage {
+			d.climbing++
+		}
+		d.plug(u)
 		d.fix(u, t.Fixed)
 		d.touchUnit(u)
 	}

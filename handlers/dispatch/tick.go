@@ -70,6 +70,7 @@ func (d *Dispatch) visit() {
 	}
 	d.visitMeters()
 	d.visitParts()
+	d.visitStrangers()
 	d.visitNodes()
 	d.visitWork()
 	if d.crowd && len(d.roster) < MaxAgents && len(d.order) < MaxUnits {
@@ -192,6 +193,7 @@ func (d *Dispatch) forgetUnit(u *unit) {
 	u.power, u.setpoint, u.inflight, u.lowering, u.allow, u.held = 0, 0, 0, false, 0, 0
 	u.toil = toil{}
 	d.leavePart(u)
+	d.standDown(u, "the unit is forgotten")
 	d.fix(u, false)
 	d.place(u, 0)
 	d.book(u)
@@ -276,7 +278,7 @@ func (d *Dispatch) renewable(a *agent) bool {
 	if a.gen != d.gen || a.leaving || len(a.units) == 0 || d.now-a.heard >= d.site.lease {
 		return false
 	}
-	if a.lowering > 0 {
+	if a.lowering > 0 || a.urged == d.now {
 		return true
 	}
 	if a.counter <= a.renewed {

@@ -107,6 +107,7 @@ func limitsOf(c *events.NodeConfig, root *node) nodeLimits {
 		downRate: watts(c.RampDownWattsPerSecond), maxStarts: max(c.MaxStartsAtOnce, 0),
 	}
 	l.ramps = l.rampRate > 0
+	l.breaker = strings.Clone(c.Breaker)
 	switch c.Redundancy {
 	case events.Redundancy2N:
 		l.usable = min(l.usable, l.limit/2)
@@ -233,6 +234,7 @@ func (d *Dispatch) transplant(old []*node) {
 		if was[o.id] != nil {
 			d.clearAlert(&d.alarms.Tree, &o.offAlert, alarmTree, o.id, "the node is not configured any more")
 			d.closeWork(&o.work, o.id, "the node is not configured any more")
+			d.clearAlert(&d.alarms.Strange, &o.strangeAlert, alarmStrange, o.id, "the node is not configured any more")
 		}
 	}
 	for _, u := range d.order {

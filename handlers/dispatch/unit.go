@@ -92,11 +92,17 @@ type unit struct {
 	waiting bool
 	// toil is what accepted shares prove of it.
 	toil toil
+	// esc is how far the escalation has come, nil while it follows.
+	esc *escalation
 	// Derived: what it is booked with while others want to rise, and what it
 	// draws beyond set after its time to fall.
 	raiseBook, extra int64
 	// fallBook is what it may still draw beyond raiseBook while it falls.
 	fallBook int64
+	// outlet that feeds it, empty for none known; cut: it is off, so u gets no
+	// permit.
+	outlet string
+	cut    bool
 	// seen is what it says to draw, or is about to.
 	seen    int64
 	fixed   bool
@@ -162,6 +168,9 @@ func (u *unit) hash() uint64 {
 		g.uint(u.starts.hash())
 	}
 	g.uint(u.toil.hash())
+	if u.esc != nil {
+		g.uint(u.esc.hash())
+	}
 	return g.sum()
 }
 
@@ -296,6 +305,7 @@ func (d *Dispatch) book(u *unit) {
 	d.passTime(u)
 	was := u.overdue
 	if d.bookAs(u, u.late()); u.overdue != was {
+		d.unescalated = true
 		d.judge(u)
 	}
 }
@@ -347,6 +357,7 @@ func (d *Dispatch) bookAs(u *unit, overdue bool) {
 	if u.caps.Meter != "" {
 		for m := d.site.byID[u.caps.Meter]; m != nil; m = m.wider {
 			m.booked += raise - u.raiseBook
+			m.extra += extra - u.extra
 		}
 	}
 	u.extra, u.raiseBook, u.fallBook = extra, raise, falling

@@ -14,9 +14,6 @@ import (
 
 // Bounds on what is verified at once.
 const (
-	retryFor  = 5 * second
-	shedFor   = 5 * second
-	outletFor = 10 * second
 	// maxCurtailments are kept apart; what is lowered beyond them joins the
 	// newest.
 	maxCurtailments = 64
@@ -52,6 +49,8 @@ type proof struct {
 	seq uint64
 	of  *curtailment
 	by  *witness // nil: no believed mining meter sees these units
+	// at names by, also when that is no more.
+	at place
 	partState
 	touched bool // in the present fold
 	h       uint64
@@ -72,11 +71,16 @@ type partState struct {
 	Seen  int64 `json:"seen"`
 	Asked int64 `json:"asked"`
 	// Before is what the witness read; at most one reading after the decision
-	// still raises it. Pending is what it was still to fall by for decisions
-	// before.
+	// still raises it.
 	Before  int64 `json:"before"`
 	Rebased bool  `json:"rebased"`
-	Pending int64 `json:"pending"`
+	// Suspects is by how much the units in it have changed by their own word
+	// since: the rest of the change under the witness is that of the others.
+	// Passed is what it asked of units that a newer part asks now, Raised by how
+	// much units in it have been raised since.
+	Suspects int64 `json:"suspects"`
+	Passed   int64 `json:"passed"`
+	Raised   int64 `json:"raised"`
 	// Due, elapsed ns.
 	Due int64 `json:"due"`
 	// Members is the digest of the units in it.
@@ -87,21 +91,6 @@ type partState struct {
 	Response  int64                 `json:"response"` // ns, −1 for none
 	After     int64                 `json:"after"`
 	Shortfall int64                 `json:"shortfall"`
-}
-
-// witness is what sees mining: one meter, or the mining meters of a node.
-type witness struct {
-	node  *node
-	meter *meter // nil: the mining meters of node
-	// parts that are open, oldest first.
-	parts []*proof
-	// seenAt is what the units under it said to draw when the first opened,
-	// suspects by how much those in the parts have changed since: the rest is
-	// the change of the others, which the lowered ones are not blamed for.
-	seenAt, suspects int64
-	// missing is draw that should have ended, W.
-	missing int64
-	h       uint64
 }
 
 func (c *curtailment) hash() uint64 {
@@ -129,7 +118,9 @@ func (p *proof) hash() uint64 {
 	g.int(p.Seen)
 	g.int(p.Asked)
 	g.int(p.Before)
-	g.int(p.Pending)
+	g.int(p.Suspects)
+	g.int(p.Passed)
+	g.int(p.Raised)
 	g.int(p.Due)
 	g.uint(p.Members)
 	g.int(p.Response)
@@ -138,18 +129,8 @@ func (p *proof) hash() uint64 {
 	g.bool(p.Rebased)
 	g.bool(p.Settled)
 	g.text(string(p.Outcome))
-	if p.by != nil {
-		g.text(p.by.name())
-	}
-	return g.sum()
-}
-
-func (w *witness) hash() uint64 {
-	var g digest
-	g.text(w.name())
-	g.int(w.seenAt)
-	g.int(w.suspects)
-	g.int(w.missing)
+	g.text(p.at.Meter)
+	g.text(p.at.Node)
 	return g.sum()
 }
 
@@ -159,97 +140,47 @@ func (d *Dispatch) touchPart(p *proof) {
 	p.h = h
 }
 
-func (d *Dispatch) touchWitness(w *witness) {
-	h := w.hash()
-	d.entries += h - w.h
-	w.h = h
-}
-
 func (d *Dispatch) touchCurtailment(c *curtailment) {
 	h := c.hash()
 	d.entries += h - c.h
 	c.h = h
 }
 
-// name of a witness, for snapshots and digests: meters and nodes may share ids.
-func (w *witness) name() string {
-	if w.meter != nil {
-		return "meter/" + w.meter.cfg.Meter
-	}
-	return "node/" + w.node.id
-}
-
-// sees reports whether m is a mining meter that is believed now.
-func (d *Dispatch) sees(m *meter) bool {
-	return m != nil && m.cfg.Measures == events.MeasuresMining && d.rung(m) <= rungEnvelope
-}
-
-// read is what w sees, and false when it is not believed.
-func (w *witness) read(d *Dispatch) (int64, bool) {
-	if w.meter != nil {
-		return w.meter.watts, d.sees(w.meter)
-	}
-	return w.node.load.Mining, w.node.load.Mining >= 0
-}
-
-// seen is what the units under w say that they draw.
-func (w *witness) seen() int64 {
-	if w.meter != nil {
-		return w.meter.seen
-	}
-	return w.node.seenSum
-}
-
-// period is the longest between two readings of w.
-func (w *witness) period() int64 {
-	if w.meter != nil {
-		return w.meter.period
-	}
-	p := int64(0)
-	for i := range w.node.minings {
-		for _, m := range w.node.minings[i].meters {
-			p = max(p, m.period)
-		}
-	}
-	return p
-}
-
-// risen is by how much the draw of the others has grown by their own word.
-func (w *witness) risen() int64 { return max(w.seen()-w.seenAt-w.suspects, 0) }
-
-// watching is the witness of u: its own mining meter, else the mining meters of
-// the nearest node above it that has any, as far as they are believed. Nil when
-// nothing sees it.
-func (d *Dispatch) watching(u *unit) *witness {
-	if u.caps.Meter != "" {
-		if m := d.site.byID[u.caps.Meter]; d.sees(m) {
-			if m.watch == nil {
-				m.watch = &witness{node: m.node, meter: m}
-			}
-			return m.watch
-		}
-	}
-	for n := u.node; n != nil; n = n.up {
-		if len(n.minings) > 0 && n.load.Mining >= 0 {
-			if n.watch == nil {
-				n.watch = &witness{node: n}
-			}
-			return n.watch
-		}
-	}
-	return nil
-}
-
 // noise of a meter that reads so many watts: what it cannot tell apart.
 func noise(watts int64) int64 { return max(watts, 0)/200 + 50 }
 
-// tolerance above the target at which a part counts as shown.
-func (p *proof) tolerance() int64 {
-	return max(p.Asked/20, min(noise(p.Before), p.Asked/2))
+// others is by how much the draw of all others under the witness has changed by
+// their own word.
+func (p *proof) others() int64 { return p.by.seen() - p.Seen - p.Suspects }
+
+// target is what the witness must read at most. What others take more is theirs
+// to take; what they say to have given up must be seen, too, or their fall would
+// stand for that of a unit that draws on.
+func (p *proof) target() int64 {
+	others := p.others()
+	t := p.Before - p.Asked + p.Raised
+	if others > 0 {
+		return max(t+others, 0)
+	}
+	return max(min(t, t+p.Passed-scaled(-others, p.Before, p.Seen)), 0)
 }
 
-// target is what the witness must read at most, but for the others' changes.
-func (p *proof) target() int64 { return max(p.Before-p.Pending-p.Asked, 0) }
+// tolerance above the target at which a part counts as shown.
+func (p *proof) tolerance() int64 {
+	return max(p.Asked/20, min(noise(p.Before), p.Asked/2)) + max(-p.others(), 0)/50
+}
+
+// shown reports whether a reading of the witness shows p: it has come down to
+// the target; or its units say that they have fallen by all that was asked, and
+// what all units under it say accounts for what it reads. The latter forgives
+// what a unit said to draw before its meter saw it.
+func (p *proof) shown(now int64) bool {
+	if now <= p.target()+p.tolerance() {
+		return true
+	}
+	said := p.by.seen()
+	return -p.Suspects >= p.Asked-p.Passed && now <= said+noise(said)
+}
 
 // lessen is by how much the own word of u must fall from before to its present
 // setpoint: what it draws, as far as that was permitted.
@@ -337,7 +268,7 @@ func (d *Dispatch) partOf(c *curtailment, w *witness) *proof {
 		return w.parts[n-1]
 	}
 	d.partSeq++
-	p := &proof{seq: d.partSeq, of: c, by: w}
+	p := &proof{seq: d.partSeq, of: c, by: w, at: w.place()}
 	p.Response = -1
 	c.parts = append(c.parts, p)
 	if w != nil {
@@ -347,14 +278,6 @@ func (d *Dispatch) partOf(c *curtailment, w *witness) *proof {
 	c.open++
 	d.openParts++
 	return p
-}
-
-// attend begins to follow what the units under w say.
-func (d *Dispatch) attend(w *witness) {
-	if len(w.parts) == 0 {
-		w.seenAt, w.suspects, w.missing = w.seen(), 0, 0
-		d.watches = append(d.watches, w)
-	}
 }
 
 // begin works out what the witness of p must show. A part that has begun before
@@ -369,18 +292,35 @@ func (d *Dispatch) begin(p *proof) {
 	if p.h == 0 {
 		p.Before, _ = w.read(d)
 		p.Seen = w.seen()
-		if n := len(w.parts); n > 1 {
-			before := w.parts[n-2]
-			p.Pending = max(p.Before-before.target()-w.risen(), 0)
-		}
 	}
 	first := p.h == 0
 	p.Asked = scaled(p.Raw, p.Before, p.Seen)
 	d.touchPart(p)
-	d.touchWitness(w)
 	if first && p.Asked <= noise(p.Before) {
 		d.blind(p)
 	}
+}
+
+// relax notes that u, whose last reduction has not been shown yet, is raised:
+// its witness is asked for so much less.
+func (d *Dispatch) relax(u *unit) {
+	if p := u.part; p != nil && !p.Settled && p.by != nil && u.set > u.before {
+		p.Raised += u.set - u.before
+		d.touchPart(p)
+	}
+}
+
+// overrun is what the witness of p sees too much of it although its time is
+// over, 0 while it is shown or nobody can tell.
+func (d *Dispatch) overrun(p *proof) int64 {
+	if p == nil || p.Settled || p.by == nil || d.now <= p.Due {
+		return 0
+	}
+	now, ok := p.by.read(d)
+	if ok && !p.shown(now) {
+		return max(now-p.target()-p.by.admitted(), 0)
+	}
+	return 0
 }
 
 // blind takes from p its witness, which cannot tell so little from noise: only
@@ -388,9 +328,9 @@ func (d *Dispatch) begin(p *proof) {
 func (d *Dispatch) blind(p *proof) {
 	w := p.by
 	w.parts = slices.DeleteFunc(w.parts, func(o *proof) bool { return o == p })
-	p.by, p.Asked, p.Pending = nil, p.Raw, 0
+	p.by, p.at, p.Asked = nil, place{}, p.Raw
 	d.touchPart(p)
-	if len(w.parts) == 0 {
+	if w.idle() {
 		d.dismiss(w)
 	}
 }
@@ -411,6 +351,9 @@ func (d *Dispatch) leavePart(u *unit) (carried int64) {
 			p.Raw -= carried
 			p.Asked = p.Raw
 		}
+	}
+	if p.by != nil {
+		p.Passed += scaled(u.asked, p.Before, p.Seen)
 	}
 	u.waiting = false
 	d.touchPart(p)
@@ -469,179 +412,7 @@ func (d *Dispatch) see(u *unit) {
 		}
 	}
 	if p := u.part; p != nil && !p.Settled && p.by != nil {
-		p.by.suspects += delta
-		d.touchWitness(p.by)
+		p.Suspects += delta
+		d.touchPart(p)
 	}
-}
-
-// hear holds what the witnesses of m see against what they should: a reading
-// of m has been believed.
-func (d *Dispatch) hear(m *meter) {
-	if m.cfg.Measures != events.MeasuresMining {
-		return
-	}
-	for _, w := range [...]*witness{m.watch, m.node.watch} {
-		if w == nil || len(w.parts) == 0 {
-			continue
-		}
-		if now, ok := w.read(d); ok {
-			d.compare(w, now)
-		}
-	}
-}
-
-// compare holds a reading of w against what it should show.
-func (d *Dispatch) compare(w *witness, now int64) {
-	risen := w.risen()
-	var shown []*proof
-	for _, p := range w.parts {
-		if !p.Rebased {
-			p.Rebased = true
-			if now > p.Before {
-				p.Before = now
-				p.Asked = scaled(p.Raw, p.Before, p.Seen)
-			}
-			d.touchPart(p)
-		}
-		if now <= p.target()+risen+p.tolerance() {
-			shown = append(shown, p)
-		}
-	}
-	for _, p := range shown {
-		p.After, p.Response = now, d.now-p.of.Opened
-		if d.now <= p.Due {
-			d.settlePart(p, events.OutcomeMet)
-		} else {
-			d.settlePart(p, events.OutcomeLate)
-		}
-	}
-	d.blame(w, now)
-}
-
-// blame works out what of a reading should have ended by now.
-func (d *Dispatch) blame(w *witness, now int64) {
-	missing := int64(0)
-	for _, p := range w.parts {
-		if d.now > p.Due {
-			missing = max(missing, now-p.target()-w.risen())
-		}
-	}
-	if missing == w.missing {
-		return
-	}
-	w.missing = missing
-	d.touchWitness(w)
-	d.weigh(w.node)
-}
-
-// weigh sums up at n what its witnesses miss. What units admit is booked
-// already. Draw that should have ended counts at every node above, too.
-func (d *Dispatch) weigh(n *node) {
-	if n.index >= len(d.nodes) || d.nodes[n.index] != n {
-		return // of a tree that is no more
-	}
-	missing := int64(0)
-	for _, m := range n.meters {
-		if m.watch != nil {
-			missing += m.watch.missing
-		}
-	}
-	if n.watch != nil {
-		missing = max(missing, n.watch.missing)
-	}
-	if missing != n.missing {
-		n.missing = missing
-		for ; n != nil; n = n.up {
-			d.mark(n)
-		}
-	}
-}
-
-// visitParts gives up what has been waited for too long.
-func (d *Dispatch) visitParts() {
-	for i := 0; i < len(d.watches); i++ {
-		w := d.watches[i]
-		now, ok := w.read(d)
-		if ok {
-			d.blame(w, now)
-		}
-		for k := 0; k < len(w.parts); k++ {
-			p := w.parts[k]
-			if d.now < p.Due+giveUp {
-				continue
-			}
-			if !ok {
-				d.settlePart(p, events.OutcomeUnmetered)
-			} else {
-				p.After = now
-				p.Shortfall = max(now-p.target()-w.risen(), 0)
-				d.settlePart(p, events.OutcomeShort)
-			}
-			k--
-		}
-		if len(w.parts) == 0 {
-			i--
-		}
-	}
-	for i := 0; i < len(d.curtailments); {
-		c := d.curtailments[i]
-		for _, p := range c.parts {
-			if p.by == nil && !p.Settled && d.now >= p.Due+giveUp {
-				d.settlePart(p, events.OutcomeUnmetered)
-			}
-		}
-		if i < len(d.curtailments) && d.curtailments[i] == c {
-			i++
-		}
-	}
-}
-
-// settlePart ends p, and its curtailment with the last.
-func (d *Dispatch) settlePart(p *proof, how events.MeteredOutcome) {
-	p.Settled, p.Outcome = true, how
-	if how == events.OutcomeUnmetered {
-		p.Shortfall = max(p.Raw-p.AppliedWatts, 0)
-	}
-	d.touchPart(p)
-	d.openParts--
-	p.of.open--
-	if w := p.by; w != nil {
-		i := slices.Index(w.parts, p)
-		w.parts = slices.Delete(w.parts, i, i+1)
-		for _, later := range w.parts[i:] {
-			// What this one did not get is not asked of those after it.
-			if p.Shortfall > 0 {
-				later.Pending = max(later.Pending-p.Shortfall, 0)
-				d.touchPart(later)
-			}
-		}
-		if len(w.parts) == 0 {
-			d.dismiss(w)
-		}
-	}
-	d.judgeCurtailment(p.of)
-}
-
-// dismiss ends the work of a witness without open parts.
-func (d *Dispatch) dismiss(w *witness) {
-	d.entries -= w.h
-	w.h, w.missing = 0, 0
-	i := slices.Index(d.watches, w)
-	d.watches = slices.Delete(d.watches, i, i+1)
-	d.weigh(w.node)
-}
-
-// judgeCurtailment writes down how c ended, once all its parts have.
-func (d *Dispatch) judgeCurtailment(c *curtailment) {
-	if c.open > 0 {
-		return
-	}
-	d.notes = append(d.notes, c.account())
-	d.entries -= c.h
-	for _, p := range c.parts {
-		d.entries -= p.h
-		p.of = nil
-	}
-	i := slices.Index(d.curtailments, c)
-	d.curtailments = slices.Delete(d.curtailments, i, i+1)
 }

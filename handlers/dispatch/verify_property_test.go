@@ -67,13 +67,37 @@ func (d *Dispatch) consistentVerification() (sum uint64, err error) {
 		if w.h != w.hash() {
 			return 0, fmt.Errorf("witness %s changed without its digest", w.name())
 		}
-		if len(w.parts) == 0 || w.node == nil || w.meter != nil && w.meter.watch != w || w.meter == nil && w.node.watch != w {
+		if q := w.owed; q != nil {
+			if q.h != q.hash() || q.Members != members[q] || q.Settled || q.by != w {
+				return 0, fmt.Errorf("what is owed to %s changed without its digest", w.name())
+			}
+			sum += q.h
+		}
+		if w.idle() || w.node == nil || w.meter != nil && w.meter.watch != w || w.meter == nil && w.node.watch != w {
 			return 0, fmt.Errorf("witness %s is forgotten or idle", w.name())
 		}
 		sum += w.h
 	}
+	climbing := 0
+	for _, u := range d.order {
+		if u.esc != nil && u.esc.Rung < rungPage {
+			climbing++
+		}
+		if o := d.outlets[u.outlet]; u.cut != (o != nil && o.Off) || u.cut && u.raising {
+			return 0, fmt.Errorf("unit %s is not barred by its outlet", u.id)
+		}
+	}
+	if climbing != d.climbing || climbing > maxClimbing || len(d.outlets) != len(d.switched) || len(d.outlets) > maxOutlets {
+		return 0, fmt.Errorf("%d units are escalated, %d are counted; %d outlets, %d in order", climbing, d.climbing, len(d.outlets), len(d.switched))
+	}
+	for _, o := range d.switched {
+		if o.h != o.hash() || o.send || d.outlets[o.ID] != o {
+			return 0, fmt.Errorf("outlet %s changed without its digest", o.ID)
+		}
+		sum += o.h
+	}
 	for _, m := range d.site.meters {
-		said, watched := int64(0), m.watch != nil && len(m.watch.parts) > 0
+		said, watched := int64(0), m.watch != nil && !m.watch.idle()
 		for _, u := range d.order {
 			for o := d.site.byID[u.caps.Meter]; o != nil; o = o.wider {
 				if o == m {
@@ -108,15 +132,16 @@ func TestPartSeesItsUnits(t *testing.T) {
 // TestEveryFieldOfAPartCounts does for the parts what TestEveryFieldCounts does
 // for the entries.
 func TestEveryFieldOfAPartCounts(t *testing.T) {
+	x, o := &escalation{}, &outlet{}
 	p, c, w := &proof{}, &curtailment{}, &witness{node: newNode("n")}
 	for name, entry := range map[string]struct {
 		v    any
 		hash func() uint64
-	}{"part": {&p.partState, p.hash}, "curtailment": {c, c.hash}, "witness": {w, w.hash}} {
+	}{"escalation": {x, x.hash}, "outlet": {o, o.hash}, "part": {&p.partState, p.hash}, "curtailment": {c, c.hash}, "witness": {w, w.hash}} {
 		v := reflect.ValueOf(entry.v).Elem()
 		for i := range v.NumField() {
 			field := v.Type().Field(i).Name
-			if slices.Contains([]string{"parts", "open", "h", "node", "meter"}, field) {
+			if slices.Contains([]string{"parts", "open", "h", "node", "meter", "owed", "send"}, field) {
 				continue
 			}
 			f := v.Field(i)

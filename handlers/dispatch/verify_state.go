@@ -14,6 +14,7 @@ type verification struct {
 	Sequence     uint64             `json:"sequence"`
 	Curtailments []curtailmentState `json:"curtailments,omitempty"`
 	Witnesses    []witnessState     `json:"witnesses,omitempty"`
+	Owed         []numberedPart     `json:"owed,omitempty"`
 }
 
 type curtailmentState struct {
@@ -23,29 +24,30 @@ type curtailmentState struct {
 
 type numberedPart struct {
 	Sequence uint64 `json:"sequence"`
-	// Meter, or Node whose mining meters, are its witness; both empty for none.
-	Meter string `json:"meter,omitempty"`
-	Node  string `json:"node,omitempty"`
+	place
 	partState
 }
 
 type witnessState struct {
-	Meter    string `json:"meter,omitempty"`
-	Node     string `json:"node,omitempty"`
-	SeenAt   int64  `json:"seen_at"`
-	Suspects int64  `json:"suspects"`
-	Missing  int64  `json:"missing"`
+	place
+	Missing int64 `json:"missing"`
 }
 
-// ids of w as a snapshot writes them.
-func (w *witness) ids() (meter, node string) {
+// place names a witness: the meter, if it is one, and its node; both empty for
+// none.
+type place struct {
+	Meter string `json:"meter,omitempty"`
+	Node  string `json:"node,omitempty"`
+}
+
+func (w *witness) place() place {
 	switch {
 	case w == nil:
-		return "", ""
+		return place{}
 	case w.meter != nil:
-		return w.meter.cfg.Meter, ""
+		return place{w.meter.cfg.Meter, w.node.id}
 	}
-	return "", w.node.id
+	return place{Node: w.node.id}
 }
 
 // openPart is the number of the part in which u is, 0 for none that is open.
@@ -61,16 +63,15 @@ func (d *Dispatch) verification() verification {
 	for _, c := range d.curtailments {
 		s := curtailmentState{curtailment: *c}
 		for _, p := range c.parts {
-			n := numberedPart{Sequence: p.seq, partState: p.partState}
-			n.Meter, n.Node = p.by.ids()
-			s.Parts = append(s.Parts, n)
+			s.Parts = append(s.Parts, numberedPart{p.seq, p.at, p.partState})
 		}
 		v.Curtailments = append(v.Curtailments, s)
 	}
 	for _, w := range d.watches {
-		s := witnessState{SeenAt: w.seenAt, Suspects: w.suspects, Missing: w.missing}
-		s.Meter, s.Node = w.ids()
-		v.Witnesses = append(v.Witnesses, s)
+		v.Witnesses = append(v.Witnesses, witnessState{w.place(), w.missing})
+		if q := w.owed; q != nil {
+			v.Owed = append(v.Owed, numberedPart{q.seq, q.at, q.partState})
+		}
 	}
 	return v
 }
@@ -109,12 +110,13 @@ func (d *Dispatch) restoreParts(v *verification) map[uint64]*proof {
 		c.parts, c.open, c.h = nil, 0, 0
 		d.curtailments = append(d.curtailments, &c)
 		for _, n := range s.Parts {
-			p := &proof{seq: n.Sequence, of: &c, by: d.witnessOf(n.Meter, n.Node), partState: n.partState}
+			p := &proof{seq: n.Sequence, of: &c, at: n.place, partState: n.partState}
 			c.parts = append(c.parts, p)
 			d.touchPart(p)
 			if p.Settled {
 				continue
 			}
+			p.by = d.witnessOf(n.Meter, n.Node)
 			c.open++
 			d.openParts++
 			open[p.seq] = p
@@ -123,6 +125,15 @@ func (d *Dispatch) restoreParts(v *verification) map[uint64]*proof {
 			}
 		}
 		d.touchCurtailment(&c)
+	}
+	for _, n := range v.Owed {
+		w := d.witnessOf(n.Meter, n.Node)
+		if w == nil {
+			continue
+		}
+		w.owed = &proof{seq: n.Sequence, by: w, at: n.place, partState: n.partState}
+		d.touchPart(w.owed)
+		open[n.Sequence] = w.owed
 	}
 	return open
 }
@@ -135,7 +146,7 @@ func (d *Dispatch) restoreWitnesses(v *verification) {
 			continue
 		}
 		slices.SortFunc(w.parts, func(a, b *proof) int { return int(int64(a.seq) - int64(b.seq)) })
-		w.seenAt, w.suspects, w.missing = s.SeenAt, s.Suspects, s.Missing
+		w.missing = s.Missing
 		d.watches = append(d.watches, w)
 		d.touchWitness(w)
 		d.weigh(w.node)
@@ -156,12 +167,12 @@ func (d *Dispatch) unwatch() []int64 {
 // is no more was asked stays unmetered.
 func (d *Dispatch) rewatch(said []int64) {
 	for _, m := range d.site.meters {
-		if m.watch != nil && len(m.watch.parts) == 0 {
+		if m.watch != nil && m.watch.idle() {
 			m.watch = nil
 		}
 	}
 	for _, n := range d.nodes {
-		if n.watch != nil && len(n.watch.parts) == 0 {
+		if n.watch != nil && n.watch.idle() {
 			n.watch = nil
 		}
 	}
@@ -183,10 +194,19 @@ func (d *Dispatch) rewatch(said []int64) {
 			}
 			w.node = d.nodes[j]
 		}
-		w.seenAt += w.seen() - said[i]
-		d.touchWitness(w)
+		for _, p := range w.parts {
+			p.Seen += w.seen() - said[i]
+			d.touchPart(p)
+		}
+		if q := w.owed; q != nil {
+			q.Seen += w.seen() - said[i]
+			d.touchPart(q)
+		}
 	}
 	for _, w := range gone {
+		if w.owed != nil {
+			d.absolve(w)
+		}
 		for len(w.parts) > 0 {
 			d.settlePart(w.parts[0], events.OutcomeUnmetered)
 		}

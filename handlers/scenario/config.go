@@ -98,6 +98,7 @@ var settings = []setting{
 	{[]string{"firm", "probability"}, scaledAt(func(c *events.SiteConfig) *int64 { return &c.Policy.FirmProbabilityPPM }, "a share such as 95%", shareUnits)},
 	{[]string{"meter"}, readMeter},
 	{[]string{"node"}, readNode},
+	{[]string{"outlet"}, readOutlet},
 	{[]string{"programme"}, readProgramme},
 	{[]string{"lease"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.LeaseMilliseconds }, perMilli)},
 	{[]string{"dead"}, durationAt(func(c *events.SiteConfig) *int64 { return &c.Policy.DeadMilliseconds }, perMilli)},

@@ -16,7 +16,8 @@
 //	from 10s to 60s expect no ramp
 //
 // A site may be a tree of nodes ("config node pdu-1 in ups-a limit 2 MW, factor
-// 80%, 2n, agent farm"; see node.go), with meters at them ("meter … at pdu-1").
+// 80%, 2n, agent farm"; see node.go), with meters at them ("meter … at pdu-1") and
+// outlets ("config outlet o-3 by pdu-7 feeds farm unit farm-3").
 //
 // A tick of the clock comes by itself every second. A worker that "follows"
 // obeys commands as a real one does: leases, failsafe, time to fall and all.
@@ -50,6 +51,8 @@
 //	       [priority N] [test] [supersedes ID] [cancels ID] [because "TEXT"]
 //	job ID announced|starting|running|interrupted|paused|ended [at NODE] [seen by METER]…
 //	       [peak POWER] [starting in D] [from SCHEDULER] [of SCHEDULER] [said D ago] [because "TEXT"]
+//	controller C follows | switches nothing | fails because "TEXT"
+//	operator switches outlet ID on|off [because "TEXT"]
 //	quote btc PRICE $ subsidy N sat fees N sat nbits HEX [height N] [practice] [network-only]
 //	clock jumps forward|back D | ticks stop | ticks resume | tick | epoch N
 //	event TYPE from SOURCE {JSON}

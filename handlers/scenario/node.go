@@ -7,7 +7,7 @@ import "github.com/ballast-energy/ballast/events"
 // readNode reads "ID [in PARENT] limit P [factor S] [2n | n+1 of N paths]
 // [cooling P] [ai nameplate P] [house P] [reserve P] [unlearned P] [margin P]
 // [envelope D] [rise quantile S] [jobs] [job learning D] [ramp P per second] [burst P]
-// [ramp down P per second] [starts at once N] [agent A]…".
+// [ramp down P per second] [starts at once N] [breaker NAME] [agent A]…".
 func readNode(w *words, c *events.SiteConfig) error {
 	id, err := w.word("the id of a node")
 	if err != nil {
@@ -65,6 +65,8 @@ func readNode(w *words, c *events.SiteConfig) error {
 			n.RampWattsPerSecond, err = rampOf(w)
 		case w.take("burst"):
 			n.RampBurstWatts, err = w.power()
+		case w.take("breaker"):
+			n.Breaker, err = w.word("the name of a breaker")
 		case w.take("agent"):
 			var a string
 			a, err = w.word("the id of an agent")

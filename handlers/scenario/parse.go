@@ -220,6 +220,10 @@ func (s *Story) eventBody(w *words) (action, error) {
 		return readJob(w)
 	case w.take("signal"):
 		return readSignal(w)
+	case w.take("controller"):
+		return readController(w)
+	case w.take("operator"):
+		return readOperator(w)
 	case w.take("quote"):
 		return readQuote(w)
 	case w.take("clock", "jumps"):
@@ -249,7 +253,7 @@ func (s *Story) eventBody(w *words) (action, error) {
 	case w.take("event"):
 		return readEvent(w)
 	}
-	return nil, w.errorf("expected configure, meter, worker, signal, quote, clock, ticks, tick, epoch or event, found %s", w.found())
+	return nil, w.errorf("expected configure, meter, worker, controller, operator, signal, quote, clock, ticks, tick, epoch or event, found %s", w.found())
 }
 
 // readEvent reads "TYPE from SOURCE {JSON}".

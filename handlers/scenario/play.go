@@ -79,10 +79,12 @@ type player struct {
 	config   events.SiteConfig
 	readings map[string]int64
 	rigs     map[string]*rig
-	order    []*rig
-	said     []said
-	draws    []sample
-	powers   []probe
+	// controllers of outlets, by id.
+	controllers map[string]*controller
+	order       []*rig
+	said        []said
+	draws       []sample
+	powers      []probe
 }
 
 // task is an action waiting for its instant. Of one instant, what the lines let
@@ -138,7 +140,7 @@ func (s *Story) play(build Builder) (*player, error) {
 		return nil, fmt.Errorf("%s: decider: %w", s.File, err)
 	}
 	p := &player{story: s, d: d, epoch: 1, ticking: s.ticks, config: s.config,
-		readings: make(map[string]int64), rigs: make(map[string]*rig)}
+		readings: make(map[string]int64), rigs: make(map[string]*rig), controllers: make(map[string]*controller)}
 	for _, l := range s.lines {
 		p.push(task{at: l.at, do: p.repeat(l)})
 	}

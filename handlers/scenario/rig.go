@@ -39,6 +39,8 @@ type rigUnit struct {
 	local      *int64
 	healthy    bool
 	modelled   bool
+	// dark: its outlet is off.
+	dark bool
 	// reason and signal that it names for drawing less than it could.
 	reason   events.Reason
 	signal   string
@@ -179,6 +181,8 @@ func (r *rig) comeBack(p *player) error {
 // deliver carries an output to the agents that hear it.
 func (p *player) deliver(source string, data events.Payload) {
 	switch c := data.(type) {
+	case *events.CommandOutlet:
+		p.switchOutlet(c)
 	case *events.CommandCurtail:
 		for _, r := range p.order {
 			if source == r.id || source == events.BroadcastSource {
@@ -285,6 +289,9 @@ func (r *rig) move(p *player, u *rigUnit, w int64) {
 		return
 	}
 	w = u.setpoint()
+	if u.dark {
+		return
+	}
 	if w >= u.power {
 		u.power = w
 		p.observe()

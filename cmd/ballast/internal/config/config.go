@@ -24,6 +24,8 @@ type Config struct {
 	Bus bus.Config `yaml:"bus"`
 	// Worker is how this machine hashes.
 	Worker Worker `yaml:"worker"`
+	// Outlets that this process switches: ballast outlet serve.
+	Outlets OutletController `yaml:"outlets"`
 	// Gateway is what this process mines for.
 	Gateway Gateway `yaml:"gateway"`
 	// Sites that this process knows.
@@ -33,15 +35,16 @@ type Config struct {
 // Site is one site: what deciders are told about it, and what of it this
 // process plays.
 type Site struct {
-	ID               string  `yaml:"id"`
-	Limit            Power   `yaml:"limit"`
-	ContinuousFactor Share   `yaml:"continuous_factor"`
-	Contracted       Power   `yaml:"contracted"`
-	AINameplate      Power   `yaml:"ai_nameplate"`
-	House            Power   `yaml:"house"`
-	Reserve          Reserve `yaml:"reserve"`
-	Meters           []Meter `yaml:"meters"`
-	Nodes            []Node  `yaml:"nodes"`
+	ID               string   `yaml:"id"`
+	Limit            Power    `yaml:"limit"`
+	ContinuousFactor Share    `yaml:"continuous_factor"`
+	Contracted       Power    `yaml:"contracted"`
+	AINameplate      Power    `yaml:"ai_nameplate"`
+	House            Power    `yaml:"house"`
+	Reserve          Reserve  `yaml:"reserve"`
+	Meters           []Meter  `yaml:"meters"`
+	Nodes            []Node   `yaml:"nodes"`
+	Outlets          []Outlet `yaml:"outlets"`
 	// Programmes of the grid that the site takes part in.
 	Programmes []Programme `yaml:"programmes"`
 	// TimeZone and Holidays say what a day is, for baselines.
@@ -260,6 +263,9 @@ func (c *Config) Validate() error {
 	if err := c.Worker.Validate(); err != nil {
 		return fmt.Errorf("config: worker: %w", err)
 	}
+	if err := c.Outlets.Validate(); err != nil {
+		return fmt.Errorf("config: outlets: %w", err)
+	}
 	if err := c.Gateway.Validate(); err != nil {
 		return fmt.Errorf("config: gateway: %w", err)
 	}
@@ -329,6 +335,9 @@ func (s *Site) SiteConfig() *events.SiteConfig {
 			PeriodMilliseconds: m.Period.Millis(), StaleMilliseconds: m.Stale.Millis(), StuckMilliseconds: m.Stuck.Millis(),
 			MinWatts: int64(m.Min), MaxWatts: hi,
 		})
+	}
+	for _, o := range s.Outlets {
+		c.Outlets = append(c.Outlets, events.OutletConfig{Outlet: o.ID, Controller: o.Controller, Agent: o.Agent, Unit: o.Unit})
 	}
 	for i := range s.Nodes {
 		c.Nodes = append(c.Nodes, s.Nodes[i].nodeConfig())

@@ -21,6 +21,7 @@ type Node struct {
 	RampDown         Power    `yaml:"ramp_down_per_second"`
 	StartsAtOnce     int64    `yaml:"max_starts_at_once"`
 	Agents           []string `yaml:"agents"`
+	Breaker          string   `yaml:"breaker"`
 }
 
 // UnmarshalYAML fills a node over its defaults.
@@ -39,7 +40,7 @@ func (n *Node) nodeConfig() events.NodeConfig {
 		Node: n.ID, Parent: n.Parent, LimitWatts: int64(n.Limit), ContinuousFactorPPM: int64(n.ContinuousFactor),
 		Redundancy: events.Redundancy(n.Redundancy), Paths: n.Paths, CoolingLimitWatts: int64(n.Cooling),
 		AINameplateWatts: int64(n.AINameplate), HouseWatts: int64(n.House),
-		RampWattsPerSecond: int64(n.RampPerSecond), RampBurstWatts: int64(n.RampBurst), Agents: n.Agents,
+		RampWattsPerSecond: int64(n.RampPerSecond), RampBurstWatts: int64(n.RampBurst), Agents: n.Agents, Breaker: n.Breaker,
 		RampDownWattsPerSecond: int64(n.RampDown), MaxStartsAtOnce: n.StartsAtOnce,
 	}
 	if r := n.Reserve; r != nil {
