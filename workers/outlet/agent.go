@@ -66,7 +66,6 @@ type switched struct {
 	state             events.OutletState
 	err               string
 	busy              bool
-	off               bool
 	waiting           *events.CommandOutlet
 }
 
