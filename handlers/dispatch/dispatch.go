@@ -226,7 +226,7 @@ func (d *Dispatch) advance(e *events.Event) {
 		}
 		d.scheduleSignals()
 	}
-	due := d.signalsDue() || jumped && len(d.signals.live) > 0
+	due := d.signalsDue() || jumped && len(d.signals.live)+len(d.programmes) > 0
 	if due {
 		d.runSignals()
 	}

@@ -340,6 +340,73 @@ func TestSilenceFollowsTheConfiguration(t *testing.T) {
 	expect("without a rule", -1, 0)
 }
 
+// TestRestoreStoredAgainIsASignOfLife: it ends nothing a second time, but its
+// issuer speaks: silence and what held for it end at once, and when he falls
+// silent again that is noticed, by the decider that folded all and by one that
+// goes on from its snapshot alike.
+func TestRestoreStoredAgainIsASignOfLife(t *testing.T) {
+	s := newStranger(t)
+	c := (&world{}).config()
+	c.Programmes = []events.ProgrammeConfig{{Programme: "target", Measures: events.MeasuresMining, LimitIs: events.LimitIsCap,
+		Silence: &events.SilenceConfig{Source: "broker", AfterSeconds: 5, OnSilence: events.SilenceLimit, LimitWatts: 7}}}
+	s.fold("site", c)
+	expect := func(when string, ceiling int64, alert int64) {
+		t.Helper()
+		if s.d.root.load.Ceiling != ceiling || s.d.alarms.Programme.Open != alert {
+			t.Fatalf("%s: mining is limited to %d W, %d alerts", when, s.d.root.load.Ceiling, s.d.alarms.Programme.Open)
+		}
+	}
+	restore := &events.GridSignal{SignalID: "r", Kind: events.SignalRestore, Programme: "target"}
+	s.fold("broker", restore)
+	expect("heard", -1, 0)
+	for range 6 {
+		s.tick()
+	}
+	expect("silent", 7, 1)
+	s.fold("broker", restore)
+	expect("heard again", -1, 0)
+	b, err := s.d.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin := New(Config{})
+	if err := twin.Restore(b); err != nil {
+		t.Fatal(err)
+	}
+	for range 6 {
+		s.w.at = s.w.at.Add(time.Second)
+		e := s.w.event("site", &events.ClockTick{Second: s.w.at.Unix()})
+		if err := checked(s.d, e, &s.out, true); err != nil {
+			t.Fatal(err)
+		}
+		s.out.Begin(e)
+		twin.Fold(e, &s.out)
+		if twin.StateHash() != s.d.StateHash() {
+			t.Fatal("restored, it goes another way")
+		}
+	}
+	expect("silent again", 7, 1)
+}
+
+// TestSilenceFallsDueInAJump: an issuer that has never spoken is reported though
+// the moment at which that is due falls into a jump of the clock and nothing else
+// is in force.
+func TestSilenceFallsDueInAJump(t *testing.T) {
+	s := newStranger(t)
+	c := (&world{}).config()
+	c.Programmes = []events.ProgrammeConfig{{Programme: "held", Measures: events.MeasuresMining, LimitIs: events.LimitIsCap,
+		Silence: &events.SilenceConfig{Source: "broker", AfterSeconds: 5, OnSilence: events.SilenceHold}}}
+	s.fold("site", c)
+	for range 3 {
+		s.tick()
+	}
+	s.w.at = s.w.at.Add(time.Hour)
+	s.tick()
+	if s.d.alarms.Programme.Open != 1 {
+		t.Error("nobody is told that the issuer is silent")
+	}
+}
+
 // TestManySilentIssuers: alerts about them are bounded, and so is what they cost
 // once all is said.
 func TestManySilentIssuers(t *testing.T) {

@@ -129,26 +129,28 @@ func class(k events.SignalKind) int {
 func (d *Dispatch) onSignal(e *events.Event, g *events.GridSignal) bool {
 	copied := d.signals.seen.add(e.Source, "event "+e.ID)
 	heard := !copied && d.hearIssuer(e, g)
-	p := d.site.raw.FindProgramme(g.Programme)
-	if !p.Obeys(g) {
+	// Whatever else it says, its issuer speaks: silence ends, and is waited for
+	// anew.
+	only := func() bool {
 		if heard {
 			d.runSignals()
 		}
 		return heard
 	}
+	p := d.site.raw.FindProgramme(g.Programme)
+	if !p.Obeys(g) {
+		return only()
+	}
 	s, ok := d.readSignal(e, g, p)
 	if !ok {
-		if heard {
-			d.runSignals()
-		}
-		return heard
+		return only()
 	}
 	if copied = d.seenBefore(e, s) || copied; copied {
 		// It may be old news by now: it ends and replaces nothing. What it
 		// reduces is reduced again, unless its instruction is in force, for
 		// then this may be an older version of it.
 		if s.Kind == events.SignalRestore || isPrice(s.Kind) || d.lives(s) {
-			return false
+			return only()
 		}
 		d.addSignal(s)
 		d.runSignals()
