@@ -33,11 +33,13 @@ const (
 // power that the job may want without further notice is kept free, and no more
 // than that. The source token of the subject is the scheduler. A job is known by
 // scheduler and JobID. The newest event counts, and one dated earlier than that
-// changes nothing; node, meters and peak that it leaves out stay as they were.
-// Saying the same twice is safe.
+// changes nothing, unless the operator says it; node, meters and peak that it
+// leaves out stay as they were. Saying the same twice is safe.
 //
 // An event never raises power by itself: what it frees is freed once the job's
-// meters show that it has stopped. What it asks for is kept free at once.
+// meters have shown, for as long as the site takes to answer a step of the load,
+// that it has stopped; that of a job that moves to another node, once those show
+// it that it had there. What it asks for is kept free at once.
 type AIJob struct {
 	// JobID, unique per scheduler: [A-Za-z0-9._:-]{1,128}.
 	JobID string `json:"job_id"`
@@ -55,7 +57,8 @@ type AIJob struct {
 	// Meters that see this job and nothing else: ids of meters of the site that
 	// measure AI load. Their sum is what the job draws, and its peak is learned
 	// from it. A job without them is kept its whole peak free while it may draw
-	// it, on top of the load that is measured.
+	// it, on top of the load that is measured; so are jobs that name meters of the
+	// same load: one meter, two of a group, or one above the other.
 	Meters []string `json:"meters,omitempty"`
 	// PeakWatts is the most it is known to draw; counts until its own peak has
 	// been measured for as long as the site wants. 0: not known, the nameplate

@@ -12,7 +12,7 @@ import (
 )
 
 // MaxJobs is how many AI jobs of one site are known one by one. What further
-// ones may want is booked together, until there is a new configuration.
+// ones may want is booked together, see crowdJob.
 const MaxJobs = 4096
 
 // noticeSlack is how much earlier than the response time before its start a job
@@ -44,18 +44,22 @@ type job struct {
 	RanTo int64 `json:"ran_to"`
 	// Unmetered: the alert is raised that its meters cannot be used.
 	Unmetered bool `json:"unmetered,omitempty"`
-	// Lost: another job has named its meters since.
-	Lost bool `json:"lost,omitempty"`
-	// Free: nothing is booked for it. Quiet is since when the load of its node
-	// has not risen, for a job without meters, and Level that load.
+	// Free: nothing is booked for it. Quiet is since when it is seen to have
+	// stopped: its meters have fallen, or the load of its node, Level, has not
+	// risen. Low is since when its meters show no more than half of its peak.
 	Free  bool  `json:"free"`
 	Quiet int64 `json:"quiet,omitempty"`
+	Low   int64 `json:"low,omitempty"`
 	Level int64 `json:"level,omitempty"`
 
-	// Derived: where it stands; its meters, all of them or none; whether those
+	// Derived: where it stands; the meters that it names, if all of them can be
+	// used, or none; the first other job that names a meter which sees what one
+	// of those sees; its meters, none if there is such a rival; whether those
 	// hang at that very node, so that a reading moves load and draw at once;
 	// and what it is booked with.
 	node    *node
+	named   []*meter
+	rival   *job
 	meters  []*meter
 	direct  bool
 	gap     int64
@@ -107,8 +111,8 @@ func (j *job) hash() uint64 {
 	g.int(j.RanTo)
 	g.bool(j.Free)
 	g.bool(j.Unmetered)
-	g.bool(j.Lost)
 	g.int(j.Quiet)
+	g.int(j.Low)
 	g.int(j.Level)
 	return g.sum()
 }
@@ -123,17 +127,21 @@ func (d *Dispatch) touchJob(j *job) {
 	j.h = h
 }
 
-// onJob folds what a scheduler says of a job, and returns the nodes whose load
-// is to be looked at anew: where it stood and where it stands.
+// onJob folds what a scheduler says of a job, and looks anew at the load where
+// it stood and where it stands.
+//
+// Dates tell which word of a scheduler is older. The operator's counts as it
+// comes, and however far ahead somebody's clock is.
 func (d *Dispatch) onJob(e *events.Event, a *events.AIJob) {
 	if a.Validate() != nil || d.signals.seen.add("job "+e.Source, e.ID) {
 		return
 	}
+	operator := e.Source == events.OperatorSource
 	who := e.Source
-	if a.Scheduler != "" && e.Source == events.OperatorSource {
+	if a.Scheduler != "" && operator {
 		who = a.Scheduler
 	}
-	said := &job{Scheduler: who, ID: a.JobID, RanTo: -1}
+	said := &job{Scheduler: who, ID: a.JobID, RanTo: -1, Level: -1}
 	i, known := slices.BinarySearchFunc(d.jobs.list, said, (*job).compare)
 	dated := int64(0)
 	if u := e.Time.Unix(); u > 0 && u <= maxUnix {
@@ -141,7 +149,7 @@ func (d *Dispatch) onJob(e *events.Event, a *events.AIJob) {
 	}
 	j := said
 	if known {
-		if j = d.jobs.list[i]; dated != 0 && dated < j.Dated {
+		if j = d.jobs.list[i]; dated != 0 && dated < j.Dated && !operator {
 			return
 		}
 	} else {
@@ -151,9 +159,12 @@ func (d *Dispatch) onJob(e *events.Event, a *events.AIJob) {
 		j.Scheduler, j.ID = strings.Clone(who), strings.Clone(a.JobID)
 		j.Free = true // nothing was booked for it yet
 	}
-	was := j.node
+	before := *j
 	if known {
 		d.unbookJob(j)
+	}
+	if operator {
+		j.Dated, dated = 0, min(dated, d.wall)
 	}
 	j.say(a, dated, d)
 	if !known && len(d.jobs.list) >= MaxJobs {
@@ -163,10 +174,18 @@ func (d *Dispatch) onJob(e *events.Event, a *events.AIJob) {
 	if !known {
 		d.jobs.list = slices.Insert(d.jobs.list, i, j)
 	}
-	d.settleJob(j)
-	d.bookJob(j)
-	if was != nil && was != j.node {
-		d.lookUp(was, false)
+	d.placeJob(j)
+	if known {
+		d.leave(j, &before)
+	}
+	if !known || !slices.Equal(j.named, before.named) || len(j.named) != len(j.Meters) {
+		d.contestJobs(j)
+	} else {
+		j.use()
+		d.bookJob(j)
+	}
+	if before.node != nil && before.node != j.node {
+		d.lookUp(before.node, false)
 	}
 	d.lookUp(j.node, false)
 	d.dropJobs()
@@ -194,7 +213,6 @@ func (j *job) say(a *events.AIJob, dated int64, d *Dispatch) {
 	if p := watts(a.PeakWatts); p > j.Declared {
 		j.Declared, j.Ran = p, 0 // it may do more than was ever seen of it
 	}
-	j.Quiet, j.Level = d.now, -1
 	j.hashText()
 }
 
@@ -210,7 +228,8 @@ func knownJobState(s events.JobState) events.JobState {
 }
 
 // crowdJob books a job beyond MaxJobs. It takes no meters from jobs that are
-// known, and nothing of it is remembered that could be taken back.
+// known, and nothing of it is remembered that could be taken back: what the
+// crowd may want stays booked until a site.config heeds no jobs.
 func (d *Dispatch) crowdJob(j *job) {
 	d.placeJob(j)
 	more := min(d.jobs.crowd+d.peak(j), maxWatts) - d.jobs.crowd
@@ -219,7 +238,7 @@ func (d *Dispatch) crowdJob(j *job) {
 	d.lookUp(d.root, false)
 	d.raiseAlert(&d.alarms.Jobs, &d.jobs.crowded, alarmJobs, "site", events.SeverityWarning,
 		"more AI jobs are announced than one site can hold: what the rest may want is kept free together",
-		"let schedulers end the jobs that are over; a new site.config counts anew")
+		"let schedulers end the jobs that are over; then publish a site.config without reserve.jobs, which forgets the rest, and one with it again")
 }
 
 // restoreJobs takes over the jobs of a snapshot and books them.
@@ -230,13 +249,14 @@ func (d *Dispatch) restoreJobs(s *snapshot) {
 	}
 	for _, j := range d.jobs.list {
 		d.placeJob(j)
-		for _, m := range j.meters {
-			m.job = j
-		}
 		j.hashText()
+	}
+	d.eachRival(func(j, rival *job) {
+		j.rival = rival
+		j.use()
 		d.wantFor(j, d.peak(j))
 		d.touchJob(j)
-	}
+	})
 	for _, n := range d.nodes {
 		n.passOn()
 	}

@@ -66,6 +66,9 @@ func (d *Dispatch) consistentJobs() (uint64, error) {
 		if j.Free {
 			gap = 0
 		}
+		if rival := j.findRival(); rival != j.rival || rival != nil && (len(j.meters) > 0 || rival.rival == nil) {
+			return 0, fmt.Errorf("job %s has the rival %v, not %v", j.ID, j.rival, rival)
+		}
 		if gap != j.gap || j.Draw != j.counted {
 			return 0, fmt.Errorf("job %s is booked with %d W and draws %d, not %d and %d", j.ID, j.gap, j.counted, gap, j.Draw)
 		}
@@ -78,7 +81,7 @@ func (d *Dispatch) consistentJobs() (uint64, error) {
 			draw[n] += j.Draw
 		}
 	}
-	if len(d.jobs.list) > MaxJobs {
+	if len(d.jobs.list) > 2*MaxJobs {
 		return 0, fmt.Errorf("%d jobs are known", len(d.jobs.list))
 	}
 	for _, m := range d.site.meters {

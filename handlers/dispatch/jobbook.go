@@ -8,45 +8,23 @@ import (
 	"github.com/ballast-energy/ballast/events"
 )
 
-// settleJob gives j its node and its meters. All of its meters can be used, or
-// none: they must measure AI load, at its node or beneath, no two of them the
-// same load, and no other job.
-// Where another one has named them, the newer word counts, and the other's draw
-// is not known any more.
-func (d *Dispatch) settleJob(j *job) {
-	j.Lost = false
-	d.placeJob(j)
-	for _, m := range j.meters {
-		if o := m.job; o != nil && o != j {
-			d.unbookJob(o)
-			o.Lost, o.direct = true, true
-			d.judgeJob(o)
-			d.bookJob(o)
-			d.lookUp(o.node, false)
-		}
-		m.job = j
-	}
-	d.judgeJob(j)
-}
-
-// placeJob finds the node and the meters of j, unless those are lost to another.
+// placeJob finds the node of j and the meters that it names. All of those can be
+// used, or none: they must measure AI load, at its node or beneath, no two of
+// them the same load.
 func (d *Dispatch) placeJob(j *job) {
-	j.node, j.meters, j.direct = d.root, nil, true
+	j.node, j.named, j.meters, j.direct = d.root, nil, nil, true
 	if n := d.site.nodeByID[j.Node]; n != nil {
 		j.node = n
 	}
-	if j.Lost {
-		return
-	}
+	named := make([]*meter, 0, len(j.Meters))
 	for _, id := range j.Meters {
 		m := d.site.byID[id]
-		if m == nil || m.cfg.Measures != events.MeasuresAI || !m.node.under(j.node) || slices.ContainsFunc(j.meters, m.overlaps) {
-			j.meters, j.direct = nil, true
+		if m == nil || m.cfg.Measures != events.MeasuresAI || !m.node.under(j.node) || slices.ContainsFunc(named, m.overlaps) {
 			return
 		}
-		j.meters = append(j.meters, m)
-		j.direct = j.direct && m.node == j.node
+		named = append(named, m)
 	}
+	j.named = named
 }
 
 // overlaps reports whether m and o see the same load: they are of one group, or
@@ -60,15 +38,24 @@ func (m *meter) overlaps(o *meter) bool {
 
 // judgeJob raises or clears the alert about the meters of j.
 func (d *Dispatch) judgeJob(j *job) {
-	what := j.Scheduler + "/" + j.ID
-	if len(j.meters) == len(j.Meters) {
-		d.clearAlert(&d.alarms.Jobs, &j.Unmetered, alarmJobs, what, "the job's meters are known")
+	message := ""
+	switch {
+	case j.rest():
+		return
+	case len(j.named) != len(j.Meters):
+		message = "the job names a meter that does not measure AI load at its node or beneath, or sees what another of its meters sees: its draw is not known, and its whole peak is kept free"
+	case j.rival != nil:
+		message = "meters of " + j.name() + " see what meters of " + j.rival.name() + " see: the draw of neither is known, and the whole peak of both is kept free"
+	default:
+		d.clearAlert(&d.alarms.Jobs, &j.Unmetered, alarmJobs, j.name(), "the job's meters are known")
 		return
 	}
-	d.raiseAlert(&d.alarms.Jobs, &j.Unmetered, alarmJobs, what, events.SeverityWarning,
-		"the job names a meter that does not measure AI load at its node or beneath, or sees what another of its meters sees, or that another job has named since: its draw is not known, and its whole peak is kept free",
+	d.raiseAlert(&d.alarms.Jobs, &j.Unmetered, alarmJobs, j.name(), events.SeverityWarning, message,
 		"name meters of site.config that measure ai, at the node of the job or beneath, each for one job, one of every group and none above another, or leave them out")
 }
+
+// name of j in alerts.
+func (j *job) name() string { return j.Scheduler + "/" + j.ID }
 
 // under reports whether n is top or beneath it.
 func (n *node) under(top *node) bool {
@@ -99,7 +86,7 @@ func (d *Dispatch) peak(j *job) int64 {
 	}
 	p := j.Declared
 	if p == 0 {
-		for _, m := range j.meters {
+		for _, m := range j.named {
 			p += watts(m.cfg.MaxWatts)
 		}
 		if n := j.node.plates; n > 0 && (p == 0 || n < p) {
@@ -135,14 +122,10 @@ func (d *Dispatch) bookJob(j *job) {
 	}
 	peak := d.peak(j)
 	switch {
-	case !d.later(j):
-		j.Free = false
+	case !d.later(j) || !known && len(j.meters) > 0:
+		j.Free, j.Quiet, j.Low, j.Level = false, d.now, d.now, -1
 	case known:
-		// A decrease counts when the meter shows it; and who draws power before
-		// his time is booked before his time.
-		j.Free = 2*draw <= peak
-	case len(j.meters) > 0:
-		j.Free = false
+		j.Free = d.stopped(j, peak, worst)
 	case !j.Free:
 		if ai := j.node.load.AI; j.Level < 0 || ai > j.Level+peak/2 {
 			j.Quiet, j.Level = d.now, ai
@@ -151,6 +134,30 @@ func (d *Dispatch) bookJob(j *job) {
 	}
 	d.wantFor(j, peak)
 	d.touchJob(j)
+}
+
+// stopped reports whether the meters of j, which is not to draw power now, show
+// that it does not. A decrease counts when they have shown it for as long as an
+// answer takes, for running jobs dip, too; and who draws power before his time
+// is booked before his time.
+//
+// A job that was seen to run has stopped when it draws half of that. One that
+// never drew more than it draws now, although more was declared, may be running
+// still: it has to stay low for as long as it takes to learn a peak.
+func (d *Dispatch) stopped(j *job, peak int64, worst rung) bool {
+	ran := peak
+	if j.Ran > 0 {
+		ran = min(peak, j.Seen)
+	}
+	j.Level = -1
+	if 2*j.Draw > ran {
+		j.Quiet = d.now
+	}
+	if 2*j.Draw > peak {
+		j.Low = d.now
+		return false
+	}
+	return j.Free || worst == rungFresh && (d.now-j.Quiet >= j.node.response || d.now-j.Low >= j.node.learn)
 }
 
 // wantFor books what j may want beyond what it draws.
@@ -198,31 +205,40 @@ func (d *Dispatch) visitJobs() {
 
 // dropJobs forgets what has ended and is seen to have.
 func (d *Dispatch) dropJobs() {
+	contested := false
 	d.jobs.list = slices.DeleteFunc(d.jobs.list, func(j *job) bool {
 		if j.State != events.JobEnded || !j.Free {
 			return false
 		}
+		contested = contested || j.rival != nil
 		d.unbookJob(j)
-		d.clearAlert(&d.alarms.Jobs, &j.Unmetered, alarmJobs, j.Scheduler+"/"+j.ID, "the job is over")
+		d.clearAlert(&d.alarms.Jobs, &j.Unmetered, alarmJobs, j.name(), "the job is over")
 		d.entries -= j.h
 		return true
 	})
+	if contested {
+		d.contestJobs(nil)
+	}
 }
 
 // settleJobs gives all jobs their places in a new configuration; the books of
-// its nodes are empty.
+// its nodes are empty. The crowd is forgotten by one that heeds no jobs.
 func (d *Dispatch) settleJobs() {
-	d.jobs.crowd = 0
-	d.clearAlert(&d.alarms.Jobs, &d.jobs.crowded, alarmJobs, "site", "jobs are counted anew")
-	for _, j := range d.jobs.list {
-		j.gap, j.counted, j.meters = 0, 0, nil
+	if !d.root.jobs {
+		d.jobs.crowd = 0
+		d.clearAlert(&d.alarms.Jobs, &d.jobs.crowded, alarmJobs, "site", "the site heeds no jobs")
 	}
 	for _, n := range d.nodes {
 		n.passOn() // what they hold
 	}
-	for _, j := range d.jobs.list {
-		d.settleJob(j)
+	if d.jobs.crowd > 0 {
+		d.root.want(d.jobs.crowd, 0, true)
 	}
+	for _, j := range d.jobs.list {
+		j.gap, j.counted = 0, 0
+		d.placeJob(j)
+	}
+	d.eachRival(d.settleJob)
 	d.visitJobs()
 }
 

@@ -80,6 +80,7 @@ type meter struct {
 	wider  *meter
 	shared bool
 	job    *job // the AI job that it sees alone
+	claims claims
 	due    [timerKinds]int64
 	slot   [timerKinds]int
 	h      uint64

@@ -49,6 +49,7 @@ type node struct {
 	// wanted by AI jobs, and how far the rest of the AI load rises within the
 	// response time of the node.
 	wanted wanted
+	claims nodeClaims
 	step   rise
 	crests crests
 	firms  []rise

@@ -145,7 +145,7 @@ func (s *settings) hang(old map[string]*meter) {
 			*m = *o
 		}
 		m.use(mc)
-		m.job = nil
+		m.job, m.claims = nil, claims{}
 		m.index, m.node = len(s.meters), s.nodes[0]
 		if mc.Node != "" {
 			if n := s.nodeByID[mc.Node]; n != nil {
