@@ -38,7 +38,7 @@ func (m *meter) overlaps(o *meter) bool {
 
 // judgeJob raises or clears the alert about the meters of j.
 func (d *Dispatch) judgeJob(j *job) {
-	message := ""
+	var message string
 	switch {
 	case j.rest():
 		return
