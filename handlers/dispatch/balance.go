@@ -65,6 +65,11 @@ func (d *Dispatch) rebalance(m *meter) {
 			b.DipAt = d.now
 		}
 		b.Newest = max(total-b.Mining, was.Watts)
+	} else if was.Known && mining > was.Mining {
+		// A total from before mining rose less mining from after it is too low by
+		// the rise, round after round while mining rises: the load has fallen only
+		// as far as it has with the mining of the estimate before, too.
+		b.Newest = max(b.Newest, min(was.Watts, total-was.Mining))
 	}
 	if b.Watts = b.Newest; was.Known {
 		b.Watts = max(b.Watts, was.Newest)
