@@ -37,17 +37,37 @@ func (w *watch) since(then time.Duration, f func(p *flowed)) {
 	}
 }
 
-// pieced is the most room that a place without meters of its own can have been
-// taken for since then: its load is pieced together from meters beneath that read
-// at different instants, one of them before its load rose and another after its
-// load fell. Meters of its own see all at once, and excuse nothing.
+// pieced is the most room that a place can have been taken for since then by
+// who reads loads and limits at different instants. The load of a place without
+// meters of its own is pieced together from meters beneath, one of which may
+// have read before its load rose and another after its load fell. Meters of its
+// own see all its load at once: that leaves raised.
 func (n *place) pieced(then time.Duration) int64 {
 	if n.measured() {
-		return 0
+		return n.raised(then)
 	}
 	top, ceiling := int64(-1<<60), int64(0)
 	n.since(then, func(p *flowed) { top, ceiling = max(top, p.top), max(ceiling, p.ceiling) })
 	return min(top-n.least(then), ceiling)
+}
+
+// raised is the most room that limits since then left beside a load that meters
+// read shortly before. Limits are known when they change, a load when it is read
+// next: where a limit rises between two readings and just behind the load, there
+// was never that much room, but nobody could know yet. The load has to have been
+// so within the quick response before the limit, and both since then: the
+// response to the load's rise counts from that rise, and mining in a room that is
+// as old as the span is not excused by it.
+func (n *place) raised(then time.Duration) int64 {
+	most := int64(0)
+	for i := len(n.past) - 1; i >= 0 && (i+1 == len(n.past) || n.past[i+1].at > then); i-- {
+		limits, ai := &n.past[i], n.past[i].ai
+		for k := i - 1; k >= 0 && n.past[k+1].at > max(then, limits.at-quickResponse); k-- {
+			ai = min(ai, n.past[k].ai)
+		}
+		most = max(most, min(limits.top-ai, limits.ceiling))
+	}
+	return most
 }
 
 // least is the lowest sum of the pieces that n is measured in.
