@@ -19,6 +19,9 @@ type estimate struct {
 	// began, elapsed ns, −1 when there is none.
 	Mining int64 `json:"mining"`
 	DipAt  int64 `json:"dip_at"`
+	// Unseen is what of the newest difference was put down to raises that the
+	// mining meters had not seen yet, W.
+	Unseen int64 `json:"unseen,omitempty"`
 }
 
 func (b *estimate) digest(g *digest) {
@@ -28,6 +31,7 @@ func (b *estimate) digest(g *digest) {
 	g.int(b.At)
 	g.int(b.Mining)
 	g.int(b.DipAt)
+	g.int(b.Unseen)
 }
 
 // rebalance estimates the non-mining load as total − mining once every total
@@ -71,6 +75,8 @@ func (d *Dispatch) rebalance(m *meter) {
 		// as far as it has with the mining of the estimate before, too.
 		b.Newest = max(b.Newest, min(was.Watts, total-was.Mining))
 	}
+	b.Unseen = d.unseen(n, &was, total, mining)
+	b.Newest -= b.Unseen
 	if b.Watts = b.Newest; was.Known {
 		b.Watts = max(b.Watts, was.Newest)
 	}
@@ -83,6 +89,25 @@ func (d *Dispatch) rebalance(m *meter) {
 func (d *Dispatch) dips(n *node, b *estimate, mining int64) bool {
 	return b.Known && mining < b.Mining*3/4 && n.setSum >= b.Mining*3/4 && d.now >= n.settleAt &&
 		(b.DipAt < 0 || d.now-b.DipAt < rideThrough)
+}
+
+// unseen is by how much a balance of total and mining is higher than the one
+// before because the total saw a raise and the mining meters did not yet: all of
+// it would look like AI load, units would be lowered for their own rise, the
+// reserve would learn it, and the next try would end the same way.
+//
+// It is no more than what is permitted and not seen, and only where nothing more
+// is drawn than may be: a total beyond what is usable counts in full. Never two
+// rounds in a row, and not while mining is seen to rise: then the balance before
+// may be too low itself.
+func (d *Dispatch) unseen(n *node, was *estimate, total, mining int64) int64 {
+	switch {
+	case !was.Known, was.Unseen > 0, n.balance.DipAt >= 0, d.now >= n.rogue.Until, total > n.load.Usable:
+		return 0
+	case mining > was.Mining+noise(mining):
+		return 0
+	}
+	return max(min(n.balance.Newest-was.Watts, n.setSum-mining), 0)
 }
 
 // forgetOlder takes what came before, or at, an instant out of the present round

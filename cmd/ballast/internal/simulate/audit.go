@@ -4,12 +4,15 @@ package simulate
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/dispatch"
 	"github.com/ballast-energy/ballast/handlers/settlement/ledger"
 )
 
@@ -23,6 +26,8 @@ type auditor struct {
 	// cut are the ids of causes' sequences that the journal lost, with the
 	// time of their loss.
 	cut map[uint64]bool
+	// dispatch as replayed to the end of the journal.
+	dispatch *dispatch.Dispatch
 }
 
 func newAuditor(w *world) *auditor { return &auditor{w: w, cut: make(map[uint64]bool)} }
@@ -89,6 +94,9 @@ func (a *auditor) replay(d decider.Decider, known []decider.Opening, epochs *dec
 				have[msgs[i].id] = msgs[i]
 			}
 		}
+	}
+	if judged {
+		a.dispatch, _ = d.(*dispatch.Dispatch)
 	}
 	j := newJudge(w)
 	for i := range w.bus.journal().msgs {
@@ -231,8 +239,33 @@ func (a *auditor) recovered() {
 			least = min(least, room[n]-n.mining-2*max(u.caps.MinWatts, 1)-n.usable/50)
 		}
 		if u.draw == 0 && least > 0 {
-			w.violated(RuleRecovery, "unit %s is off although all has been well for %s and all above it have room for %d W more than it needs", u.id, calmEnd, least)
+			w.violated(RuleRecovery, "unit %s is off although all has been well for %s and all above it have room for %d W more than it needs%s", u.id, calmEnd, least, a.heldBy(u))
 			return
 		}
 	}
+}
+
+// heldBy tells what dispatch says to hold a unit back by.
+func (a *auditor) heldBy(u *unit) string {
+	if a.dispatch == nil {
+		return ""
+	}
+	all, err := a.dispatch.WhyUnits("")
+	if err != nil {
+		return ": " + err.Error()
+	}
+	for i := range all {
+		if all[i].Unit != u.id {
+			continue
+		}
+		var by strings.Builder
+		for _, h := range all[i].Held {
+			fmt.Fprintf(&by, ", %d W by %s", h.Watts, h.By)
+			if h.Node != "" {
+				fmt.Fprintf(&by, " at %s", h.Node)
+			}
+		}
+		return fmt.Sprintf("; dispatch permits %d W of %d W%s", all[i].SetpointWatts, all[i].NameplateWatts, by.String())
+	}
+	return "; dispatch does not know it"
 }
