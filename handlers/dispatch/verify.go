@@ -173,13 +173,14 @@ func (p *proof) tolerance() int64 {
 // shown reports whether a reading of the witness shows p: it has come down to
 // the target; or its units say that they have fallen by all that was asked, and
 // what all units under it say accounts for what it reads. The latter forgives
-// what a unit said to draw before its meter saw it.
+// what a unit said to draw before its meter saw it. What they have been raised by
+// since need not have fallen.
 func (p *proof) shown(now int64) bool {
 	if now <= p.target()+p.tolerance() {
 		return true
 	}
 	said := p.by.seen()
-	return -p.Suspects >= p.Asked-p.Passed && now <= said+noise(said)
+	return p.Raised-p.Suspects >= p.Asked-p.Passed && now <= said+noise(said)
 }
 
 // lessen is by how much the own word of u must fall from before to its present
