@@ -22,6 +22,7 @@ import (
 // simulateFlags of the simulation.
 type simulateFlags struct {
 	seeds, seed uint64
+	except      []uint
 	scenario    string
 	trace       bool
 	parallel    int
@@ -85,6 +86,7 @@ was broken.`,
 	fl := c.Flags()
 	fl.Uint64Var(&f.seeds, "seeds", 1000, "how many seeds to play")
 	fl.Uint64Var(&f.seed, "seed", 0, "the first seed; without --seeds the only one")
+	fl.UintSliceVar(&f.except, "except", nil, "seeds to leave out, such as those of open findings; the summary names them")
 	fl.StringVar(&f.scenario, "scenario", "", "play the story of this `file`")
 	fl.BoolVar(&f.trace, "trace", false, "write what happens, line by line")
 	fl.IntVar(&f.parallel, "parallel", 0, "runs at once (default: one per processor)")
@@ -143,6 +145,13 @@ func (a *app) simulateMany(ctx context.Context, f *simulateFlags) error {
 	bar := a.steps("seeds", int64(min(f.seeds, 1<<62)))
 	c := simulate.Campaign{First: f.seed, Seeds: f.seeds, Parallel: f.parallel, Budget: f.budget,
 		Done: func(simulate.Result) { _ = bar.Add(1) }}
+	left := uint64(0)
+	for _, n := range f.except {
+		if seed := uint64(n); seed >= f.seed && seed-f.seed < f.seeds && !slices.Contains(c.Except, seed) {
+			c.Except = append(c.Except, seed)
+			left++
+		}
+	}
 	// A run makes much that is dead soon: collecting it rarely is cheaper.
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	s, err := c.Run(ctx)
@@ -165,8 +174,11 @@ func (a *app) simulateMany(ctx context.Context, f *simulateFlags) error {
 		}
 	} else {
 		p.linef("%s, %.0f h simulated in %s: %.0f simulated hours per minute", count(int64(s.Seeds), "seed"), s.Simulated.Hours(), s.Took.Round(100*time.Millisecond), s.HoursPerMinute())
-		if s.Seeds < f.seeds && len(s.Failed) == 0 {
-			p.linef("%s of %s were not begun within %s", group(fmt.Sprint(f.seeds-s.Seeds)), count(int64(f.seeds), "seed"), f.budget)
+		if left > 0 {
+			p.linef("%s left out: %v", count(int64(left), "seed"), c.Except)
+		}
+		if s.Seeds+left < f.seeds && len(s.Failed) == 0 {
+			p.linef("%s of %s were not begun within %s", group(fmt.Sprint(f.seeds-left-s.Seeds)), count(int64(f.seeds), "seed"), f.budget)
 		}
 		p.linef("%s folded, %s stored, %s Wh mined, nothing mined in %s", count(s.Events, "event"), count(s.Commands, "command"),
 			group(fmt.Sprint(s.MinedMilliwattHours/1000)), count(int64(s.Idle), "seed"))

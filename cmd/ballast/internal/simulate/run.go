@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,8 @@ type Campaign struct {
 	Parallel int
 	// Budget of real time after which no new seed is begun; 0 for none.
 	Budget time.Duration
+	// Except are seeds to leave out, such as those of open findings.
+	Except []uint64
 	// Done is called after every seed, by one goroutine at a time.
 	Done func(Result)
 }
@@ -117,6 +120,9 @@ func (c *Campaign) Run(ctx context.Context) (Summary, error) {
 				n := next.Add(1) - 1
 				if n >= c.Seeds {
 					return
+				}
+				if slices.Contains(c.Except, c.First+n) {
+					continue
 				}
 				r, err := Run(NewStory(c.First+n), nil)
 				mu.Lock()

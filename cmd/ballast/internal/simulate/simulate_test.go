@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -250,5 +251,18 @@ func TestShrink(t *testing.T) {
 	}
 	if testing.Verbose() {
 		t.Log("\n" + b.String())
+	}
+}
+
+// TestSeedsLeftOut: they are not played and do not count.
+func TestSeedsLeftOut(t *testing.T) {
+	var played []uint64
+	c := Campaign{First: 3, Seeds: 3, Parallel: 1, Except: []uint64{4}, Done: func(r Result) { played = append(played, r.Seed) }}
+	s, err := c.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []uint64{3, 5}; !slices.Equal(played, want) || s.Seeds != 2 {
+		t.Fatalf("played %v, %d seeds, want %v", played, s.Seeds, want)
 	}
 }
