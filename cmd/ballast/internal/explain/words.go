@@ -112,6 +112,8 @@ func because(by, node string) string {
 		return "a raise is not confirmed yet"
 	case events.HoldOverdraw:
 		return "it draws more than it may"
+	case events.HoldOutlet:
+		return "its outlet is off until a person restores it"
 	case events.HoldPause:
 		return "it waits for its restart delay, or did not follow its last ramps"
 	case events.HoldMinOff:

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,11 +16,16 @@ import (
 )
 
 // TestEveryReasonHasWords: whoever adds a reason for a command, or something that
-// holds units back, says here what it means.
+// holds units back, says here and in the schema what it means.
 func TestEveryReasonHasWords(t *testing.T) {
+	top := filepath.Join("..", "..", "..", "..")
+	schema, err := os.ReadFile(filepath.Join(top, "schemas", "dispatch.decided.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	found := 0
 	for _, name := range []string{"explanation.go", "command.go"} {
-		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "..", "..", "events", name), nil, 0)
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(top, "events", name), nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,6 +50,9 @@ func TestEveryReasonHasWords(t *testing.T) {
 			found++
 			if because(by, "") == by || because(by, "rack-7") == by+" at rack-7" {
 				t.Errorf("%s (%s) has no words", id, by)
+			}
+			if strings.HasPrefix(id, "Hold") && !strings.Contains(string(schema), ", "+by+",") && !strings.Contains(string(schema), "a reason, or "+by+",") {
+				t.Errorf("%s (%s) is not in the schema of dispatch.decided", id, by)
 			}
 			return true
 		})
