@@ -143,13 +143,14 @@ func (s *faultSite) running(loops ...func(context.Context)) (stop func()) {
 }
 
 // Load of the fault tests: the AI load climbs in small steps, each of which
-// takes power from some machine, and falls back at once, which gives it back
-// on the next tick.
+// takes power from some machine, falls back at once, and stays there for longer
+// than dispatch rides through a dip, so that the machines get it all again.
 const (
 	feedPeriod = 4 * time.Millisecond
 	feedLow    = 600_000
-	feedStep   = 500
-	feedSteps  = 600
+	feedRise   = 380_000
+	feedClimb  = 6 * time.Second
+	feedRest   = 7 * time.Second
 )
 
 // feed publishes readings of the AI meter, 250 a second, whatever becomes of
@@ -157,13 +158,17 @@ const (
 func (s *faultSite) feed(ctx context.Context) {
 	tick := time.NewTicker(feedPeriod)
 	defer tick.Stop()
-	for n := int64(0); ; n++ {
+	for began := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		s.reading("ai-feeder", feedLow+n%feedSteps*feedStep)
+		watts := int64(feedLow)
+		if at := time.Since(began) % (feedClimb + feedRest); at < feedClimb {
+			watts += feedRise * at.Milliseconds() / feedClimb.Milliseconds()
+		}
+		s.reading("ai-feeder", watts)
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 func TestFaultJournalTailCut(t *testing.T) {
 	s := newFaultSite(t, faultOptions{})
 	hosts := []*process{s.role("dispatcher", "a"), s.role("dispatcher", "b")}
-	s.machines("fleet-1", 50)
+	s.machines("fleet-1", 100)
 	stop := s.running(s.feed)
 	s.decided(20*time.Second, "the machines get power")
 
@@ -31,7 +31,7 @@ func TestFaultJournalTailCut(t *testing.T) {
 	config.Reserve.MarginWatts = 20_000
 	s.reconfigure("margin: 10kW", "margin: 20kW")
 	s.publish(t.Context(), events.New(faultSiteID, events.OperatorSource, &config).WithID("tx1/config/2"))
-	to := int64(130_000)
+	to := int64(250_000)
 	s.publish(t.Context(), events.New(faultSiteID, "ercot", &events.GridSignal{SignalID: "kept", Kind: events.SignalCurtail, PowerWatts: &to, DurationSeconds: 600}).WithID("tx1/kept"))
 	next(s, 20*time.Second, "the signal binds", func(e events.Of[events.DispatchDecided]) bool {
 		return e.Data.CeilingWatts != nil && *e.Data.CeilingWatts == to
@@ -63,7 +63,7 @@ func TestFaultJournalTailCut(t *testing.T) {
 	}
 	t.Logf("the journal was cut from %d to %d; epoch %d", end, cut, after)
 
-	s.running(s.feed)
+	stop = s.running(s.calm(feedLow))
 	s.role("dispatcher", "a")
 	s.role("dispatcher", "b")
 	// The same facts come again, and the signal binds whatever is decided now.
@@ -79,7 +79,17 @@ func TestFaultJournalTailCut(t *testing.T) {
 		t.Errorf("the first decision after the cut knows neither the configuration nor the signal that came before it: %+v", d.Data)
 	}
 	s.publish(t.Context(), restore)
-	next(s, 30*time.Second, "decisions with sequences that were used before the cut", func(e events.Of[events.DispatchDecided]) bool {
+	next(s, 30*time.Second, "the machines get the power that the signal kept from them", func(e events.Of[events.DispatchDecided]) bool {
+		return e.Data.CeilingWatts == nil && e.Data.UnitsRaised > 0
+	})
+	stop()
+	// The load climbs while the journal passes where it ended before the cut.
+	s.running(s.feed)
+	until(t, 3*time.Minute, "the journal is longer than before the cut", func() bool {
+		last, _ := s.journalState()
+		return last > end
+	})
+	next(s, 30*time.Second, "decisions with sequences that were not used before the cut", func(e events.Of[events.DispatchDecided]) bool {
 		return e.Data.Key.Epoch == after && e.Data.Key.Sequence > end
 	})
 	s.quiet(3 * time.Second)
@@ -99,6 +109,7 @@ func TestFaultJournalTailCut(t *testing.T) {
 	if reused == 0 {
 		t.Errorf("no decision of epoch %d has a sequence up to %d: nothing shows that they are not swallowed", after, end)
 	}
+	t.Logf("%d decisions of epoch %d have sequences that were used before", reused, after)
 	for name, r := range s.verify(2 * time.Second) {
 		if !r.Clean() {
 			t.Errorf("verification fails instead of listing what was lost:\n%s", r)
