@@ -208,6 +208,7 @@ func (d *Dispatch) raiseStep(s *step, top int64) {
 		d.place(u, w)
 		d.ramp(u)
 	}
+	d.relax(u, rise)
 	booked -= u.raiseBook
 	for a := u.node; a != nil; a = a.up {
 		a.room += booked
@@ -347,7 +348,6 @@ func (d *Dispatch) mayTake(s *step) bool {
 
 // ramp notes that u gets a ramp for its present setpoint in this fold.
 func (d *Dispatch) ramp(u *unit) {
-	d.relax(u)
 	u.raising, u.changedAt, u.counter = true, d.now, u.agent.counter
 	d.book(u)
 	d.raised = append(d.raised, u)

@@ -302,13 +302,22 @@ func (d *Dispatch) begin(p *proof) {
 	}
 }
 
-// relax notes that u, whose last reduction has not been shown yet, is raised:
-// its witness is asked for so much less.
-func (d *Dispatch) relax(u *unit) {
-	if p := u.part; p != nil && !p.Settled && p.by != nil && u.set > u.before {
-		p.Raised += u.set - u.before
-		d.touchPart(p)
+// relax notes that u, whose last reduction has not been shown yet, rises by so
+// many watts: its witness is asked for so much less. Where only its acknowledgement could
+// tell, u itself is: a later reduction must not ask it for both.
+func (d *Dispatch) relax(u *unit, rise int64) {
+	p := u.part
+	if p == nil || p.Settled {
+		return
 	}
+	if p.by != nil {
+		p.Raised += rise
+	} else {
+		p.Members -= u.member()
+		u.asked = max(u.asked-rise, 0)
+		p.Members += u.member()
+	}
+	d.touchPart(p)
 }
 
 // overrun is what the witness of p sees too much of it although its time is
