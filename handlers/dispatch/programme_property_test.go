@@ -61,6 +61,13 @@ func TestProgrammesOnlyLower(t *testing.T) {
 			switch p := e.Data.(type) {
 			case *events.GridSignal:
 				p.RampSeconds = nil
+				if at := p.StartsAt; at != nil && p.DurationSeconds > 0 && !at.Add(time.Duration(p.DurationSeconds)*time.Second).After(e.Arrived) {
+					// Over before it came, it changes nothing; the minimum of a
+					// programme would let it take the place of an older version.
+					p.StartsAt = nil
+				}
+				// Only programmes hear drills, which replace and end instructions, too.
+				p.Test = false
 			case *events.SiteConfig:
 				for i := range p.Programmes {
 					q := &p.Programmes[i]
