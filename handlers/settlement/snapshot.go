@@ -3,37 +3,20 @@
 package settlement
 
 import (
-	"encoding/json"
 	"fmt"
 
+	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/settlement/work"
 )
 
-// snapshot is the state and what it belongs to.
-type snapshot struct {
-	Decider, Version, ConfigHash string
-	State                        *state
-}
-
 // Snapshot returns the whole state. Equal states give equal bytes.
-func (d *Decider) Snapshot() ([]byte, error) {
-	b, err := json.Marshal(snapshot{d.identity.Name, d.identity.Version, d.identity.ConfigHash, &d.state})
-	if err != nil {
-		return nil, fmt.Errorf("settlement: encode snapshot: %w", err)
-	}
-	return b, nil
-}
+func (d *Decider) Snapshot() ([]byte, error) { return decider.EncodeState(d.identity, &d.state) }
 
 // Restore takes a snapshot back. After an error the decider is unusable.
 func (d *Decider) Restore(b []byte) error {
 	d.state, d.index = state{}, index{}
-	s := snapshot{State: &d.state}
-	if err := json.Unmarshal(b, &s); err != nil {
-		return fmt.Errorf("settlement: decode snapshot: %w", err)
-	}
-	if id := d.identity; s.Decider != id.Name || s.Version != id.Version || s.ConfigHash != id.ConfigHash {
-		return fmt.Errorf("settlement: snapshot is of %s version %s configuration %s, this is %s version %s configuration %s",
-			s.Decider, s.Version, s.ConfigHash, id.Name, id.Version, id.ConfigHash)
+	if err := decider.DecodeState(d.identity, b, &d.state); err != nil {
+		return err
 	}
 	for _, iv := range append(d.Intervals, d.Early) {
 		if iv == nil {
