@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/decider"
 )
 
 // What counts where no programme says it.
@@ -66,7 +67,7 @@ func (d *Decider) signal(g *events.Event, s *events.GridSignal) {
 
 // copied reports whether a signal has been folded already, and remembers it.
 func (d *Decider) copied(id string) bool {
-	h := textHash(id)
+	h := decider.TextHash(id)
 	if slices.Contains(d.Seen, h) {
 		return true
 	}

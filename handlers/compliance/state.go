@@ -5,6 +5,7 @@ package compliance
 import (
 	"math"
 
+	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/settlement/energy"
 )
 
@@ -126,25 +127,14 @@ func watts(e energy.Amount, nanos int64) int64 {
 const chainSeed = 0x62616c6c61737421
 
 // mix folds a value of the new state into the digest.
-func (d *Decider) mix(v uint64) {
-	h := (d.Chain ^ v) * 0x9e3779b97f4a7c15
-	d.Chain = h ^ h>>29
-}
+func (d *Decider) mix(v uint64) { d.Chain = decider.Mix(d.Chain, v) }
 
 func (d *Decider) mixAmount(a energy.Amount) {
 	d.mix(uint64(a.MilliwattHours))
 	d.mix(uint64(a.Rest))
 }
 
-func (d *Decider) mixText(s string) { d.mix(textHash(s)) }
-
-func textHash(s string) uint64 {
-	var v uint64 = 0xcbf29ce484222325
-	for i := range len(s) {
-		v = (v ^ uint64(s[i])) * 0x100000001b3
-	}
-	return v
-}
+func (d *Decider) mixText(s string) { d.mix(decider.TextHash(s)) }
 
 func flag(b bool) uint64 {
 	if b {

@@ -6,6 +6,7 @@ import (
 	"math/big"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/settlement/energy"
 	"github.com/ballast-energy/ballast/handlers/settlement/work"
 )
@@ -286,23 +287,14 @@ func (d *Decider) configured() bool { return d.Config != nil }
 const chainSeed = 0x243f6a8885a308d3
 
 // mix folds a value of the new state into the digest.
-func (d *Decider) mix(v uint64) {
-	h := (d.Chain ^ v) * 0x9e3779b97f4a7c15
-	d.Chain = h ^ h>>29
-}
+func (d *Decider) mix(v uint64) { d.Chain = decider.Mix(d.Chain, v) }
 
 func (d *Decider) mixAmount(a energy.Amount) {
 	d.mix(uint64(a.MilliwattHours))
 	d.mix(uint64(a.Rest))
 }
 
-func (d *Decider) mixText(s string) {
-	var v uint64 = 0xcbf29ce484222325
-	for i := range len(s) {
-		v = (v ^ uint64(s[i])) * 0x100000001b3
-	}
-	d.mix(v)
-}
+func (d *Decider) mixText(s string) { d.mix(decider.TextHash(s)) }
 
 // StateHash is a digest over every value that folding has written so far.
 func (d *Decider) StateHash() uint64 {
