@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,6 +53,23 @@ func (b *Bus) SnapshotStore(ctx context.Context) (jetstream.ObjectStore, error) 
 		return nil, fmt.Errorf("bus: object store %s: %w (EnsureStreams makes it)", events.SnapshotBucket, err)
 	}
 	return s, nil
+}
+
+// Snapshot is what the object store of snapshots holds under a key, nil when
+// that is nothing.
+func (b *Bus) Snapshot(ctx context.Context, key string) ([]byte, error) {
+	store, err := b.SnapshotStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	data, err := store.GetBytes(ctx, key)
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("snapshot %s: %w", key, err)
+	}
+	return data, nil
 }
 
 func sliceConfig(c Config) jetstream.KeyValueConfig {

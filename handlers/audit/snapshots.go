@@ -95,13 +95,7 @@ func (l *live) Snapshots(ctx context.Context) ([]Snapshot, error) {
 		out = append(out, Snapshot{
 			Site: l.site, Identity: decider.Identity{Name: parts[1], Version: version, ConfigHash: hash},
 			Epoch: uintOf(info.Metadata["epoch"]), Sequence: uintOf(info.Metadata["sequence"]), Where: "bus " + name,
-			Load: func(ctx context.Context) ([]byte, error) {
-				data, err := store.GetBytes(ctx, name)
-				if errors.Is(err, jetstream.ErrObjectNotFound) {
-					return nil, nil
-				}
-				return data, err
-			},
+			Load: func(ctx context.Context) ([]byte, error) { return l.b.Snapshot(ctx, name) },
 		})
 	}
 	return out, nil

@@ -93,16 +93,5 @@ func storeSnapshot(ctx context.Context, b *bus.Bus, key string, at place, data [
 func loadSnapshot(ctx context.Context, b *bus.Bus, key string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
-	store, err := b.SnapshotStore(ctx)
-	if err != nil {
-		return nil, err
-	}
-	data, err := store.GetBytes(ctx, key)
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("snapshot %s: %w", key, err)
-	}
-	return data, nil
+	return b.Snapshot(ctx, key)
 }

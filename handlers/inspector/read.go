@@ -29,18 +29,14 @@ func (i *Inspector) key(stream string) string { return "inspector/" + i.cfg.Name
 // load returns the stored position if the stream still has that message, or has
 // rightly forgotten it; otherwise the beginning.
 func (i *Inspector) load(ctx context.Context, stream string) (position, error) {
-	store, err := i.cfg.Bus.SnapshotStore(ctx)
-	if err != nil {
-		return position{}, err
-	}
-	data, err := store.GetBytes(ctx, i.key(stream))
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return position{}, nil
-	}
+	data, err := i.cfg.Bus.Snapshot(ctx, i.key(stream))
 	if err != nil {
 		return position{}, fmt.Errorf("position in %s: %w", stream, err)
 	}
 	var p position
+	if data == nil {
+		return p, nil
+	}
 	if json.Unmarshal(data, &p) != nil {
 		return position{}, nil // damaged: what was inspected is inspected again
 	}

@@ -4,12 +4,9 @@ package explain
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/audit"
@@ -77,7 +74,9 @@ func (x *Explainer) fold(ctx context.Context, site string, cfg dispatch.Config, 
 	if err != nil {
 		return nil, err
 	}
-	snap, err := x.snapshot(ctx, host.SnapshotKey(site, f.d.Identity()))
+	loading, cancel := context.WithTimeout(ctx, snapshotWait)
+	defer cancel()
+	snap, err := x.b.Snapshot(loading, host.SnapshotKey(site, f.d.Identity()))
 	if err != nil {
 		return nil, err
 	}
@@ -147,24 +146,6 @@ func (x *Explainer) journal(ctx context.Context) (first, last uint64, err error)
 	}
 	st := s.CachedInfo().State
 	return st.FirstSeq, st.LastSeq, nil
-}
-
-// snapshot loads one, nil when there is none.
-func (x *Explainer) snapshot(ctx context.Context, key string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshotWait)
-	defer cancel()
-	store, err := x.b.SnapshotStore(ctx)
-	if err != nil {
-		return nil, err
-	}
-	data, err := store.GetBytes(ctx, key)
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("snapshot %s: %w", key, err)
-	}
-	return data, nil
 }
 
 // Replay folds the journal up to the cause of a chain, and the cause, and keeps
