@@ -68,16 +68,8 @@ func drain(c chan time.Time) {
 func (o *observer) round(s *plant, i int, emergency bool) (round, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, roundTime)
 	defer cancel()
-	if err := s.until(ctx, s.c.Units); err != nil {
-		return round{}, fmt.Errorf("round %d: waiting for every unit to run: %w", i, err)
-	}
-	// A signal at a random place in the second, not in step with the tick.
-	pause := time.NewTimer(300*time.Millisecond + time.Duration(i*137%700)*time.Millisecond)
-	defer pause.Stop()
-	select {
-	case <-ctx.Done():
-		return round{}, ctx.Err()
-	case <-pause.C:
+	if err := s.ready(ctx, i); err != nil {
+		return round{}, err
 	}
 	drain(o.curtails)
 	drain(o.decided)

@@ -166,15 +166,8 @@ func RunTrip(ctx context.Context, c TripConfig, progress func(done, of int)) (*T
 func (c *TripConfig) round(s *plant, m *meters, w *witness, i int) (round, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, roundTime)
 	defer cancel()
-	if err := s.until(ctx, c.Units); err != nil {
-		return round{}, fmt.Errorf("round %d: waiting for every unit to run: %w", i, err)
-	}
-	pause := time.NewTimer(300*time.Millisecond + time.Duration(i*137%700)*time.Millisecond)
-	defer pause.Stop()
-	select {
-	case <-ctx.Done():
-		return round{}, ctx.Err()
-	case <-pause.C:
+	if err := s.ready(ctx, i); err != nil {
+		return round{}, err
 	}
 	w.begin()
 	sent, err := m.show(ctx, c.tripped())
@@ -329,6 +322,22 @@ func (t *tally) wait(ctx context.Context) (time.Time, error) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		return time.Time{}, fmt.Errorf("curtails for %d of %d units were heard: %w", t.n, t.want, ctx.Err())
+	}
+}
+
+// ready waits until every unit runs, and then for a time that differs from round
+// to round, so that none begins in step with the tick.
+func (s *plant) ready(ctx context.Context, i int) error {
+	if err := s.until(ctx, s.c.Units); err != nil {
+		return fmt.Errorf("round %d: waiting for every unit to run: %w", i, err)
+	}
+	pause := time.NewTimer(300*time.Millisecond + time.Duration(i*137%700)*time.Millisecond)
+	defer pause.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-pause.C:
+		return nil
 	}
 }
 
