@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -97,7 +98,7 @@ one until it is activated.`,
 				if id.Name != args[0] {
 					continue
 				}
-				by := firstOf(b.Identity().ID, "operator")
+				by := cmp.Or(b.Identity().ID, "operator")
 				start := time.Now()
 				if err := host.Activate(cmd.Context(), b, site, id, "", by); err != nil {
 					return err

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,7 +123,7 @@ func (p *printer) engineJSON(r *enginebench.Report) error {
 // engine writes the report for a person.
 func (p *printer) engine(r *enginebench.Report) {
 	m := &r.Machine
-	where := []string{firstOf(m.Processor, m.Arch), fmt.Sprintf("%d of %s hash", m.Threads, count(int64(m.Processors), "processor"))}
+	where := []string{cmp.Or(m.Processor, m.Arch), fmt.Sprintf("%d of %s hash", m.Threads, count(int64(m.Processors), "processor"))}
 	if m.Clock > 0 {
 		where = append(where, fmt.Sprintf("%.2f GHz (%.2f to %.2f)", m.Clock, m.ClockLeast, m.ClockMost))
 	}

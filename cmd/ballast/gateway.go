@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,12 +82,12 @@ func (a *app) runGateway(ctx context.Context, f *gatewayFlags) error {
 	if err != nil {
 		return withCode(exitUsage, err)
 	}
-	b, err := a.connect(ctx, firstOf(g.ID, "gateway"))
+	b, err := a.connect(ctx, cmp.Or(g.ID, "gateway"))
 	if err != nil {
 		return err
 	}
 	who := b.Identity()
-	site, id := firstOf(g.Site, who.Site), firstOf(g.ID, who.ID)
+	site, id := cmp.Or(g.Site, who.Site), cmp.Or(g.ID, who.ID)
 	if site == "" && len(conf.Sites) == 1 {
 		site = conf.Sites[0].ID
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -49,7 +50,7 @@ func explainGateway(g *config.Gateway) gatewayExplained {
 	case g.OnNodes():
 		e.Kind, e.Network, e.Address, e.Scheme = "node", g.Solo.NetworkName(), g.Solo.Address, events.SchemeSolo
 	default:
-		e.Kind, e.Scheme = "pool", events.Scheme(firstOf(g.Scheme, string(events.SchemeFPPS)))
+		e.Kind, e.Scheme = "pool", events.Scheme(cmp.Or(g.Scheme, string(events.SchemeFPPS)))
 	}
 	if len(e.Upstreams) > 0 && e.Pool == "" {
 		e.Pool = poolID(g.Upstreams[0].URL)
@@ -90,7 +91,7 @@ func (p *printer) gateway(g *config.Gateway) {
 		return
 	}
 	e := explainGateway(g)
-	p.linef("  gateway %s of site %s", firstOf(e.ID, "(named by --id or a token)"), firstOf(e.Site, "(named by --site or a token)"))
+	p.linef("  gateway %s of site %s", cmp.Or(e.ID, "(named by --id or a token)"), cmp.Or(e.Site, "(named by --site or a token)"))
 	if e.Kind == "" {
 		p.linef("    no upstreams: ballast gateway needs --upstream, ballast up refuses this")
 	}
@@ -129,6 +130,6 @@ func (p *printer) gateway(g *config.Gateway) {
 			time.Duration(m.Limits.Opening), time.Duration(m.Limits.Idle))
 	}
 	if g.TLS.Insecure {
-		p.linef("    %s", p.paint(codeWarn, fmt.Sprintf("no certificate is checked (tls.insecure): whoever is on the way can take the work of %s", firstOf(e.Pool, "the pool"))))
+		p.linef("    %s", p.paint(codeWarn, fmt.Sprintf("no certificate is checked (tls.insecure): whoever is on the way can take the work of %s", cmp.Or(e.Pool, "the pool"))))
 	}
 }

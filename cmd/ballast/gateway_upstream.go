@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
@@ -150,5 +151,5 @@ func poolID(text string) string {
 	if len(id) > 64 {
 		id = strings.TrimRight(id[:64], "-")
 	}
-	return firstOf(id, "pool")
+	return cmp.Or(id, "pool")
 }

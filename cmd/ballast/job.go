@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,13 +108,13 @@ func (a *app) sendJob(ctx context.Context, f *jobFlags, j *events.AIJob) error {
 	source := events.OperatorSource
 	switch who := b.Identity(); who.Role {
 	case "", bus.RoleInternal:
-		source = firstOf(f.scheduler, source)
+		source = cmp.Or(f.scheduler, source)
 	case bus.RoleOperator:
 		if f.scheduler != events.OperatorSource {
 			j.Scheduler = f.scheduler
 		}
 	case bus.RoleScheduler:
-		source = firstOf(f.scheduler, who.ID)
+		source = cmp.Or(f.scheduler, who.ID)
 	default:
 		return withCode(exitUsage, fmt.Errorf("a token of role %s may not speak of AI jobs; use one of role scheduler or operator", who.Role))
 	}
@@ -125,13 +126,13 @@ func (a *app) sendJob(ctx context.Context, f *jobFlags, j *events.AIJob) error {
 		if err != nil {
 			return err
 		}
-		whose := firstOf(j.Scheduler, source)
+		whose := cmp.Or(j.Scheduler, source)
 		i := slices.IndexFunc(rows, func(r jobRow) bool { return r.Scheduler == whose && r.Job.JobID == j.JobID })
 		if i < 0 && j.State == events.JobEnded {
 			return fmt.Errorf("no job %q of %s at %s; ballast job ls --site %s lists them", j.JobID, whose, f.site, f.site)
 		}
 		if i >= 0 {
-			j.Node = firstOf(j.Node, rows[i].Job.Node)
+			j.Node = cmp.Or(j.Node, rows[i].Job.Node)
 			if j.PeakWatts == 0 {
 				j.PeakWatts = rows[i].Job.PeakWatts
 			}
@@ -206,7 +207,7 @@ func listJobs(ctx context.Context, b *bus.Bus, site string) ([]jobRow, error) {
 		}
 		whose := ev.Source
 		if ev.Source == events.OperatorSource {
-			whose = firstOf(j.Scheduler, whose)
+			whose = cmp.Or(j.Scheduler, whose)
 		}
 		i := slices.IndexFunc(rows, func(r jobRow) bool { return r.Site == ev.Site && r.Scheduler == whose && r.Job.JobID == j.JobID })
 		if i < 0 {
@@ -214,7 +215,7 @@ func listJobs(ctx context.Context, b *bus.Bus, site string) ([]jobRow, error) {
 			i = len(rows) - 1
 		} else {
 			old := rows[i].Job
-			j.Node, j.PeakWatts = firstOf(j.Node, old.Node), max(j.PeakWatts, old.PeakWatts)
+			j.Node, j.PeakWatts = cmp.Or(j.Node, old.Node), max(j.PeakWatts, old.PeakWatts)
 			if len(j.Meters) == 0 {
 				j.Meters = old.Meters
 			}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -56,7 +57,7 @@ Viewer, operator, dispatcher and gateway are for all sites of a bus.`,
 			if err != nil {
 				return err
 			}
-			dir := firstOf(dataDir, conf.Bus.DataDir)
+			dir := cmp.Or(dataDir, conf.Bus.DataDir)
 			// Making keys where no bus lives would print a token for nothing.
 			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 				return withCode(exitUsage, fmt.Errorf("no bus in %q: name the data directory of the embedded server with --data-dir", dir))

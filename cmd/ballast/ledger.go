@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -53,7 +54,7 @@ PGPASSFILE or BALLAST_LEDGER: other users of the machine can read a command line
 
 // ledgerAddress is what is named, or the file beside the bus's data.
 func (a *app) ledgerAddress(flag string, conf *config.Config) string {
-	return firstOf(flag, a.env("BALLAST_LEDGER"), filepath.Join(conf.Bus.DataDir, ledgerFile))
+	return cmp.Or(flag, a.env("BALLAST_LEDGER"), filepath.Join(conf.Bus.DataDir, ledgerFile))
 }
 
 // makeLedgerFolder makes the folder of the default file; one that was named

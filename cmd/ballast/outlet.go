@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -107,12 +108,12 @@ stays as it is when this ends.`,
 			if err != nil {
 				return withCode(exitUsage, err)
 			}
-			b, err := a.connect(cmd.Context(), firstOf(id, conf.Outlets.ID, "outlet"))
+			b, err := a.connect(cmd.Context(), cmp.Or(id, conf.Outlets.ID, "outlet"))
 			if err != nil {
 				return err
 			}
 			who := b.Identity()
-			o := roles.OutletOptions{Site: firstOf(site, who.Site), Controller: firstOf(id, conf.Outlets.ID, who.ID), Drivers: drivers}
+			o := roles.OutletOptions{Site: cmp.Or(site, who.Site), Controller: cmp.Or(id, conf.Outlets.ID, who.ID), Drivers: drivers}
 			if o.Site == "" || o.Controller == "" || len(drivers) == 0 {
 				closeBus(b)
 				return withCode(exitUsage, errors.New("name the --site and the --id, and list outlets.devices in the configuration"))

@@ -109,7 +109,7 @@ func gatewayLines(ctx context.Context, b *bus.Bus, site string) ([]gatewayLine, 
 func (a *app) noGateway(ctx context.Context, b *bus.Bus, site string) error {
 	if site != "" {
 		if sites, err := b.Sites(ctx); err == nil && !slices.Contains(sites, site) {
-			return fmt.Errorf("no site %q on this bus (it knows: %s)", site, firstOf(strings.Join(sites, ", "), "none"))
+			return fmt.Errorf("no site %q on this bus (it knows: %s)", site, cmp.Or(strings.Join(sites, ", "), "none"))
 		}
 	}
 	return errors.New("no gateway has spoken in the last ten minutes: start one with ballast gateway (the practice pool is none)")
@@ -145,7 +145,7 @@ func (l *gatewayLine) session() string {
 	case s.Sessions == 0:
 		return "no session"
 	}
-	text := count(s.Sessions, "session") + ", difficulty " + firstOf(s.Difficulty, "not told yet")
+	text := count(s.Sessions, "session") + ", difficulty " + cmp.Or(s.Difficulty, "not told yet")
 	if s.Height > 0 {
 		text += fmt.Sprintf(", block %d", s.Height)
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -280,7 +281,7 @@ func (a *app) listEvents(ctx context.Context, log events.Log, q eventreport.Quer
 			outcome += " (preliminary)"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Site, r.WindowStart.UTC().Format("2006-01-02 15:04:05"),
-			r.WindowEnd.Sub(r.WindowStart).Round(time.Second), r.SignalID, firstOf(r.Programme, "-"), outcome,
+			r.WindowEnd.Sub(r.WindowStart).Round(time.Second), r.SignalID, cmp.Or(r.Programme, "-"), outcome,
 			wattsOrDash(r.RequestedReductionWatts), wattsOrDash(r.AchievedReductionWatts), millisOrDash(r.ResponseMilliseconds))
 	}
 	if p.json {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -163,7 +164,7 @@ func (a *app) loadConfig() (*config.Config, error) {
 // joinToken is the token of the flag or the environment, or empty. A file
 // keeps it out of the list of processes.
 func (a *app) joinToken() (string, error) {
-	token := firstOf(a.join, a.env("BALLAST_JOIN_TOKEN"))
+	token := cmp.Or(a.join, a.env("BALLAST_JOIN_TOKEN"))
 	name, isFile := strings.CutPrefix(token, "@")
 	if !isFile {
 		return token, nil
@@ -184,7 +185,7 @@ func serverURL(c *bus.Config) string {
 	if c.TLS.CertFile != "" {
 		scheme = "tls://"
 	}
-	addr := firstOf(c.Advertise, c.Listen)
+	addr := cmp.Or(c.Advertise, c.Listen)
 	if host, port, err := net.SplitHostPort(addr); err == nil {
 		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 			addr = net.JoinHostPort("127.0.0.1", port)
@@ -220,13 +221,4 @@ func closeBus(b *bus.Bus) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	_ = b.Close(ctx) // a client that only read has nothing to lose
-}
-
-func firstOf(s ...string) string {
-	for _, x := range s {
-		if x != "" {
-			return x
-		}
-	}
-	return ""
 }

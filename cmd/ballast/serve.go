@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags) error {
 	if len(others) > 0 && len(sites) == 0 {
 		return withCode(exitUsage, errors.New("name the --site that the roles serve"))
 	}
-	conf.Bus.Name = firstOf(f.name, f.roles[0])
+	conf.Bus.Name = cmp.Or(f.name, f.roles[0])
 	log := a.logger()
 	b, err := a.openFor(ctx, f, conf)
 	if err != nil {
@@ -239,7 +240,7 @@ func (f *serveFlags) module(role, site string, conf *config.Config) (fx.Option, 
 		}
 		return roles.Trace(s, trace.PlayerConfig{Site: site, Source: "price-feed", Speed: f.demo.speed, Loop: true}, func() {}), nil
 	case roleLoad:
-		meter := firstOf(f.meter, aiMeter)
+		meter := cmp.Or(f.meter, aiMeter)
 		if f.demo.loadFile != "" {
 			s, err := trace.Read(f.demo.loadFile, trace.Options{Quantity: trace.Watts, ValueColumn: f.demo.loadColumn})
 			if err != nil {
@@ -257,7 +258,7 @@ func (f *serveFlags) module(role, site string, conf *config.Config) (fx.Option, 
 		if err != nil {
 			return nil, err
 		}
-		return roles.Fleet(roles.FleetOptions{Site: site, Agent: f.agent, Class: class, Count: f.demo.count, Meter: firstOf(f.meter, miningMeter), Seed: f.demo.seed}), nil
+		return roles.Fleet(roles.FleetOptions{Site: site, Agent: f.agent, Class: class, Count: f.demo.count, Meter: cmp.Or(f.meter, miningMeter), Seed: f.demo.seed}), nil
 	}
 	return fx.Options(), nil // bus and ledger are not of one site
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -303,20 +304,20 @@ func (f *signalFlags) authorize(who bus.Identity) error {
 			return fmt.Errorf("--issuer %s: an operator's token speaks as %s only", f.issuer, events.OperatorSource)
 		}
 	case bus.RoleIssuer:
-		if f.issuer = firstOf(f.issuer, who.ID); f.wait {
+		if f.issuer = cmp.Or(f.issuer, who.ID); f.wait {
 			return errors.New("--wait: an issuer's token may not read meters; send without it, and look with an operator's or viewer's token")
 		}
 	default:
 		return fmt.Errorf("a token of role %s may not publish signals; use one of role issuer or operator", who.Role)
 	}
-	f.issuer = firstOf(f.issuer, events.OperatorSource)
+	f.issuer = cmp.Or(f.issuer, events.OperatorSource)
 	return nil
 }
 
 // knownSignal refuses to cancel or supersede what is not there: a misspelt id
 // would be stored and end nothing.
 func knownSignal(ctx context.Context, b *bus.Bus, site string, s *events.GridSignal) error {
-	id := firstOf(s.Cancels, s.Supersedes)
+	id := cmp.Or(s.Cancels, s.Supersedes)
 	if id == "" {
 		return nil
 	}
@@ -354,7 +355,7 @@ func knownSite(ctx context.Context, b *bus.Bus, site string) error {
 		}
 	}
 	if !found {
-		return fmt.Errorf("no site %q on this bus; it knows: %s", site, firstOf(strings.Join(others, ", "), "none"))
+		return fmt.Errorf("no site %q on this bus; it knows: %s", site, cmp.Or(strings.Join(others, ", "), "none"))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -48,7 +49,7 @@ func readStatements(name, pool string, now time.Time) ([]*events.PoolStatement, 
 	}
 	for i, s := range list {
 		s.From, s.Until = s.From.UTC(), s.Until.UTC()
-		s.Pool = firstOf(s.Pool, pool)
+		s.Pool = cmp.Or(s.Pool, pool)
 		if s.Basis == "" {
 			s.Basis = events.BasisLive
 		}

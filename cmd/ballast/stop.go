@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -54,7 +55,7 @@ a stop but an operator who cancels it by its id (ballast signal cancel).`,
 				return fmt.Errorf("no site on this bus: nothing to stop")
 			}
 			// Every site's stop goes out before any waiting.
-			id := firstOf(f.id, nuid.Next())
+			id := cmp.Or(f.id, nuid.Next())
 			p := a.printer()
 			var evs []*events.Event
 			for _, site := range sites {

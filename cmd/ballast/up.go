@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -159,7 +160,7 @@ func (a *app) modules(f *demoFlags, d *demo, i int, playing *sync.WaitGroup) ([]
 	if f.plan == nil {
 		m = append(m, roles.Pool(roles.PoolOptions{Site: d.site, Gateway: "practice-1", FeePPM: d.config.Tariff.PoolFeePPM, Scheme: d.config.Tariff.Scheme}))
 	} else {
-		o, err := f.plan.options(d.site, firstOf(f.plan.section.ID, "gw-1"))
+		o, err := f.plan.options(d.site, cmp.Or(f.plan.section.ID, "gw-1"))
 		if err != nil {
 			return nil, withCode(exitUsage, err)
 		}

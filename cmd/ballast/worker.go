@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ func (a *app) warnUnknownSite(ctx context.Context, b *bus.Bus, site string) {
 	}
 	sites, err := b.Sites(ctx)
 	if err == nil && !slices.Contains(sites, site) {
-		fmt.Fprintf(a.err, "warning: no site %q on this bus yet (it knows: %s); drawing nothing until there is\n", site, firstOf(strings.Join(sites, ", "), "none"))
+		fmt.Fprintf(a.err, "warning: no site %q on this bus yet (it knows: %s); drawing nothing until there is\n", site, cmp.Or(strings.Join(sites, ", "), "none"))
 	}
 }
 
@@ -78,12 +79,12 @@ func (a *app) work(ctx context.Context, o roles.WorkerOptions, h *hashFlags, met
 	if err := hashingOf(h.over(conf.Worker), &o); err != nil {
 		return err
 	}
-	b, err := a.connect(ctx, firstOf(o.Agent, "worker"))
+	b, err := a.connect(ctx, cmp.Or(o.Agent, "worker"))
 	if err != nil {
 		return err
 	}
 	who := b.Identity()
-	o.Site, o.Agent = firstOf(o.Site, who.Site), firstOf(o.Agent, who.ID)
+	o.Site, o.Agent = cmp.Or(o.Site, who.Site), cmp.Or(o.Agent, who.ID)
 	fail := func(err error) error { closeBus(b); return err }
 	if o.Site == "" || o.Agent == "" {
 		return fail(withCode(exitUsage, errors.New("name the --site and the --id, or join with a token that does")))

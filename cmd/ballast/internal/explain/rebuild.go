@@ -3,6 +3,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -343,20 +344,13 @@ func (x *Explainer) Now(ctx context.Context, q Asked) (*Now, error) {
 		known := len(n.Units)
 		n.Units = slices.DeleteFunc(n.Units, func(u dispatch.UnitWhy) bool { return u.Unit != q.Unit })
 		if len(n.Units) == 0 {
-			return nil, fmt.Errorf("%w: unit %q at %s, where %d units are known beneath %s: ballast why %s --units lists them", ErrUnknown, q.Unit, site, known, nodeName(firstOf(q.Node, events.RootNode)), site)
+			return nil, fmt.Errorf("%w: unit %q at %s, where %d units are known beneath %s: ballast why %s --units lists them", ErrUnknown, q.Unit, site, known, nodeName(cmp.Or(q.Node, events.RootNode)), site)
 		}
-		q.Node = firstOf(q.Node, n.Units[0].Node)
+		q.Node = cmp.Or(q.Node, n.Units[0].Node)
 	}
 	if n.Why, err = f.d.Why(q.Node); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnknown, site, err)
 	}
 	n.Decision, err = x.newest(ctx, site, []events.Type{events.TypeDispatchDecided}, "")
 	return n, err
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
