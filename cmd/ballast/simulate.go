@@ -145,11 +145,9 @@ func (a *app) simulateMany(ctx context.Context, f *simulateFlags) error {
 	bar := a.steps("seeds", int64(min(f.seeds, 1<<62)))
 	c := simulate.Campaign{First: f.seed, Seeds: f.seeds, Parallel: f.parallel, Budget: f.budget,
 		Done: func(simulate.Result) { _ = bar.Add(1) }}
-	left := uint64(0)
 	for _, n := range f.except {
 		if seed := uint64(n); seed >= f.seed && seed-f.seed < f.seeds && !slices.Contains(c.Except, seed) {
 			c.Except = append(c.Except, seed)
-			left++
 		}
 	}
 	// A run makes much that is dead soon: collecting it rarely is cheaper.
@@ -174,11 +172,11 @@ func (a *app) simulateMany(ctx context.Context, f *simulateFlags) error {
 		}
 	} else {
 		p.linef("%s, %.0f h simulated in %s: %.0f simulated hours per minute", count(int64(s.Seeds), "seed"), s.Simulated.Hours(), s.Took.Round(100*time.Millisecond), s.HoursPerMinute())
-		if left > 0 {
-			p.linef("%s left out: %v", count(int64(left), "seed"), c.Except)
+		if n := len(c.Except); n > 0 {
+			p.linef("%s left out: %v", count(int64(n), "seed"), c.Except)
 		}
-		if s.Seeds+left < f.seeds && len(s.Failed) == 0 {
-			p.linef("%s of %s were not begun within %s", group(fmt.Sprint(f.seeds-left-s.Seeds)), count(int64(f.seeds), "seed"), f.budget)
+		if past := s.Seeds + uint64(len(c.Except)); past < f.seeds && len(s.Failed) == 0 {
+			p.linef("%s of %s were not begun within %s", group(fmt.Sprint(f.seeds-past)), count(int64(f.seeds), "seed"), f.budget)
 		}
 		p.linef("%s folded, %s stored, %s Wh mined, nothing mined in %s", count(s.Events, "event"), count(s.Commands, "command"),
 			group(fmt.Sprint(s.MinedMilliwattHours/1000)), count(int64(s.Idle), "seed"))
