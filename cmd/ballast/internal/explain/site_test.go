@@ -157,11 +157,15 @@ func (s *site) host() {
 		defer cancel()
 		_ = own.Close(ctx)
 	})
-	for end := time.Now().Add(deadline); !h.Standings()[0].Speaks; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Fatal("the host does not speak")
+	// What the journal holds after the activation is answered.
+	r := events.ReadRequest{Stream: events.StreamJournal, Site: s.id, Types: []events.Type{events.TypeDeciderActivated}, Follow: true}
+	for _, err := range s.b.Events(testContext(s.t), r) {
+		if err != nil {
+			s.t.Fatalf("the host does not speak: %v", err)
 		}
+		return
 	}
+	s.t.Fatal("the host does not speak")
 }
 
 func (s *site) publish(source string, p events.Payload) {
