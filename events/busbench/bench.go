@@ -97,11 +97,11 @@ func (x *bench) compare(ctx context.Context, name string, target float64, ours, 
 
 func (x *bench) measure(ctx context.Context, s side, m *Measure) error {
 	runtime.GC()
-	cpu, begin := cpuTime(), time.Now()
+	cpu, begin := CPUTime(), time.Now()
 	if err := s(ctx); err != nil {
 		return err
 	}
-	*m = Measure{Messages: x.Messages, Took: time.Since(begin), CPU: cpuTime() - cpu}
+	*m = Measure{Messages: x.Messages, Took: time.Since(begin), CPU: CPUTime() - cpu}
 	return nil
 }
 

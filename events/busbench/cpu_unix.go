@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// cpuTime of this process so far.
-func cpuTime() time.Duration {
+// CPUTime of this process so far, of all its threads; 0 where the system does not
+// tell.
+func CPUTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
 		return 0

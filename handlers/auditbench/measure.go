@@ -8,6 +8,7 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/ballast-energy/ballast/events/busbench"
 	"github.com/ballast-energy/ballast/handlers/audit"
 )
 
@@ -41,7 +42,7 @@ func Measure(ctx context.Context, path string, deciders []audit.Factory, progres
 	for _, f := range deciders {
 		runtime.GC()
 		x := Result{}
-		cpu, start := cpuTime(), time.Now()
+		cpu, start := busbench.CPUTime(), time.Now()
 		reports, err := audit.Verify(ctx, src, audit.Options{Progress: func(sequence uint64) {
 			x.PeakHeap = max(x.PeakHeap, heap())
 			if progress != nil {
@@ -52,7 +53,7 @@ func Measure(ctx context.Context, path string, deciders []audit.Factory, progres
 			return nil, err
 		}
 		x.Report, x.Decider, x.Took = reports[0], reports[0].Identity.Name, time.Since(start)
-		if x.CPU = cpuTime() - cpu; x.CPU > 0 {
+		if x.CPU = busbench.CPUTime() - cpu; x.CPU > 0 {
 			x.PerCore = float64(x.Report.Messages) / x.CPU.Seconds()
 		}
 		x.Rate = float64(x.Report.Messages) / x.Took.Seconds()
