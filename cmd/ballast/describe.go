@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/tui"
 	"github.com/ballast-energy/ballast/events"
 )
@@ -51,9 +52,9 @@ func describe(ev *events.Event) string {
 	case *events.ClockTick:
 		return time.Unix(d.Second, 0).UTC().Format("15:04:05")
 	case *events.SiteConfig:
-		s := fmt.Sprintf("limit %s, contracted %s, %s", watts(d.LimitWatts), watts(d.ContractedWatts), count(int64(len(d.Meters)), "meter"))
+		s := fmt.Sprintf("limit %s, contracted %s, %s", watts(d.LimitWatts), watts(d.ContractedWatts), figures.Count(int64(len(d.Meters)), "meter"))
 		if n := len(d.Nodes); n > 0 {
-			s += ", " + count(int64(n), "node")
+			s += ", " + figures.Count(int64(n), "node")
 		}
 		return s
 	case *events.HeadroomPublished:
@@ -177,7 +178,7 @@ func describeStatus(d *events.WorkerStatus) string {
 		parts = append(parts, fmt.Sprintf("%d %s", n, state))
 	}
 	slices.Sort(parts)
-	s := fmt.Sprintf("%s (%s): %s of %s permitted, %s", count(int64(len(d.Units)), "unit"), strings.Join(parts, ", "), modelledOf(power, modelled), watts(setpoint), tui.Hashrate(mhs))
+	s := fmt.Sprintf("%s (%s): %s of %s permitted, %s", figures.Count(int64(len(d.Units)), "unit"), strings.Join(parts, ", "), modelledOf(power, modelled), watts(setpoint), tui.Hashrate(mhs))
 	if unwell > 0 {
 		s += fmt.Sprintf(", %d not healthy", unwell)
 	}
@@ -213,7 +214,7 @@ func describeUnits(units []events.UnitSetpoint) string {
 }
 
 func describeAccrued(d *events.RevenueAccrued) string {
-	s := fmt.Sprintf("%s: %s", count(d.SharesAccepted, "share"), valued(d.ValueMillisats, d.ValueMicrousd))
+	s := fmt.Sprintf("%s: %s", figures.Count(d.SharesAccepted, "share"), valued(d.ValueMillisats, d.ValueMicrousd))
 	if d.Payout.Basis != events.BasisLive {
 		s += " (" + string(d.Payout.Basis) + ": no money)"
 	}

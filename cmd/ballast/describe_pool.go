@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/tui"
 	"github.com/ballast-energy/ballast/events"
 )
@@ -17,7 +18,7 @@ func describePool(data events.Payload) (string, bool) {
 	case *events.ShareUnknown:
 		return fmt.Sprintf("difficulty %s by %s: %s", d.Difficulty, d.Unit, d.Detail), true
 	case *events.GatewayStatus:
-		s := fmt.Sprintf("%s at %s (%s), %s, %s", d.State, d.Pool, d.Upstream, count(d.Agents, "agent"), tui.Hashrate(d.HashrateMHs))
+		s := fmt.Sprintf("%s at %s (%s), %s, %s", d.State, d.Pool, d.Upstream, figures.Count(d.Agents, "agent"), tui.Hashrate(d.HashrateMHs))
 		if d.Detail != "" {
 			s += ": " + d.Detail
 		}
@@ -29,7 +30,7 @@ func describePool(data events.Payload) (string, bool) {
 	case *events.BlockOrphaned:
 		return describeBlock((*events.Block)(d)), true
 	case *events.PoolStatement:
-		s := fmt.Sprintf("%s of %s: %s, difficulty %s", d.StatementID, d.Pool, count(d.SharesAccepted, "share"), d.DifficultySum)
+		s := fmt.Sprintf("%s of %s: %s, difficulty %s", d.StatementID, d.Pool, figures.Count(d.SharesAccepted, "share"), d.DifficultySum)
 		if d.ValueMillisats != nil {
 			s += ", " + sats(*d.ValueMillisats)
 		}
@@ -45,7 +46,7 @@ func describePool(data events.Payload) (string, bool) {
 }
 
 func describeBlock(d *events.Block) string {
-	s := fmt.Sprintf("%d at %s by %s, %s, %s: %s", d.Height, d.Pool, d.Unit, sats(d.RewardSats*1000), count(d.Confirmations, "confirmation"), d.BlockHash)
+	s := fmt.Sprintf("%d at %s by %s, %s, %s: %s", d.Height, d.Pool, d.Unit, sats(d.RewardSats*1000), figures.Count(d.Confirmations, "confirmation"), d.BlockHash)
 	if d.Detail != "" {
 		s += " (" + d.Detail + ")"
 	}

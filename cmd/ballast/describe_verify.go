@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -18,7 +19,7 @@ func onOff(off bool) string {
 
 // describeMetered says what meters showed of a reduction.
 func describeMetered(m *events.CurtailmentMetered) string {
-	s := fmt.Sprintf("%s of %s by %s", watts(m.AchievedWatts), watts(m.AskedWatts), count(m.Units, "unit"))
+	s := fmt.Sprintf("%s of %s by %s", watts(m.AchievedWatts), watts(m.AskedWatts), figures.Count(m.Units, "unit"))
 	if m.ResponseMilliseconds != nil {
 		s += fmt.Sprintf(" after %s", time.Duration(*m.ResponseMilliseconds)*time.Millisecond)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
@@ -174,7 +175,7 @@ func checkSite(ctx context.Context, b *bus.Bus, site string, now time.Time) []bu
 	case failsafe > 0:
 		add("workers", bus.LevelWarning, fmt.Sprintf("%d of %d units are in failsafe", failsafe, len(units)), "they come back with the next ramp; if not, look at ballast watch dispatch.decided")
 	default:
-		add("workers", bus.LevelOK, count(int64(len(units)), "unit")+" known by their reports", "")
+		add("workers", bus.LevelOK, figures.Count(int64(len(units)), "unit")+" known by their reports", "")
 	}
 	checkGateways(ctx, b, site, add)
 	for _, f := range roles.Deciders(false) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/hashengine"
 )
@@ -55,7 +56,7 @@ func engineFindings(choice *hashengine.Choice, refused error, tests []testedKern
 	if rolling != fixed {
 		f.Message = rolling + " where versions roll, " + fixed + " where the version is fixed"
 	}
-	f.Message += fmt.Sprintf("; %d of %s pass their self-test", tested, count(int64(len(tests)), "kernel"))
+	f.Message += fmt.Sprintf("; %d of %s pass their self-test", tested, figures.Count(int64(len(tests)), "kernel"))
 	if len(cannot) > 0 {
 		f.Message += ", this processor cannot run " + strings.Join(cannot, ", ")
 	}

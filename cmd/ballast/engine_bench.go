@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/hashengine"
 	"github.com/ballast-energy/ballast/hashengine/enginebench"
 )
@@ -123,7 +124,7 @@ func (p *printer) engineJSON(r *enginebench.Report) error {
 // engine writes the report for a person.
 func (p *printer) engine(r *enginebench.Report) {
 	m := &r.Machine
-	where := []string{cmp.Or(m.Processor, m.Arch), fmt.Sprintf("%d of %s hash", m.Threads, count(int64(m.Processors), "processor"))}
+	where := []string{cmp.Or(m.Processor, m.Arch), fmt.Sprintf("%d of %s hash", m.Threads, figures.Count(int64(m.Processors), "processor"))}
 	if m.Clock > 0 {
 		where = append(where, fmt.Sprintf("%.2f GHz (%.2f to %.2f)", m.Clock, m.ClockLeast, m.ClockMost))
 	}
@@ -155,7 +156,7 @@ func (p *printer) engine(r *enginebench.Report) {
 	p.linef("  * used for such work on this machine; of unit: more than 100 %% takes other instructions")
 	p.linef("")
 	e := &r.Engine
-	p.linef("  %-42s %.3f  at least %.2f%s  (%.1f of %.1f MH/s, %s by processor time, %d jobs, %d hits)", fmt.Sprintf("engine / bare %s, %s", e.Kernel, count(int64(e.Threads), "thread")),
+	p.linef("  %-42s %.3f  at least %.2f%s  (%.1f of %.1f MH/s, %s by processor time, %d jobs, %d hits)", fmt.Sprintf("engine / bare %s, %s", e.Kernel, figures.Count(int64(e.Threads), "thread")),
 		e.OverBare, e.Target, missed(e.Met), e.EngineRate, e.BareRate, figure("%.3f", e.OverBareCPU), e.Jobs, e.Hits)
 	p.linef("  %-42s %s  at most %g µs at p99%s", "stop flag → last thread ended", micros(r.Stop.Spread), r.Stop.Target, missed(r.Stop.Met))
 	for _, c := range []struct {
@@ -192,5 +193,5 @@ func figure(format string, v float64) string {
 
 // micros writes a spread for a person.
 func micros(s enginebench.Spread) string {
-	return fmt.Sprintf("p50 %.0f  p99 %.0f  max %.0f µs of %s", s.P50, s.P99, s.Max, group(fmt.Sprint(s.Samples)))
+	return fmt.Sprintf("p50 %.0f  p99 %.0f  max %.0f µs of %s", s.P50, s.P99, s.Max, figures.Int(s.Samples))
 }

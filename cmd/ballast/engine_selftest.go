@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/hashengine"
 )
 
@@ -86,7 +87,7 @@ here. Kernels that this processor cannot run are listed as such.`,
 				return err
 			}
 			p := a.printer()
-			p.title(fmt.Sprintf("self-test: blocks 0, 1 and 125552, %s per kernel, seed %d", count(int64(o.Hits), "planted hit"), o.Seed))
+			p.title(fmt.Sprintf("self-test: blocks 0, 1 and 125552, %s per kernel, seed %d", figures.Count(int64(o.Hits), "planted hit"), o.Seed))
 			width, passed, failed := 0, 0, 0
 			for _, k := range kernels {
 				width = max(width, len(k.Name))
@@ -122,7 +123,7 @@ here. Kernels that this processor cannot run are listed as such.`,
 func verdict(passed, failed int) error {
 	switch {
 	case failed > 0:
-		return withCode(exitDiffers, fmt.Errorf("%s computed wrongly: never trust what it finds on this machine", count(int64(failed), "kernel")))
+		return withCode(exitDiffers, fmt.Errorf("%s computed wrongly: never trust what it finds on this machine", figures.Count(int64(failed), "kernel")))
 	case passed == 0:
 		return errors.New("no kernel that was asked for can run here: nothing was tested")
 	}
@@ -143,10 +144,10 @@ func (p *printer) tested(t testedKernel, width int) error {
 	default:
 		lanes := ""
 		if t.LanesOf > 0 {
-			lanes = fmt.Sprintf(", at %s of %s of a tile", group(fmt.Sprint(t.Lanes)), count(int64(t.LanesOf), "place"))
+			lanes = fmt.Sprintf(", at %s of %s of a tile", figures.Int(t.Lanes), figures.Count(int64(t.LanesOf), "place"))
 		}
-		p.linef("  %-*s %s: %s, %s of %s%s, %s compared, %.1f s", width, t.Kernel, p.paint(codeGood, "passed"), count(int64(t.Blocks), "block"),
-			group(fmt.Sprint(t.Found)), count(int64(t.Planted), "hit"), lanes, group(fmt.Sprint(t.Hashes))+" hashes", t.Seconds)
+		p.linef("  %-*s %s: %s, %s of %s%s, %s compared, %.1f s", width, t.Kernel, p.paint(codeGood, "passed"), figures.Count(int64(t.Blocks), "block"),
+			figures.Int(t.Found), figures.Count(int64(t.Planted), "hit"), lanes, figures.Int(t.Hashes)+" hashes", t.Seconds)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -126,7 +127,7 @@ func (p *printer) gateway(g *config.Gateway) {
 			most = m.MaxDifficulty
 		}
 		p.linef("    difficulty from %s, at first %s, at most %s, aiming at a share every %s", m.MinDifficulty, m.StartDifficulty, most, time.Duration(m.ShareInterval))
-		p.linef("    at most %s, %d of one address; opening within %s, a word every %s", count(int64(m.Limits.Connections), "connection"), m.Limits.ConnectionsPerAddress,
+		p.linef("    at most %s, %d of one address; opening within %s, a word every %s", figures.Count(int64(m.Limits.Connections), "connection"), m.Limits.ConnectionsPerAddress,
 			time.Duration(m.Limits.Opening), time.Duration(m.Limits.Idle))
 	}
 	if g.TLS.Insecure {

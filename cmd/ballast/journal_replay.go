@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/audit"
@@ -153,7 +154,7 @@ func (a *app) replay(ctx context.Context, f *replayFlags) error {
 		}
 	}
 	if bad == nil && incomplete > 0 {
-		return withCode(exitIncomplete, fmt.Errorf("nothing differs, but of %s not everything could be compared: see what is listed", count(int64(incomplete), "decider")))
+		return withCode(exitIncomplete, fmt.Errorf("nothing differs, but of %s not everything could be compared: see what is listed", figures.Count(int64(incomplete), "decider")))
 	}
 	return withCode(exitDiffers, bad)
 }

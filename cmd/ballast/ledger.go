@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/handlers/books"
 )
 
@@ -162,12 +163,12 @@ func (p *printer) ledgerStatus(st *books.Status) error {
 		case s.Other:
 			state = p.paint(codeBad, "another stream than the rows came from: ballast ledger rebuild --force")
 		case s.Lag > 0:
-			state = p.paint(codeWarn, fmt.Sprintf("%s behind", count(int64(s.Lag), "message")))
+			state = p.paint(codeWarn, fmt.Sprintf("%s behind", figures.Count(int64(s.Lag), "message")))
 		}
 		p.linef("  %-8s written up to %d of %d, %s, %s", s.Stream, s.Sequence, s.Last, at, state)
 	}
 	for _, t := range st.Tables {
-		p.linef("  %-16s %s", t.Table, count(t.Rows, "row"))
+		p.linef("  %-16s %s", t.Table, figures.Count(t.Rows, "row"))
 	}
 	return nil
 }

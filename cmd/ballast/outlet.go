@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
@@ -124,7 +125,7 @@ stays as it is when this ends.`,
 					_ = p.value(map[string]any{"controller": o.Controller, "site": o.Site, "ready": true, "outlets": len(drivers)})
 					return
 				}
-				p.linef("%s switches %s of %s; Ctrl-C ends and leaves them as they are", o.Controller, count(int64(len(drivers)), "outlet"), o.Site)
+				p.linef("%s switches %s of %s; Ctrl-C ends and leaves them as they are", o.Controller, figures.Count(int64(len(drivers)), "outlet"), o.Site)
 			}
 			return a.runRole(cmd.Context(), b, "outlet", metrics, roles.Outlet(o))
 		},

@@ -8,13 +8,13 @@ import (
 	"io"
 	"math/big"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/mattn/go-isatty"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/config"
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -111,7 +111,7 @@ func wattHours(mwh int64) string {
 
 // sats writes millisatoshi as satoshi.
 func sats(msat int64) string {
-	return group(new(big.Rat).SetFrac64(msat, 1000).FloatString(3)) + " sat"
+	return figures.Grouped(new(big.Rat).SetFrac64(msat, 1000).FloatString(3)) + " sat"
 }
 
 // dollars writes micro-dollars with six decimals below a cent, else two.
@@ -120,7 +120,7 @@ func dollars(micro int64) string {
 	if micro > -1_000_000 && micro < 1_000_000 {
 		places = 6
 	}
-	s := group(new(big.Rat).SetFrac64(micro, 1_000_000).FloatString(places))
+	s := figures.Grouped(new(big.Rat).SetFrac64(micro, 1_000_000).FloatString(places))
 	if rest, negative := strings.CutPrefix(s, "-"); negative {
 		return "-$" + rest
 	}
@@ -133,30 +133,6 @@ func valued(msat, micro int64) string {
 		return sats(msat)
 	}
 	return sats(msat) + " = " + dollars(micro)
-}
-
-// count writes a number of things.
-func count(n int64, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return group(strconv.FormatInt(n, 10)) + " " + one + "s"
-}
-
-// group separates the thousands of the whole part of a decimal.
-func group(s string) string {
-	sign := ""
-	if strings.HasPrefix(s, "-") {
-		sign, s = "-", s[1:]
-	}
-	whole, frac, dot := strings.Cut(s, ".")
-	for i := len(whole) - 3; i > 0; i -= 3 {
-		whole = whole[:i] + "," + whole[i:]
-	}
-	if dot {
-		whole += "." + frac
-	}
-	return sign + whole
 }
 
 // clock writes a time of day with milliseconds, UTC.

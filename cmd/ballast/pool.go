@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/tui"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
@@ -145,7 +146,7 @@ func (l *gatewayLine) session() string {
 	case s.Sessions == 0:
 		return "no session"
 	}
-	text := count(s.Sessions, "session") + ", difficulty " + cmp.Or(s.Difficulty, "not told yet")
+	text := figures.Count(s.Sessions, "session") + ", difficulty " + cmp.Or(s.Difficulty, "not told yet")
 	if s.Height > 0 {
 		text += fmt.Sprintf(", block %d", s.Height)
 	}
@@ -190,7 +191,7 @@ func (a *app) printGateways(lines []gatewayLine) error {
 	case len(idle) > 0:
 		return withCode(exitDiffers, fmt.Errorf("no gateway serves %s: its workers have no work", strings.Join(idle, ", ")))
 	case trouble > 0:
-		return withCode(exitDiffers, fmt.Errorf("%s out of order; others of the site serve its workers", count(int64(trouble), "gateway")))
+		return withCode(exitDiffers, fmt.Errorf("%s out of order; others of the site serve its workers", figures.Count(int64(trouble), "gateway")))
 	}
 	return nil
 }
@@ -205,8 +206,8 @@ func (p *printer) gatewayLine(l *gatewayLine) {
 	}
 	p.linef("  pool      %s at %s: %s", s.Pool, s.Upstream, l.session())
 	if l.Alive {
-		p.linef("  serves    %s on the bus, %s of miners, %s", count(s.Agents, "agent"), count(s.Connections, "connection"), tui.Hashrate(s.HashrateMHs))
+		p.linef("  serves    %s on the bus, %s of miners, %s", figures.Count(s.Agents, "agent"), figures.Count(s.Connections, "connection"), tui.Hashrate(s.HashrateMHs))
 	}
 	waiting := s.SharesFound - s.SharesAccepted - s.SharesRejected - s.SharesUnknown
-	p.linef("  shares    %d found = %d accepted + %d rejected + %d unknown + %d waiting; %s", s.SharesFound, s.SharesAccepted, s.SharesRejected, s.SharesUnknown, waiting, count(s.BlocksFound, "block"))
+	p.linef("  shares    %d found = %d accepted + %d rejected + %d unknown + %d waiting; %s", s.SharesFound, s.SharesAccepted, s.SharesRejected, s.SharesUnknown, waiting, figures.Count(s.BlocksFound, "block"))
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -53,7 +54,7 @@ func (p *printer) parquet(file string, rows int, err error) error {
 	if p.json {
 		return p.value(map[string]any{"file": file, "rows": rows})
 	}
-	p.linef("%s in %s", count(int64(rows), "row"), file)
+	p.linef("%s in %s", figures.Count(int64(rows), "row"), file)
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
 )
@@ -318,7 +319,7 @@ func printReconciled(p *printer, rows []reconciledRow) error {
 	}
 	switch {
 	case differ > 0:
-		return withCode(exitDiffers, fmt.Errorf("%w: %d of %s", errDiffers, differ, count(int64(len(rows)), "statement")))
+		return withCode(exitDiffers, fmt.Errorf("%w: %d of %s", errDiffers, differ, figures.Count(int64(len(rows)), "statement")))
 	case len(rows) == 0 && !p.json:
 		p.linef("no statement of a pool was reconciled")
 	}
@@ -337,7 +338,7 @@ func (r *reconciledRow) print(p *printer) {
 	}
 	p.linef("%s %s  %s … %s UTC  %s%s", p.paint(codeTitle, d.Pool), d.StatementID,
 		d.From.UTC().Format(time.DateTime), d.Until.UTC().Format(time.DateTime), mark, note)
-	p.linef("  shares      ours %s, theirs %s, difference %+d", group(fmt.Sprint(d.SharesAccepted)), group(fmt.Sprint(d.SharesStated)), d.SharesDifference)
+	p.linef("  shares      ours %s, theirs %s, difference %+d", figures.Int(d.SharesAccepted), figures.Int(d.SharesStated), d.SharesDifference)
 	p.linef("  difficulty  ours %s, theirs %s, difference %s", d.DifficultySum, d.DifficultyStated, d.DifficultyDifference)
 	if d.MoneyStated {
 		p.linef("  money       ours %s, theirs %s, difference %s", sats(d.ValueMillisats), sats(d.StatedMillisats), sats(d.DifferenceMillisats))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
 )
@@ -182,7 +183,7 @@ func (w *waiter) step(e *events.Event, p *printer, sent time.Time) bool {
 			return false
 		}
 		w.applied = true
-		detail := fmt.Sprintf("%s at %s", count(int64(len(w.units)), "unit"), watts(sum))
+		detail := fmt.Sprintf("%s at %s", figures.Count(int64(len(w.units)), "unit"), watts(sum))
 		if w.decided == nil && !w.commanded {
 			detail += ", and were before: no command was needed"
 		}

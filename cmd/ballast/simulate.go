@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/simulate"
 )
 
@@ -128,7 +129,7 @@ func (a *app) simulateOne(ctx context.Context, f *simulateFlags, st *simulate.St
 			return p.value(r)
 		}
 		p.linef("seed %d: all rules held for %s: %s folded, %s stored, %s Wh mined", r.Seed, r.Simulated,
-			count(r.Events, "event"), count(r.Commands, "command"), group(fmt.Sprint(r.MinedMilliwattHours/1000)))
+			figures.Count(r.Events, "event"), figures.Count(r.Commands, "command"), figures.Int(r.MinedMilliwattHours/1000))
 		return nil
 	}
 	if p.json {
@@ -171,16 +172,16 @@ func (a *app) simulateMany(ctx context.Context, f *simulateFlags) error {
 			return err
 		}
 	} else {
-		p.linef("%s, %.0f h simulated in %s: %.0f simulated hours per minute", count(int64(s.Seeds), "seed"), s.Simulated.Hours(), s.Took.Round(100*time.Millisecond), s.HoursPerMinute())
+		p.linef("%s, %.0f h simulated in %s: %.0f simulated hours per minute", figures.Count(int64(s.Seeds), "seed"), s.Simulated.Hours(), s.Took.Round(100*time.Millisecond), s.HoursPerMinute())
 		if n := len(c.Except); n > 0 {
-			p.linef("%s left out: %v", count(int64(n), "seed"), c.Except)
+			p.linef("%s left out: %v", figures.Count(int64(n), "seed"), c.Except)
 		}
 		if past := s.Seeds + uint64(len(c.Except)); past < f.seeds && len(s.Failed) == 0 {
-			p.linef("%s of %s were not begun within %s", group(fmt.Sprint(f.seeds-past)), count(int64(f.seeds), "seed"), f.budget)
+			p.linef("%s of %s were not begun within %s", figures.Int(f.seeds-past), figures.Count(int64(f.seeds), "seed"), f.budget)
 		}
-		p.linef("%s folded, %s stored, %s Wh mined, nothing mined in %s", count(s.Events, "event"), count(s.Commands, "command"),
-			group(fmt.Sprint(s.MinedMilliwattHours/1000)), count(int64(s.Idle), "seed"))
-		p.linef("%s: %s", count(int64(s.Faults), "fault"), s.Effects)
+		p.linef("%s folded, %s stored, %s Wh mined, nothing mined in %s", figures.Count(s.Events, "event"), figures.Count(s.Commands, "command"),
+			figures.Int(s.MinedMilliwattHours/1000), figures.Count(int64(s.Idle), "seed"))
+		p.linef("%s: %s", figures.Count(int64(s.Faults), "fault"), s.Effects)
 		for i := range s.Failed {
 			p.linef("%s", p.paint(codeBad, fmt.Sprintf("seed %d: %s", s.Failed[i].Seed, s.Failed[i].Violation)))
 		}

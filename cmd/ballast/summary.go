@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/siteview"
 	"github.com/ballast-energy/ballast/events"
 )
@@ -89,7 +90,7 @@ func printSummary(p *printer, s siteview.Picture, d *demo, ran time.Duration) {
 		if n := s.Found[basis] - s.Accepted[basis] - s.Rejected[basis] - s.Unknown[basis]; n > 0 {
 			waiting = fmt.Sprintf(", %d judged when the pool is back", n)
 		}
-		p.linef("  %-11s %s found, %d accepted, %d rejected, %d unknown%s", basis, count(s.Found[basis], "share"), s.Accepted[basis], s.Rejected[basis], s.Unknown[basis], waiting)
+		p.linef("  %-11s %s found, %d accepted, %d rejected, %d unknown%s", basis, figures.Count(s.Found[basis], "share"), s.Accepted[basis], s.Rejected[basis], s.Unknown[basis], waiting)
 		p.linef("              %s accrued%s", valued(s.Millisats[basis], s.Microusd[basis]), note)
 	}
 	for _, basis := range []events.Basis{events.BasisLive, events.BasisPractice, events.BasisModelled} {

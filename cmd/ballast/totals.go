@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/settlement/ledger"
 )
@@ -116,14 +117,14 @@ func (t *revenueTotals) print(p *printer) error {
 			if basis != events.BasisLive {
 				note = "  (" + string(basis) + ": no money)"
 			}
-			p.linef("  accrued %-9s %s from %s of difficulty %s together%s", basis, p.paint(codeGood, valued(a.Millisats, a.Microusd)), count(a.Shares, "accepted share"), a.Difficulty, note)
+			p.linef("  accrued %-9s %s from %s of difficulty %s together%s", basis, p.paint(codeGood, valued(a.Millisats, a.Microusd)), figures.Count(a.Shares, "accepted share"), a.Difficulty, note)
 		}
 		e := sum.Energy
 		if e.Intervals == 0 {
 			p.linef("  no interval settled yet")
 			continue
 		}
-		p.linef("  energy  %s … %s UTC, %s, %s", e.From.UTC().Format("2006-01-02 15:04:05"), e.Until.UTC().Format("2006-01-02 15:04:05"), count(e.Intervals, "interval"), count(e.Corrections, "correction"))
+		p.linef("  energy  %s … %s UTC, %s, %s", e.From.UTC().Format("2006-01-02 15:04:05"), e.Until.UTC().Format("2006-01-02 15:04:05"), figures.Count(e.Intervals, "interval"), figures.Count(e.Corrections, "correction"))
 		p.linef("          contracted %s + overdrawn %s = AI %s + house %s + mining %s + resold %s + unused %s", wattHours(e.Contracted), wattHours(e.Overdrawn),
 			wattHours(e.AI), wattHours(e.House), wattHours(e.Mining), wattHours(e.Resold), wattHours(e.Unused))
 		p.linef("          estimated %s of all this; of mining modelled %s, proven by shares %s; over the limit %.1f s, by mining %.1f s", wattHours(e.Estimated), wattHours(e.Modelled), wattHours(e.Witness),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/tui"
 	"github.com/ballast-energy/ballast/events"
@@ -97,7 +98,7 @@ func (a *app) work(ctx context.Context, o roles.WorkerOptions, h *hashFlags, met
 			_ = p.value(map[string]any{"worker": o.Agent, "site": o.Site, "ready": true, "kernel": kernel, "threads": w.Threads(), "hashrate_mhs": mhs})
 			return
 		}
-		p.linef("%s joined %s: up to %s on %s with kernel %s; Ctrl-C leaves", o.Agent, o.Site, tui.Hashrate(mhs), count(int64(w.Threads()), "thread"), kernel)
+		p.linef("%s joined %s: up to %s on %s with kernel %s; Ctrl-C leaves", o.Agent, o.Site, tui.Hashrate(mhs), figures.Count(int64(w.Threads()), "thread"), kernel)
 	}
 	return a.runRole(ctx, b, "worker", metrics, roles.Worker(o))
 }

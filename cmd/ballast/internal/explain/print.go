@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/events"
 )
 
@@ -85,7 +86,7 @@ func (c *Chain) decided(t *Tree) {
 	if w.Why != nil {
 		class = ", precedence " + string(w.Why.Precedence)
 	}
-	n.addf("%s lowered, %s raised, of %s known%s", count(w.UnitsLowered, "unit"), grouped(w.UnitsRaised), grouped(w.UnitsKnown), class)
+	n.addf("%s lowered, %s raised, of %s known%s", figures.Count(w.UnitsLowered, "unit"), figures.Int(w.UnitsRaised), figures.Int(w.UnitsKnown), class)
 	n.addf("by dispatch version %s config %s; %s left in the ramp budget", w.Version, w.ConfigHash, watts(w.TokensWatts))
 	if len(c.Commands) > 1 || c.Decision == c.Asked {
 		k := n.addf("commands of this decision: %d", len(c.Commands))
@@ -189,7 +190,7 @@ func readings(t *Tree, rs []events.ReadingUsed, omitted int64) {
 		k.add(text, journal(r.Epoch, r.Sequence))
 	}
 	if omitted > 0 {
-		k.addf("and %s more", grouped(omitted))
+		k.addf("and %s more", figures.Int(omitted))
 	}
 }
 
@@ -279,7 +280,7 @@ func signals(t *Tree, ss []events.SignalInForce, omitted int64) {
 		k.add(text, journal(s.Epoch, s.Sequence))
 	}
 	if omitted > 0 {
-		k.addf("and %s more", grouped(omitted))
+		k.addf("and %s more", figures.Int(omitted))
 	}
 }
 
@@ -300,9 +301,9 @@ func turnedDown(t *Tree, x *events.Explanation) {
 	k := t.addf("lowered, and what was turned down")
 	for i := range x.Lowered {
 		l := &x.Lowered[i]
-		text := fmt.Sprintf("%s by %s in all because %s", count(l.Units, "unit"), watts(l.Watts), because(string(l.Reason), l.Node))
+		text := fmt.Sprintf("%s by %s in all because %s", figures.Count(l.Units, "unit"), watts(l.Watts), because(string(l.Reason), l.Node))
 		if l.InFavourOf != nil {
-			text = fmt.Sprintf("%s by %s in all so that a better one can run: %s (%s)", count(l.Units, "unit"), watts(l.Watts), l.InFavourOf.Unit, efficiency(l.InFavourOf.MillijoulesPerTerahash))
+			text = fmt.Sprintf("%s by %s in all so that a better one can run: %s (%s)", figures.Count(l.Units, "unit"), watts(l.Watts), l.InFavourOf.Unit, efficiency(l.InFavourOf.MillijoulesPerTerahash))
 		}
 		g := k.addf("%s", text)
 		best := fmt.Sprintf("%s (%s)", l.Best.Unit, efficiency(l.Best.MillijoulesPerTerahash))
@@ -320,14 +321,14 @@ func turnedDown(t *Tree, x *events.Explanation) {
 		}
 	}
 	if x.LoweredOmitted > 0 {
-		k.addf("and %s for other nodes or reasons", count(x.LoweredOmitted, "unit"))
+		k.addf("and %s for other nodes or reasons", figures.Count(x.LoweredOmitted, "unit"))
 	}
 }
 
 func held(t *Tree, hs []events.HeldBack) {
 	for i := range hs {
 		h := &hs[i]
-		t.addf("%s of %s: %s", watts(h.Watts), count(h.Units, "unit"), because(h.By, h.Node))
+		t.addf("%s of %s: %s", watts(h.Watts), figures.Count(h.Units, "unit"), because(h.By, h.Node))
 	}
 }
 
@@ -341,9 +342,9 @@ func (c *Chain) followedTree(t *Tree) {
 	case f.Units == 0:
 		k.addf("no agent has said anything since")
 	case f.AppliedMilliseconds != nil:
-		k.add(fmt.Sprintf("applied by %s, the last %s after the cause", count(int64(f.Units), "unit"), after(*f.AppliedMilliseconds)), f.Status.place())
+		k.add(fmt.Sprintf("applied by %s, the last %s after the cause", figures.Count(int64(f.Units), "unit"), after(*f.AppliedMilliseconds)), f.Status.place())
 	default:
-		k.addf("applied by %d of %s within %s; not by %s", f.Applied, count(int64(f.Units), "unit"), followFor, strings.Join(f.Missing, ", "))
+		k.addf("applied by %d of %s within %s; not by %s", f.Applied, figures.Count(int64(f.Units), "unit"), followFor, strings.Join(f.Missing, ", "))
 	}
 	for _, s := range f.Metered {
 		m := s.Data.(*events.CurtailmentMetered)
@@ -377,7 +378,7 @@ func (p *Replayed) tree(t *Tree) {
 		w.tree.Text = w.name + ": " + w.tree.Text
 		k.Below = append(k.Below, w.tree)
 	}
-	us := k.addf("%s changed, best first", count(int64(len(p.Units)), "unit"))
+	us := k.addf("%s changed, best first", figures.Count(int64(len(p.Units)), "unit"))
 	for i, u := range p.Units {
 		if i == 4*maxListed {
 			us.addf("and %d more; --json has them all", len(p.Units)-i)

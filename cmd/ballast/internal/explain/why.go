@@ -5,6 +5,7 @@ package explain
 import (
 	"fmt"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/dispatch"
 )
@@ -88,10 +89,10 @@ func whyTree(w *dispatch.Why) *Tree {
 	k := t.addf("from nameplate to mining")
 	width := len(exact(w.NameplateWatts))
 	line := func(sign string, watts int64, text string) { k.addf("%s %*s  %s", sign, width, exact(watts), text) }
-	line(" ", w.NameplateWatts, "nameplate of "+count(w.Units, "unit"))
+	line(" ", w.NameplateWatts, "nameplate of "+figures.Count(w.Units, "unit"))
 	for i := range w.Held {
 		h := &w.Held[i]
-		line("−", h.Watts, fmt.Sprintf("%s: %s (%s)", h.By, because(h.By, h.Node), count(h.Units, "unit")))
+		line("−", h.Watts, fmt.Sprintf("%s: %s (%s)", h.By, because(h.By, h.Node), figures.Count(h.Units, "unit")))
 	}
 	line("=", w.PermittedWatts, "permitted")
 	if w.NotDrawnWatts != 0 {
@@ -124,7 +125,7 @@ func whyTree(w *dispatch.Why) *Tree {
 }
 
 // exact writes power to the watt.
-func exact(w int64) string { return grouped(w) + " W" }
+func exact(w int64) string { return figures.Int(w) + " W" }
 
 func unitTree(t *Tree, u *dispatch.UnitWhy) {
 	key := ""
