@@ -27,7 +27,7 @@ func TestFaultBusKilled(t *testing.T) {
 	s.role("dispatcher", "b")
 	s.running(s.calm(600_000))
 	m, _ := s.machines("fleet-1", 50)
-	until(t, 30*time.Second, "all machines run", func() bool { return m.permitted() == 50*3500 })
+	until(t, patience, "all machines run", func() bool { return m.permitted() == 50*3500 })
 	_, before := s.journalState()
 
 	s.server.kill()
@@ -50,7 +50,7 @@ func TestFaultBusKilled(t *testing.T) {
 	back := time.Now()
 	s.startBus()
 	until(t, 60*time.Second, "the machines run again", func() bool { return m.permitted() == 50*3500 })
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	// The first ramp of each unit in the new epoch.
 	first := map[string]time.Time{}
@@ -114,9 +114,9 @@ func TestFaultOldPermitsKeepNothingOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, _ := s.machines("fleet-1", 20)
-	until(t, 30*time.Second, "all machines run", func() bool { return m.permitted() == 20*3500 })
+	until(t, patience, "all machines run", func() bool { return m.permitted() == 20*3500 })
 	// Until the first renewals have come, and have kept it so.
-	until(t, 30*time.Second, "renewals on the wire", func() bool {
+	until(t, patience, "renewals on the wire", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		n := 0

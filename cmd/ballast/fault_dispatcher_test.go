@@ -27,12 +27,12 @@ func TestFaultDispatcherKilledTwentyTimes(t *testing.T) {
 	stop := s.running(s.feed, s.signals)
 	for range 20 {
 		d := s.role("dispatcher", "d")
-		s.decided(20*time.Second, "a decision of the restarted dispatcher")
+		s.decided("a decision of the restarted dispatcher")
 		<-time.After(time.Duration(random.IntN(1000)) * time.Millisecond) // the moment of death
 		d.kill()
 	}
 	s.role("dispatcher", "d")
-	s.decided(20*time.Second, "a decision of the last dispatcher")
+	s.decided("a decision of the last dispatcher")
 	stop()
 	s.quiet(3 * time.Second)
 
@@ -60,20 +60,20 @@ func TestFaultReplicas(t *testing.T) {
 			}
 			m, _ := s.machines("fleet-1", 100)
 			stop := s.running(s.feed, s.signals)
-			s.decided(20*time.Second, "the machines get power")
+			s.decided("the machines get power")
 			began := time.Now()
 			for i, name := range names {
 				hosts[i].kill()
-				s.decided(10*time.Second, "a decision while "+name+" is dead")
+				s.decided("a decision while " + name + " is dead")
 				hosts[i] = s.role("dispatcher", name)
 			}
 			for i, name := range names {
 				hosts[i].signal(syscall.SIGSTOP)
 				// Two windows long the others decide alone.
 				asleep := time.Now().Add(2 * window)
-				next(s, 30*time.Second, "decisions while "+name+" sleeps", func(e events.Of[events.DispatchDecided]) bool { return e.Arrived.After(asleep) })
+				next(s, "decisions while "+name+" sleeps", func(e events.Of[events.DispatchDecided]) bool { return e.Arrived.After(asleep) })
 				hosts[i].signal(syscall.SIGCONT)
-				s.decided(10*time.Second, "a decision after "+name+" woke up")
+				s.decided("a decision after " + name + " woke up")
 			}
 			ended := time.Now()
 			stop()
@@ -156,7 +156,7 @@ func TestFaultChangedVersionWaitsForActivation(t *testing.T) {
 	s.role("dispatcher", "old")
 	s.machines("fleet-1", 40)
 	stop := s.running(s.feed, s.signals)
-	s.decided(20*time.Second, "a decision of the old version")
+	s.decided("a decision of the old version")
 
 	// The changed version is one with another configuration hash.
 	factory := func() (decider.Decider, error) { return dispatch.New(dispatch.Config{NoReductions: true}), nil }
@@ -169,11 +169,11 @@ func TestFaultChangedVersionWaitsForActivation(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	until(t, 20*time.Second, "the changed version has folded everything", func() bool { return changed.Standings()[0].CaughtUp })
+	until(t, patience, "the changed version has folded everything", func() bool { return changed.Standings()[0].CaughtUp })
 	mine, _ := factory()
 	id := mine.Identity()
 	for range 5 {
-		s.decided(10*time.Second, "the old version goes on")
+		s.decided("the old version goes on")
 	}
 	if changed.Standings()[0].Speaks {
 		t.Error("a version that nobody activated speaks")
@@ -185,13 +185,13 @@ func TestFaultChangedVersionWaitsForActivation(t *testing.T) {
 	if err := host.Activate(t.Context(), s.b, faultSiteID, id, changed.Standings()[0].StateHash, "test"); err != nil {
 		t.Fatal(err)
 	}
-	next(s, 20*time.Second, "the changed version speaks", func(e events.Of[events.DispatchDecided]) bool { return e.Data.ConfigHash == id.ConfigHash })
+	next(s, "the changed version speaks", func(e events.Of[events.DispatchDecided]) bool { return e.Data.ConfigHash == id.ConfigHash })
 	if out := mustBallast(t, s.dir, "decider", "ls", "--site", faultSiteID, "--server", s.url, "--json"); jsonLines(t, out)[0]["ours"] != false {
 		t.Errorf("decider ls does not see that another version is active:\n%s", out)
 	}
 	// And back, as a person does it.
 	mustBallast(t, s.dir, "decider", "activate", "dispatch", "--site", faultSiteID, "--server", s.url)
-	next(s, 20*time.Second, "the old version speaks again", func(e events.Of[events.DispatchDecided]) bool { return e.Data.ConfigHash != id.ConfigHash })
+	next(s, "the old version speaks again", func(e events.Of[events.DispatchDecided]) bool { return e.Data.ConfigHash != id.ConfigHash })
 	stop()
 	s.quiet(3 * time.Second)
 
@@ -212,7 +212,7 @@ func TestFaultChangedVersionWaitsForActivation(t *testing.T) {
 // causes, without repetition.
 func (s *faultSite) turns() []string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	by := map[uint64]string{}
 	most := uint64(0)

@@ -5,7 +5,6 @@ package main
 import (
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/ballast-energy/ballast/events"
 )
@@ -17,13 +16,13 @@ func TestFaultExportVerifiedElsewhere(t *testing.T) {
 	d := s.role("dispatcher", "d")
 	s.machines("fleet-1", 50)
 	stop := s.running(s.feed, s.signals)
-	s.decided(20*time.Second, "the machines get power")
+	s.decided("the machines get power")
 	s.server.kill()
 	s.startBus()
 	_, epoch := s.journalStateAgain()
-	next(s, 60*time.Second, "a decision after the crash", func(e events.Of[events.DispatchDecided]) bool { return e.Data.Key.Epoch == epoch })
+	next(s, "a decision after the crash", func(e events.Of[events.DispatchDecided]) bool { return e.Data.Key.Epoch == epoch })
 	for range 20 {
-		s.decided(20*time.Second, "decisions go on")
+		s.decided("decisions go on")
 	}
 	stop()
 	file := filepath.Join(t.TempDir(), "case.ndjson.zst")

@@ -140,7 +140,7 @@ func TestFaultGarbageOnEverySubject(t *testing.T) {
 	const ceiling = 60_000
 	to := int64(ceiling)
 	s.publish(t.Context(), events.New(faultSiteID, "ercot", &events.GridSignal{SignalID: "hold", Kind: events.SignalCurtail, PowerWatts: &to, DurationSeconds: 3600}).WithID("tx1/hold"))
-	until(t, 30*time.Second, "the machines run as far as they may", func() bool { w := m.permitted(); return w > ceiling-3500 && w <= ceiling })
+	until(t, patience, "the machines run as far as they may", func() bool { w := m.permitted(); return w > ceiling-3500 && w <= ceiling })
 	began := time.Now()
 
 	var all []garbage
@@ -185,7 +185,7 @@ func TestFaultGarbageOnEverySubject(t *testing.T) {
 				continue
 			}
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		ack, err := s.b.JetStream().PublishMsg(ctx, &nats.Msg{Subject: g.subject, Header: g.header, Data: g.data})
 		cancel()
 		if err != nil {
@@ -204,7 +204,7 @@ func TestFaultGarbageOnEverySubject(t *testing.T) {
 	lower := int64(30_000)
 	sent := time.Now()
 	s.publish(t.Context(), events.New(faultSiteID, "ercot", &events.GridSignal{SignalID: "lower", Kind: events.SignalCurtail, PowerWatts: &lower, DurationSeconds: 3600}).WithID("tx1/lower"))
-	until(t, 20*time.Second, "a signal behind the garbage is obeyed", func() bool { return m.permitted() <= lower })
+	until(t, patience, "a signal behind the garbage is obeyed", func() bool { return m.permitted() <= lower })
 	t.Logf("a signal behind the garbage was obeyed after %v", time.Since(sent))
 
 	var have map[string][]events.Of[events.DeadLetter]
@@ -260,7 +260,7 @@ func TestFaultImpossibleDatesRaiseNothing(t *testing.T) {
 	const ceiling = 60_000
 	to := int64(ceiling)
 	s.publish(t.Context(), events.New(faultSiteID, "ercot", &events.GridSignal{SignalID: "hold", Kind: events.SignalCurtail, PowerWatts: &to, DurationSeconds: 3600}).WithID("tx1/hold"))
-	until(t, 30*time.Second, "the machines run as far as they may", func() bool { w := m.permitted(); return w > ceiling-3500 && w <= ceiling })
+	until(t, patience, "the machines run as far as they may", func() bool { w := m.permitted(); return w > ceiling-3500 && w <= ceiling })
 	began := time.Now()
 
 	old := time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -294,7 +294,7 @@ func TestFaultImpossibleDatesRaiseNothing(t *testing.T) {
 		}
 	})
 	for range 5 {
-		next(s, 10*time.Second, "the clock goes on", func(events.Of[events.ClockTick]) bool { return true })
+		next(s, "the clock goes on", func(events.Of[events.ClockTick]) bool { return true })
 		if w := m.permitted(); w > ceiling {
 			t.Errorf("%d W are permitted, at most %d may be", w, ceiling)
 		}
@@ -304,7 +304,7 @@ func TestFaultImpossibleDatesRaiseNothing(t *testing.T) {
 	// the clock of its sender says.
 	zero := int64(0)
 	s.publish(t.Context(), events.New(faultSiteID, "ercot", &events.GridSignal{SignalID: "off", Kind: events.SignalCurtail, PowerWatts: &zero, DurationSeconds: 3600}).At(old).WithID("old/5"))
-	until(t, 20*time.Second, "a reduction of 1970 is obeyed", func() bool { return m.permitted() == 0 })
+	until(t, patience, "a reduction of 1970 is obeyed", func() bool { return m.permitted() == 0 })
 	s.uninterrupted(began, time.Now())
 	s.quiet(3 * time.Second)
 	s.identical(2 * time.Second)
@@ -321,7 +321,7 @@ func letterIDs(letters []events.Of[events.DeadLetter]) []string {
 // letters are the dead letters by stream and sequence of their originals.
 func (s *faultSite) letters() map[string][]events.Of[events.DeadLetter] {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	out := map[string][]events.Of[events.DeadLetter]{}
 	for e, err := range events.Read[events.DeadLetter](ctx, s.b) {
@@ -344,7 +344,7 @@ func (s *faultSite) letters() map[string][]events.Of[events.DeadLetter] {
 // neverAbove fails the test if more was ever permitted since then.
 func (s *faultSite) neverAbove(from time.Time, watts int64) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	for e, err := range events.Read[events.DispatchDecided](ctx, s.b, events.AtSite(faultSiteID), events.BySource("dispatch"), events.Since(from)) {
 		if err != nil {
@@ -365,7 +365,7 @@ func TestFaultGarbageFlood(t *testing.T) {
 	s.role("dispatcher", "b")
 	s.running(s.calm(700_000))
 	m, _ := s.machines("fleet-1", 20)
-	until(t, 30*time.Second, "all machines run", func() bool { return m.permitted() == 20*3500 })
+	until(t, patience, "all machines run", func() bool { return m.permitted() == 20*3500 })
 	began := time.Now()
 	flooding := s.connect("flooder")
 	done := make(chan struct{})
@@ -387,14 +387,14 @@ func TestFaultGarbageFlood(t *testing.T) {
 	// A signal in the middle of it is obeyed at once, and its end too.
 	to, sent := int64(0), time.Now()
 	s.publish(t.Context(), events.New(faultSiteID, "ercot", &events.GridSignal{SignalID: "off", Kind: events.SignalCurtail, PowerWatts: &to, DurationSeconds: 3}).WithID("tx1/off"))
-	until(t, 15*time.Second, "a signal in the flood is obeyed", func() bool { return m.permitted() == 0 })
+	until(t, patience, "a signal in the flood is obeyed", func() bool { return m.permitted() == 0 })
 	t.Logf("a signal in the flood was obeyed after %v", time.Since(sent))
 	select {
 	case <-done:
 	case <-time.After(60 * time.Second):
 		t.Fatal("the flood does not end")
 	}
-	until(t, 30*time.Second, "all machines run again", func() bool { return m.permitted() == 20*3500 })
+	until(t, patience, "all machines run again", func() bool { return m.permitted() == 20*3500 })
 	// A letter about another sender's garbage: the inspectors are through.
 	if err := s.b.Conn().Publish(events.Subject(events.DefaultPrefix, faultSiteID, events.TypeMeterReading, "other-meter"), []byte(`{`)); err != nil {
 		t.Fatal(err)
@@ -411,7 +411,7 @@ func TestFaultGarbageFlood(t *testing.T) {
 		}
 		return broken, other
 	}
-	until(t, 30*time.Second, "the letter about another sender", func() bool { _, other := letters(); return other > 0 })
+	until(t, patience, "the letter about another sender", func() bool { _, other := letters(); return other > 0 })
 	s.quiet(2 * time.Second)
 	// A minute may have turned meanwhile, and its letters with it.
 	if broken, other := letters(); broken < 1 || broken > 40 || other != 1 {

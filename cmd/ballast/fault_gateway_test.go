@@ -114,7 +114,7 @@ func TestGatewayMinesOnARealNode(t *testing.T) {
 		t.Errorf("worker ended with %d", code)
 	}
 	var a *account
-	until(t, 30*time.Second, "a verdict on every share", func() bool {
+	until(t, patience, "a verdict on every share", func() bool {
 		a = s.account()
 		return len(a.found) > 0 && len(a.found) == len(a.verdicts)
 	})
@@ -215,7 +215,7 @@ func TestFaultGatewayAndWorkerKilled(t *testing.T) {
 	for i, f := range launch {
 		running[i] = f()
 	}
-	next(s, 60*time.Second, "a share is accepted", func(events.Of[events.ShareAccepted]) bool { return true })
+	next(s, "a share is accepted", func(events.Of[events.ShareAccepted]) bool { return true })
 	random := rand.New(rand.NewPCG(3, 50))
 	const deaths = 50
 	for n := range deaths {
@@ -227,7 +227,7 @@ func TestFaultGatewayAndWorkerKilled(t *testing.T) {
 		running[victim].kill()
 		running[victim] = launch[victim]()
 	}
-	next(s, 60*time.Second, "a share is accepted after the last death", func(e events.Of[events.ShareAccepted]) bool {
+	next(s, "a share is accepted after the last death", func(e events.Of[events.ShareAccepted]) bool {
 		return e.Data.JudgedAt.After(time.Now().Add(-5 * time.Second))
 	})
 	for _, p := range running[1:] {

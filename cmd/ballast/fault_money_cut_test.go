@@ -17,8 +17,8 @@ func TestFaultMoneyBookedOnceAfterTailCut(t *testing.T) {
 	s.role("market", "market")
 	d, pool := s.role("dispatcher", "d"), s.role("pool", "p")
 	fleet := s.fleet("fleet-1")
-	next(s, 30*time.Second, "money", func(e events.Of[events.RevenueAccrued]) bool { return e.Data.SharesAccepted > 0 })
-	next(s, 30*time.Second, "more money", func(e events.Of[events.RevenueAccrued]) bool { return e.Data.SharesAccepted > 0 })
+	next(s, "money", func(e events.Of[events.RevenueAccrued]) bool { return e.Data.SharesAccepted > 0 })
+	next(s, "more money", func(e events.Of[events.RevenueAccrued]) bool { return e.Data.SharesAccepted > 0 })
 	if code := fleet.end(20 * time.Second); code != 0 {
 		t.Errorf("the machines ended with %d", code)
 	}

@@ -39,8 +39,8 @@ func TestFaultShareAndMoneyWritersKilled(t *testing.T) {
 	for i, f := range launch {
 		running[i] = f()
 	}
-	next(s, 30*time.Second, "verdicts on modelled shares", func(e events.Of[events.ShareAccepted]) bool { return e.Data.Payout.Basis == events.BasisModelled })
-	next(s, 30*time.Second, "verdicts on real shares", func(e events.Of[events.ShareAccepted]) bool { return e.Data.Payout.Basis == events.BasisPractice })
+	next(s, "verdicts on modelled shares", func(e events.Of[events.ShareAccepted]) bool { return e.Data.Payout.Basis == events.BasisModelled })
+	next(s, "verdicts on real shares", func(e events.Of[events.ShareAccepted]) bool { return e.Data.Payout.Basis == events.BasisPractice })
 
 	stop := s.running(s.strays)
 
@@ -54,7 +54,7 @@ func TestFaultShareAndMoneyWritersKilled(t *testing.T) {
 		running[victim].kill()
 		running[victim] = launch[victim]()
 	}
-	next(s, 30*time.Second, "verdicts after the last death", func(e events.Of[events.ShareAccepted]) bool { return e.Data.Payout.Basis == events.BasisModelled })
+	next(s, "verdicts after the last death", func(e events.Of[events.ShareAccepted]) bool { return e.Data.Payout.Basis == events.BasisModelled })
 	stop()
 	// The miners end as they should, with all their shares stored.
 	for _, p := range running[2:] {
@@ -133,7 +133,7 @@ type worth struct {
 
 func (s *faultSite) book() *book {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	b := &book{found: map[string][]uint64{}, verdicts: map[string][]uint64{}, worth: map[purse]*worth{}, booked: map[purse]*worth{}}
 	verdict := func(e *events.Event, id string) { b.verdicts[id] = append(b.verdicts[id], e.Sequence) }

@@ -62,7 +62,7 @@ func TestGatewayOfAConfiguration(t *testing.T) {
 	if ready.Gateway != "gw-8" || ready.Site != faultSiteID || ready.Pool != "pool-a" || ready.Upstream != "stratum+tcp://"+pool.address {
 		t.Errorf("%+v", ready)
 	}
-	next(s, 60*time.Second, "the gateway has a session", func(e events.Of[events.GatewayStatus]) bool {
+	next(s, "the gateway has a session", func(e events.Of[events.GatewayStatus]) bool {
 		return e.Source == "gw-8" && e.Data.State == events.UpstreamReady
 	})
 	if code := gateway.end(20 * time.Second); code != 0 {
