@@ -8,8 +8,8 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 LDFLAGS     := -X main.version=$(VERSION)
 TOOLS       := $(GO) tool -modfile=tools/go.mod
 FUZZTIME    ?= 10s
-SEEDS       ?= 10002
-OPEN_SEEDS  ?= 7320,9503
+SEEDS       ?= 10001
+OPEN_SEEDS  ?= 9503
 EMULATOR    := qemu-aarch64-static
 
 .DEFAULT_GOAL := help

@@ -104,6 +104,9 @@ type Dispatch struct {
 	watches      []*witness
 	partSeq      uint64
 	openParts    int
+	// answering are the units that answer for a part which they have left, and
+	// some that do no longer, in no order that matters.
+	answering []*unit
 	// climbing is how many units are being escalated; outlets that were switched,
 	// by id, and in order.
 	climbing int
@@ -112,6 +115,7 @@ type Dispatch struct {
 
 	// Scratch of one fold.
 	touched               []*proof
+	seeing                []*witness
 	lowered, raised       []*unit
 	waiting, picks        []*step
 	dirty, over, rehashes []*node

@@ -33,7 +33,9 @@ var rungNames = [...]events.Rung{rungRetry: events.RungRetry, rungShed: events.R
 // escalation is how far it has come with a unit that does not follow. It begins
 // with the reduction being commanded again, goes on to others making room for
 // what the unit draws (which is booked from the first moment on: room is never
-// given away twice), then to the outlet, and ends with people.
+// given away twice), then to the outlet, and ends with people. It goes on when the
+// unit is lowered again meanwhile, until the meter shows that reduction or the
+// first.
 type escalation struct {
 	Rung int `json:"rung"`
 	// Since when, and Next when the next rung is due, elapsed ns.
@@ -65,8 +67,10 @@ func (d *Dispatch) trouble(u *unit) (excess int64, by *witness, yes bool) {
 	if u.overdue && !d.silenced(u) {
 		return u.extra, nil, true
 	}
-	if excess = d.overrun(u.part); excess > 0 {
-		return excess, u.part.by, true
+	for _, p := range [...]*proof{u.part, u.answers} {
+		if excess = d.overrun(p); excess > 0 {
+			return excess, p.by, true
+		}
 	}
 	return 0, nil, false
 }
@@ -83,7 +87,7 @@ func (d *Dispatch) silenced(u *unit) bool {
 func (d *Dispatch) visitLadder(tick bool) {
 	for _, u := range d.order {
 		x := u.esc
-		if x == nil && !u.overdue && (u.part == nil || u.part.Settled) {
+		if x == nil && !u.overdue && !u.part.open() && !u.answers.open() {
 			continue
 		}
 		excess, by, yes := d.trouble(u)
@@ -136,6 +140,7 @@ func (d *Dispatch) climb(u *unit, rung int, excess int64, by *witness) {
 		}
 	case rungShed:
 		wait = shedFor
+		d.book(u)
 	case rungOutlet:
 		wait = outletFor
 		d.cut(u)
@@ -177,6 +182,7 @@ func (d *Dispatch) standDown(u *unit, why string) {
 		d.climbing--
 	}
 	u.esc = nil
+	d.bookAs(u, u.overdue)
 }
 
 // page calls people: what, where, which breaker.

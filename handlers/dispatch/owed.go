@@ -19,6 +19,9 @@ func (d *Dispatch) owe(p *proof) {
 		if u.part == p {
 			d.enlist(u, q)
 		}
+		if u.answers == p {
+			d.answer(u, q)
+		}
 	}
 	d.touchPart(q)
 }
@@ -52,7 +55,7 @@ func (d *Dispatch) accuse(w *witness, now, excess int64) {
 	lost := false
 	var suspects []*unit
 	for _, u := range d.order {
-		if u.set > 0 || u.openPart() != 0 || u.least() > excess || d.watching(u) != w {
+		if u.set > 0 || u.part.open() || u.least() > excess || d.watching(u) != w {
 			continue
 		}
 		if gone := u.agent.lost; gone && !lost {

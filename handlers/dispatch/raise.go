@@ -59,7 +59,7 @@ func (d *Dispatch) bars(u *unit) string {
 		return events.HoldRaising
 	case u.cut:
 		return events.HoldOutlet
-	case u.overdue, u.esc != nil, d.overrun(u.part) > 0:
+	case u.overdue, u.esc != nil, d.overrun(u.part) > 0, d.overrun(u.answers) > 0:
 		return events.HoldOverdraw
 	case d.now < u.notBefore:
 		return events.HoldPause

@@ -173,6 +173,7 @@ type unitState struct {
 	Starting    bool                `json:"starting,omitempty"`
 	Starts      starts              `json:"starts,omitzero"`
 	Escalation  *escalation         `json:"escalation,omitempty"`
+	Answers     uint64              `json:"answers,omitempty"`
 }
 
 // Snapshot implements decider.Decider.
@@ -214,7 +215,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		for _, u := range a.units {
 			as.Units = append(as.Units, unitState{u.id, u.caps, u.set, u.key, u.changedAt, u.counter, u.lowering, u.raising,
 				u.tries, u.inflight, u.allow, u.due, u.fallBy, u.held, u.heldUntil, u.onSince, u.offSince, u.notBefore, u.state, u.setpoint, u.power, u.applied,
-				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed, u.homeAlert, u.openPart(), u.asked, u.waiting, u.starting, u.starts, u.esc})
+				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed, u.homeAlert, u.part.number(), u.asked, u.waiting, u.starting, u.starts, u.esc, u.answers.number()})
 		}
 		s.Agents = append(s.Agents, as)
 	}
@@ -391,10 +392,14 @@ func (d *Dispatch) restoreAgent(s *agentState, parts map[uint64]*proof) {
 		a.units = append(a.units, u)
 		d.rank(u)
 		d.meet(u, 1)
-		d.bookAs(u, t.Overdue)
-		u.part, u.asked, u.waiting = parts[t.Part], t.Asked, t.Waiting
 		if u.esc = t.Escalation; u.esc != nil && u.esc.Rung < rungPage {
 			d.climbing++
+		}
+		d.bookAs(u, t.Overdue)
+		u.part, u.asked, u.waiting = parts[t.Part], t.Asked, t.Waiting
+		if u.answers = parts[t.Answers]; u.answers != nil {
+			u.answering = true
+			d.answering = append(d.answering, u)
 		}
 		d.plug(u)
 		d.fix(u, t.Fixed)

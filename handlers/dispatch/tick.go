@@ -193,6 +193,8 @@ func (d *Dispatch) forgetUnit(u *unit) {
 	u.power, u.setpoint, u.inflight, u.lowering, u.allow, u.held = 0, 0, 0, false, 0, 0
 	u.toil = toil{}
 	d.leavePart(u)
+	d.acquit(u)
+	d.answering = slices.DeleteFunc(d.answering, func(o *unit) bool { return o == u })
 	d.standDown(u, "the unit is forgotten")
 	d.fix(u, false)
 	d.place(u, 0)

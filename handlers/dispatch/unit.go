@@ -90,6 +90,12 @@ type unit struct {
 	part    *proof
 	asked   int64
 	waiting bool
+	// answers is the oldest part that it left for a newer one before a meter had
+	// shown it: it stays under suspicion there, or a unit that ignores its orders
+	// would get a new deadline with each of them.
+	answers *proof
+	// answering: it is in Dispatch.answering.
+	answering bool
 	// toil is what accepted shares prove of it.
 	toil toil
 	// esc is how far the escalation has come, nil while it follows.
@@ -350,6 +356,11 @@ func (d *Dispatch) bookAs(u *unit, overdue bool) {
 	raise := max(u.set, u.drawn(), u.setpoint, u.inflight, u.held)
 	u.toil.Top = max(u.toil.Top, u.admitted())
 	falling := max(u.allow-raise, 0)
+	if u.esc != nil && u.esc.Rung >= rungShed {
+		// Others make room for all that a meter still sees: that it was told
+		// again to fall excuses it no longer.
+		falling = 0
+	}
 	u.overdue = overdue
 	if b := (books{extraSum: extra - u.extra, raiseSum: raise - u.raiseBook, fallSum: falling - u.fallBook}); b != (books{}) {
 		d.add(u.node, b)

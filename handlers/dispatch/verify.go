@@ -202,18 +202,32 @@ func scaled(raw, metered, said int64) int64 {
 }
 
 // verify opens the verification of what this fold lowered. The commands are
-// written; the reasons are still known.
+// written; the reasons are still known. What no meter could tell from noise opens
+// none for a unit whose last reduction is still to be shown: that one goes on.
 func (d *Dispatch) verify(e *events.Event) {
 	var c *curtailment
 	touched := d.touched[:0]
+	seeing := d.seeing[:0]
 	for _, u := range d.lowered {
+		var w *witness
+		if u.set < u.before {
+			if w = d.watching(u); w != nil {
+				w.lessen += u.lessen()
+			}
+		}
+		seeing = append(seeing, w)
+	}
+	for i, u := range d.lowered {
 		if u.set >= u.before {
+			continue
+		}
+		w := seeing[i]
+		if w != nil && u.part.open() && u.part.by == w && d.drowned(w) {
 			continue
 		}
 		if c == nil {
 			c = d.openCurtailment(e, u)
 		}
-		w := d.watching(u)
 		p := d.partOf(c, w)
 		if !p.touched {
 			p.touched = true
@@ -237,9 +251,21 @@ func (d *Dispatch) verify(e *events.Event) {
 		p.touched, touched[i] = false, nil
 	}
 	d.touched = touched[:0]
+	for i, w := range seeing {
+		if w != nil {
+			w.lessen, seeing[i] = 0, nil
+		}
+	}
+	d.seeing = seeing[:0]
 	if c != nil {
 		d.touchCurtailment(c)
 	}
+}
+
+// drowned reports whether w cannot tell what this fold asks under it from noise.
+func (d *Dispatch) drowned(w *witness) bool {
+	now, ok := w.read(d)
+	return ok && scaled(w.lessen, now, w.seen()) <= noise(now)
 }
 
 // openCurtailment makes the record of a decision whose first lowered unit is
@@ -349,7 +375,7 @@ func (d *Dispatch) blind(p *proof) {
 // still to fall by for it, where only its acknowledgement could tell.
 func (d *Dispatch) leavePart(u *unit) (carried int64) {
 	p := u.part
-	if u.part = nil; p == nil || p.Settled {
+	if u.part = nil; !p.open() {
 		u.waiting = false
 		return 0
 	}
@@ -364,6 +390,9 @@ func (d *Dispatch) leavePart(u *unit) (carried int64) {
 	}
 	if p.by != nil {
 		p.Passed += scaled(u.asked, p.Before, p.Seen)
+		if !u.answers.open() {
+			d.answer(u, p)
+		}
 	}
 	u.waiting = false
 	d.touchPart(p)
@@ -372,6 +401,9 @@ func (d *Dispatch) leavePart(u *unit) (carried int64) {
 	}
 	return carried
 }
+
+// open reports whether p is still to be shown.
+func (p *proof) open() bool { return p != nil && !p.Settled }
 
 // member is the part of u in the digest of its part.
 func (u *unit) member() uint64 {

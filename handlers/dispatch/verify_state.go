@@ -50,12 +50,12 @@ func (w *witness) place() place {
 	return place{Node: w.node.id}
 }
 
-// openPart is the number of the part in which u is, 0 for none that is open.
-func (u *unit) openPart() uint64 {
-	if u.part == nil || u.part.Settled {
+// number of p, 0 for none that is open.
+func (p *proof) number() uint64 {
+	if !p.open() {
 		return 0
 	}
-	return u.part.seq
+	return p.seq
 }
 
 func (d *Dispatch) verification() verification {

@@ -19,7 +19,9 @@ type witness struct {
 	owed  *proof
 	// missing is draw that should have ended, W.
 	missing int64
-	h       uint64
+	// lessen is by how much units under it are lowered in the present fold.
+	lessen int64
+	h      uint64
 }
 
 func (w *witness) hash() uint64 {
@@ -264,6 +266,9 @@ func (d *Dispatch) settlePart(p *proof, how events.MeteredOutcome) {
 		p.Shortfall = max(p.Raw-p.AppliedWatts, 0)
 	}
 	d.touchPart(p)
+	if how == events.OutcomeMet || how == events.OutcomeLate {
+		d.acquitAll(p)
+	}
 	d.openParts--
 	p.of.open--
 	if w := p.by; w != nil {
