@@ -100,7 +100,7 @@ func TestDecidersArePure(t *testing.T) {
 		"log/slog":     "a decider does no I/O; what it has to say is an event",
 	}
 	goFiles(t, func(path string) {
-		inside := strings.HasPrefix(path, "handlers/dispatch/") || strings.HasPrefix(path, "handlers/settlement/") || strings.HasPrefix(path, "handlers/compliance/") || strings.HasPrefix(path, "workers/permit/")
+		inside := strings.HasPrefix(path, "handlers/dispatch/") || strings.HasPrefix(path, "handlers/settlement/") || strings.HasPrefix(path, "handlers/compliance/") || strings.HasPrefix(path, "workers/permit/") || strings.HasPrefix(path, "handlers/host/replica/")
 		if !inside || strings.HasSuffix(path, "_test.go") {
 			return
 		}

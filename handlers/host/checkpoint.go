@@ -12,6 +12,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 // checkpoint compares the state with the first stored checkpoint of this place,
@@ -21,7 +22,7 @@ func (x *session) checkpoint(ctx context.Context, st *decider.Step, now time.Tim
 	var snap *snapshot
 	if x.r.Counts().Folded%x.h.cfg.SnapshotEvery == 0 {
 		a, _ := x.anchorBefore(x.r.Sequence() + 1)
-		data, err := x.r.Snapshot(maps.Clone(a.outputs))
+		data, err := x.r.Snapshot(maps.Clone(a.Outputs))
 		if err != nil {
 			return err
 		}
@@ -30,8 +31,7 @@ func (x *session) checkpoint(ctx context.Context, st *decider.Step, now time.Tim
 	if err := x.lookFirst(ctx, st.Event, now); err != nil {
 		return err
 	}
-	if first, known := x.l.checkpoints[[2]uint64{mine.Epoch, mine.Sequence}]; known {
-		delete(x.l.checkpoints, [2]uint64{mine.Epoch, mine.Sequence})
+	if first := x.l.Checkpoint(mine.Epoch, mine.Sequence); first != nil {
 		if !agree(mine, first) {
 			return x.differ(mine)
 		}
@@ -217,7 +217,7 @@ func (x *session) tail(ctx context.Context, stream string, from uint64) {
 
 // keepAnchors notes positions for snapshots and looks.
 func (x *session) keepAnchors(ctx context.Context) {
-	t := time.NewTicker(min(anchorEvery, max(x.half/4, 10*time.Millisecond)))
+	t := time.NewTicker(min(anchorEvery, max(x.vigil.Half/4, 10*time.Millisecond)))
 	defer t.Stop()
 	for {
 		select {
@@ -231,61 +231,31 @@ func (x *session) keepAnchors(ctx context.Context) {
 	}
 }
 
-// note adds an anchor. The output streams are asked first: an output of a
-// message that arrives after that is stored behind what they answer.
+// note adds an anchor. The output streams are asked before the journal.
 func (x *session) note(ctx context.Context) error {
-	a := anchor{outputs: make(map[string]uint64, len(outputStreams))}
+	a := replica.Anchor{Outputs: make(map[string]uint64, len(outputStreams))}
 	for _, name := range outputStreams {
 		st, err := streamState(ctx, x.h.cfg.Bus, name, x.h.cfg.hooks.now)
 		if err != nil {
 			return err
 		}
-		a.outputs[name] = st.last
+		a.Outputs[name] = st.last
 	}
 	st, err := streamState(ctx, x.h.cfg.Bus, events.StreamJournal, x.h.cfg.hooks.now)
 	if err != nil {
 		return err
 	}
-	a.journal = st.last
+	a.Journal = st.last
 	x.ahead.Store(int64(st.ahead))
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if n := len(x.anchors); x.anchors[n-1].journal == a.journal && n > 1 {
-		return nil // nothing new: the older positions are as true
-	}
-	x.anchors = append(x.anchors, a)
-	if len(x.anchors) > maxAnchors {
-		// Thin out the middle: the first is needed by what is unconfirmed, the
-		// last by the next snapshot.
-		kept := x.anchors[:1]
-		for i := 1; i < len(x.anchors); i++ {
-			if i%2 == 1 || i == len(x.anchors)-1 {
-				kept = append(kept, x.anchors[i])
-			}
-		}
-		x.anchors = kept
-	}
+	x.anchors.Note(a)
 	return nil
 }
 
-// maxAnchors kept at a time.
-const maxAnchors = 256
-
-// anchorBefore is the newest anchor whose journal position is before sequence.
-// Older ones are forgotten: causes only rise.
-func (x *session) anchorBefore(sequence uint64) (anchor, bool) {
+// anchorBefore is the newest anchor before a cause.
+func (x *session) anchorBefore(sequence uint64) (replica.Anchor, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	at := -1
-	for i := range x.anchors {
-		if x.anchors[i].journal >= sequence {
-			break
-		}
-		at = i
-	}
-	if at < 0 {
-		return anchor{}, false
-	}
-	x.anchors = x.anchors[at:]
-	return x.anchors[0], true
+	return x.anchors.Before(sequence)
 }

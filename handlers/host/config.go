@@ -13,6 +13,7 @@ import (
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 // Defaults of Config.
@@ -103,9 +104,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// elapsed between two readings of the clock is the longer of what the
-// monotonic and the wall clock say: one stands still while the machine
-// sleeps, the other can be set.
+// elapsed between two readings of the clock, by the monotonic and the wall
+// clock.
 func elapsed(then, now time.Time) time.Duration {
-	return max(now.Sub(then), time.Duration(now.UnixNano()-then.UnixNano()))
+	return replica.Elapsed(now.Sub(then), time.Duration(now.UnixNano()-then.UnixNano()))
 }

@@ -38,6 +38,9 @@
 // folds to its end reverses those bookings, once: what follows from the facts
 // that were relayed again is booked anew.
 //
+// The rules are in package replica, without I/O: the simulation follows the same
+// ones.
+//
 // # Concurrency
 //
 // Host is safe for concurrent use; Run may be called once. Each decider is

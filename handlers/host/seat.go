@@ -15,6 +15,7 @@ import (
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 // Why a session ends besides its context. All of them lead to a new one.
@@ -221,10 +222,11 @@ func (s *seat) belongs(ctx context.Context, head *decider.Header, known []decide
 // checkEnd compares the newest stored output with the journal: an output whose
 // cause is not there proves that the journal lost its end.
 func (s *seat) checkEnd(ctx context.Context, r *decider.Runner, l *looker) error {
-	top, ok := l.newest()
-	if !ok {
+	said := l.Said()
+	if len(said) == 0 {
 		return nil
 	}
+	top := said[len(said)-1]
 	var e decider.Epochs
 	for _, o := range r.Openings() {
 		e.Add(o)
@@ -237,21 +239,21 @@ func (s *seat) checkEnd(ctx context.Context, r *decider.Runner, l *looker) error
 		return err
 	}
 	if top.Sequence > st.last {
-		return s.cut(ctx, st, fmt.Sprintf("journal ends at %d, a decision rests on %d", st.last, top.Sequence), l.keys)
+		return s.cut(ctx, st, fmt.Sprintf("journal ends at %d, a decision rests on %d", st.last, top.Sequence), said)
 	}
 	m, ok, err := message(ctx, s.h.cfg.Bus, events.StreamJournal, top.Sequence)
 	if err != nil {
 		return err
 	}
-	if ok && m.Arrived.UnixNano() != top.arrived {
-		return s.cut(ctx, st, fmt.Sprintf("journal message %d is not the one a decision rests on", top.Sequence), l.keys)
+	if ok && m.Arrived.UnixNano() != top.Arrived {
+		return s.cut(ctx, st, fmt.Sprintf("journal message %d is not the one a decision rests on", top.Sequence), said)
 	}
 	return nil
 }
 
 // cut opens a new epoch behind the last journal message that is known to be
 // old, and returns errCut.
-func (s *seat) cut(ctx context.Context, st state, reason string, keys []said) error {
+func (s *seat) cut(ctx context.Context, st state, reason string, keys []replica.Said) error {
 	last := st.last
 	// Outputs carry the arrival of their cause: the newest one whose cause is
 	// still there marks how far the journal is what it was.
@@ -263,7 +265,7 @@ func (s *seat) cut(ctx context.Context, st state, reason string, keys []said) er
 		if err != nil {
 			return err
 		}
-		if ok && m.Arrived.UnixNano() == keys[i].arrived {
+		if ok && m.Arrived.UnixNano() == keys[i].Arrived {
 			last = m.Sequence
 			break
 		}

@@ -13,15 +13,11 @@ import (
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
-const (
-	// sendHorizon is the age of a cause beyond which its unstored outputs are
-	// not sent: no lease lives that long.
-	sendHorizon = 15 * time.Second
-	// anchorEvery the positions of the output streams are noted.
-	anchorEvery = 5 * time.Second
-)
+// anchorEvery the positions of the output streams are noted.
+const anchorEvery = 5 * time.Second
 
 // session is one run of a seat from a known state on.
 type session struct {
@@ -31,28 +27,20 @@ type session struct {
 	pipe *pipeline
 	fail context.CancelCauseFunc
 
-	half       time.Duration // of the duplicate window
-	ahead      atomic.Int64  // the server's clock before ours, nanoseconds
-	alive      time.Time     // when the loop turned last
-	paused     bool          // look before the next word
-	generation uint64        // of the openings known
-	reconnects uint64        // of the connection, when they were read
+	vigil      replica.Vigil
+	ahead      atomic.Int64 // the server's clock before ours, nanoseconds
+	alive      time.Time    // when the loop turned last
+	generation uint64       // of the openings known
+	reconnects uint64       // of the connection, when they were read
 	watch      tickWatch
 	bookedFrom uint64 // in REVENUE: nothing before is of a lost cause
 	takenBack  uint64 // generation of the openings for which it was done, plus 1
 	wg         sync.WaitGroup
 
 	mu      sync.Mutex
-	anchors []anchor
+	anchors replica.Anchors
 	pending []*snapshot
 	store   chan struct{}
-}
-
-// anchor: every output of a journal message behind journal is stored behind
-// outputs.
-type anchor struct {
-	journal uint64
-	outputs map[string]uint64
 }
 
 // snapshot taken, waiting until everything up to it is confirmed.
@@ -71,17 +59,18 @@ func (s *seat) session(ctx context.Context) error {
 		return err
 	}
 	x := &session{seat: s, r: r, l: l, generation: generation, reconnects: reconnects, store: make(chan struct{}, 1), alive: s.h.cfg.hooks.now()}
-	if x.half, err = x.duplicateWindow(ctx); err != nil {
+	window, err := x.duplicateWindow(ctx)
+	if err != nil {
 		return err
 	}
-	x.half /= 2
-	x.bookedFrom = l.from[events.StreamRevenue]
-	x.anchors = []anchor{{journal: r.Sequence(), outputs: positions(l)}}
+	x.vigil.Half = window / 2
+	x.bookedFrom = l.From(events.StreamRevenue)
+	x.anchors.Note(l.Start(r.Sequence()))
 	if err := x.note(ctx); err != nil {
 		return err
 	}
 	ctx, x.fail = context.WithCancelCause(ctx)
-	x.pipe, err = newPipeline(s.h.cfg.Bus.Conn(), s.log, s.h.cfg.hooks.now, x.half, x.fail, s.m)
+	x.pipe, err = newPipeline(s.h.cfg.Bus.Conn(), s.log, s.h.cfg.hooks.now, x.vigil.Half, x.fail, s.m)
 	if err != nil {
 		x.fail(err)
 		return err
@@ -89,10 +78,11 @@ func (s *seat) session(ctx context.Context) error {
 	x.pipe.confirmed = x.wake
 	x.wg.Go(func() { x.keepAnchors(ctx) })
 	x.wg.Go(func() { x.keepSnapshots(ctx) })
-	for stream, next := range l.next {
+	for _, stream := range outputStreams {
+		next := l.Next(stream)
 		x.wg.Go(func() { x.tail(ctx, stream, next) })
 	}
-	x.log.Info("folding", "from", r.Sequence()+1, "epoch", r.Epoch(), "muted", s.muted, "stored_outputs", len(l.keys))
+	x.log.Info("folding", "from", r.Sequence()+1, "epoch", r.Epoch(), "muted", s.muted, "stored_outputs", len(l.Said()))
 	err = x.follow(ctx)
 	x.fail(err)
 	x.pipe.close()
@@ -101,15 +91,6 @@ func (s *seat) session(ctx context.Context) error {
 		return cause
 	}
 	return err
-}
-
-// positions from which the looker has read everything.
-func positions(l *looker) map[string]uint64 {
-	out := make(map[string]uint64, len(l.next))
-	for stream, next := range l.next {
-		out[stream] = next - 1
-	}
-	return out
 }
 
 // duplicateWindow is the shortest of the output streams, as the server has it.
@@ -186,9 +167,7 @@ func (x *session) step(ctx context.Context, m *bus.Raw) error {
 		f(x.id.Name, m.Sequence)
 	}
 	now := x.h.cfg.hooks.now()
-	if elapsed(x.alive, now) > x.half {
-		x.paused = true
-	}
+	x.vigil.Turned(elapsed(x.alive, now))
 	x.alive = now
 	if x.h.epochs.generation.Load() != x.generation {
 		if err := x.learnEpochs(); err != nil {
@@ -218,7 +197,7 @@ func (x *session) step(ctx context.Context, m *bus.Raw) error {
 			}
 		}
 	}
-	if t, ok := st.Event.Data.(*events.ClockTick); ok && x.seat == x.h.seats[0] && x.age(st.Event.Arrived, now) < x.half {
+	if t, ok := st.Event.Data.(*events.ClockTick); ok && x.seat == x.h.seats[0] && x.age(st.Event.Arrived, now) < x.vigil.Half {
 		x.watch.tick(ctx, x.h, t.Second, st.Event.Arrived)
 	}
 	if x.r.Counts().Folded%x.h.cfg.CheckpointEvery == 0 {
@@ -272,7 +251,7 @@ func (x *session) speak(ctx context.Context, st *decider.Step, now time.Time) er
 			}
 		}
 	}
-	if x.age(st.Event.Arrived, now) > sendHorizon {
+	if !replica.MaySend(x.age(st.Event.Arrived, now)) {
 		return nil
 	}
 	for _, m := range sends {
@@ -288,35 +267,27 @@ func (x *session) speak(ctx context.Context, st *decider.Step, now time.Time) er
 }
 
 // lookFirst reads what the output streams hold if the server may have
-// forgotten the ids of what is about to be said. What a replica stored less
-// than half a window ago the server still knows; what was stored before the
-// last look the looker knows.
+// forgotten the ids of what is about to be said.
 func (x *session) lookFirst(ctx context.Context, cause *events.Event, now time.Time) error {
-	old := x.age(cause.Arrived, now) > x.half
-	if !x.paused && (!old || elapsed(x.l.at, now) <= x.half) {
+	if !x.vigil.MustLook(x.age(cause.Arrived, now), elapsed(x.l.at, now)) {
 		return nil
 	}
 	x.m.looks.Inc()
 	if a, ok := x.anchorBefore(cause.Sequence); ok {
-		for stream, at := range a.outputs {
-			x.l.next[stream] = max(x.l.next[stream], at+1)
-		}
+		x.l.Skip(a)
 	}
 	if err := x.l.look(ctx); err != nil {
 		return err
 	}
-	x.paused = false
+	x.vigil.Looked()
 	return nil
 }
 
 // unsaid is what of a cause is not stored, as far as was looked.
 func (x *session) unsaid(st *decider.Step, batches []decider.Batch, now time.Time) *cause {
 	c := &cause{epoch: st.Event.Epoch, sequence: st.Event.Sequence, urgent: st.Reduces(), at: now}
-	for _, b := range batches {
-		if !x.l.holds(b.First) {
-			c.batches = append(c.batches, &outgoing{cause: c, Batch: b})
-		}
+	for _, b := range x.l.Unsaid(st.Event, batches) {
+		c.batches = append(c.batches, &outgoing{cause: c, Batch: b})
 	}
-	x.l.forget(events.OrderKey{Epoch: c.epoch, Sequence: c.sequence, Ordinal: ^uint32(0)})
 	return c
 }

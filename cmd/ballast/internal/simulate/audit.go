@@ -87,7 +87,7 @@ func (a *auditor) replay(d decider.Decider, known []decider.Opening, epochs *dec
 		r.Opened(o)
 	}
 	have := make(map[string]*stored)
-	for _, name := range outputStreams {
+	for _, name := range [...]string{events.StreamCommands, events.StreamRevenue} {
 		msgs := w.bus.streams[name].msgs
 		for i := range msgs {
 			if _, who, k, ok := decider.ParseMessageID(msgs[i].id); ok && who == id.Name && epochs.At(k.Sequence) == k.Epoch {

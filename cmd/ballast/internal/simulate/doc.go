@@ -18,12 +18,19 @@
 //
 // Real: every byte on the wire (events.Encode and Decode), decider.Runner with
 // its epochs, chain, snapshots and batches, dispatch, settlement and its ledger,
-// permit.Panel. Modelled, because the originals are made of I/O: the server
-// (streams with sequences, message ids, a duplicate window, a journal that can
-// lose its end, the wire ahead of the stream), the dispatcher host (follow, look
-// before speaking, publish, go back, checkpoints, snapshots, relay, tick,
-// reversal of lost bookings), the agent around the permit machines, and the
-// floor: machines, AI load and meters.
+// permit.Panel, and the rules of a host in package replica: when it must look
+// before it speaks, and what of a fold is not said yet. Modelled, because the
+// originals are made of I/O: the server (streams with sequences, message ids, a
+// duplicate window, a journal that can lose its end, the wire ahead of the
+// stream), what of a dispatcher host is no rule of replica (follow, publish, go
+// back, checkpoints, snapshots, relay, tick, reversal of lost bookings), the
+// agent around the permit machines, and the floor: machines, AI load and meters.
+//
+// The modelled host differs from the real one where that only makes its life
+// harder. It remembers a pause for one message and not until it has looked, and
+// notices it by true time only; it does not correct its clock by the server's,
+// so while it is set ahead it sends no renewals. It publishes every batch by
+// itself, where a host gathers those of several causes, and lets nobody go first.
 //
 // Faults are listed in story.go, the rules that must hold in oracle.go. The floor
 // is watched by an oracle that knows what was delivered and what was true. The

@@ -8,6 +8,7 @@ import (
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/dispatch"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 	"github.com/ballast-energy/ballast/handlers/settlement"
 )
 
@@ -23,8 +24,6 @@ const (
 	// crashAgain is how long a host is down that crashes again and again.
 	crashAgain = 2500 * time.Millisecond
 	confirm    = 2 * time.Second
-	// sendHorizon is the age of a cause beyond which renewals are not sent.
-	sendHorizon = 15 * time.Second
 )
 
 // host is one dispatcher host: a model of handlers/host without its I/O. What
@@ -62,12 +61,6 @@ type outgoing struct {
 	checkpoint *events.DeciderCheckpoint
 }
 
-// anchor: outputs of what comes behind journal are stored behind outputs.
-type anchor struct {
-	journal uint64
-	outputs map[string]uint64
-}
-
 // snapshot waits until all before it is confirmed.
 type snapshot struct {
 	epoch, sequence uint64
@@ -81,10 +74,11 @@ type seat struct {
 	id      decider.Identity
 	r       *decider.Runner
 	session int
-	held    map[events.OrderKey]bool
-	lookAt  time.Duration
-	alive   time.Duration
-	anchors []anchor
+	outputs *replica.Outputs
+	vigil   replica.Vigil
+	looked  time.Duration // when the last look began
+	alive   time.Duration // when the last message was folded
+	anchors replica.Anchors
 	queue   []*cause
 	waiting bool // for an answer or for going back
 	tries   int
@@ -173,6 +167,9 @@ func (h *host) stop() {
 	}
 }
 
+// age of something stored at a time of the server's clock, by this host's.
+func (h *host) age(t time.Time) time.Duration { return h.w.wall(h.offset).Sub(t) }
+
 // online reports whether the host reaches the bus.
 func (h *host) online() bool { return h.up && !h.link.down && h.w.bus.up }
 
@@ -231,13 +228,13 @@ func (h *host) note(life int) {
 		return
 	}
 	for _, s := range h.seats {
-		s.anchors = append(s.anchors, h.w.bus.ends())
+		s.anchors.Note(h.w.bus.ends())
 	}
 }
 
 // ends of the output streams and of the journal.
-func (b *bus) ends() anchor {
-	return anchor{journal: b.journal().last(), outputs: map[string]uint64{
+func (b *bus) ends() replica.Anchor {
+	return replica.Anchor{Journal: b.journal().last(), Outputs: map[string]uint64{
 		events.StreamCommands: b.streams[events.StreamCommands].last(),
 		events.StreamRevenue:  b.streams[events.StreamRevenue].last(),
 	}}

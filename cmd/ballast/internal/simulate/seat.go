@@ -10,10 +10,8 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
-
-// outputStreams are where deciders' outputs are stored.
-var outputStreams = []string{events.StreamCommands, events.StreamRevenue}
 
 // restart ends the session; the next one begins from a stored state.
 func (s *seat) restart(why string) {
@@ -52,14 +50,16 @@ func (s *seat) begin() {
 		r.Opened(o)
 	}
 	s.r = r
-	s.look(outputs)
+	s.outputs, s.vigil = replica.NewOutputs(siteName, s.id, outputs), replica.Vigil{Half: duplicateWindow / 2}
+	s.look()
 	if !s.checkEnd() {
 		s.r = nil
 		s.restart("the journal was cut")
 		return
 	}
 	s.alive = w.now
-	s.anchors = []anchor{{journal: r.Sequence(), outputs: outputs}}
+	s.anchors = replica.Anchors{}
+	s.anchors.Note(s.outputs.Start(r.Sequence()))
 	w.note("%s/%s folds from %d", s.h.spec.Name, s.id.Name, r.Sequence()+1)
 	s.wake()
 }
@@ -106,34 +106,30 @@ func (s *seat) restore(known []decider.Opening) (*decider.Runner, map[string]uin
 	return r, head.Outputs, true
 }
 
-// look reads what the output streams hold behind the given positions.
-func (s *seat) look(from map[string]uint64) {
-	s.held = make(map[events.OrderKey]bool)
-	s.lookAt = s.h.w.now
-	for _, name := range outputStreams {
-		msgs := s.h.w.bus.streams[name].msgs
-		for i := int(from[name]); i < len(msgs); i++ {
-			if _, d, k, ok := decider.ParseMessageID(msgs[i].id); ok && d == s.id.Name {
-				s.held[k] = true
-			}
+// look reads what the output streams hold and was not read yet.
+func (s *seat) look() {
+	s.looked = s.h.w.now
+	for _, name := range replica.OutputStreams() {
+		for _, m := range s.h.w.bus.streams[name].msgs[s.outputs.Next(name)-1:] {
+			s.outputs.Take(name, &m.Raw)
 		}
 	}
+	s.outputs.Looked()
 }
 
 // checkEnd compares the newest stored output with the journal: one whose cause
 // is not there proves that the journal lost its end.
 func (s *seat) checkEnd() bool {
-	var top events.OrderKey
-	for k := range s.held {
-		if k.Compare(top) > 0 {
-			top = k
-		}
+	said := s.outputs.Said()
+	if len(said) == 0 {
+		return true
 	}
+	top := said[len(said)-1]
 	var e decider.Epochs
 	for _, o := range s.r.Openings() {
 		e.Add(o)
 	}
-	if top == (events.OrderKey{}) || e.At(top.Sequence) != top.Epoch {
+	if e.At(top.Sequence) != top.Epoch {
 		return true
 	}
 	if last := s.h.w.bus.journal().last(); top.Sequence > last {
@@ -146,7 +142,8 @@ func (s *seat) checkEnd() bool {
 // step folds one message and says what follows from it; false ends the session.
 func (s *seat) step(m *stored) bool {
 	w := s.h.w
-	paused := w.now-s.alive > duplicateWindow/2
+	s.vigil.Looked() // a host remembers a pause until it has looked; see doc.go
+	s.vigil.Turned(w.now - s.alive)
 	s.alive = w.now
 	feed := s.r.FeedShared
 	if w.story.Seed%16 == 0 {
@@ -168,8 +165,12 @@ func (s *seat) step(m *stored) bool {
 		if s.h.reached(PointFold) {
 			return false
 		}
-		if paused || w.wall(s.h.offset).Sub(m.Arrived) > duplicateWindow/2 && w.now-s.lookAt > duplicateWindow/2 {
-			s.look(s.anchorBefore(m.Sequence))
+		if s.vigil.MustLook(s.h.age(m.Arrived), w.now-s.looked) {
+			if a, ok := s.anchors.Before(m.Sequence); ok {
+				s.outputs.Skip(a)
+			}
+			s.look()
+			s.vigil.Looked()
 		}
 		if !s.speak(&st) {
 			return false
@@ -181,16 +182,6 @@ func (s *seat) step(m *stored) bool {
 	return true
 }
 
-func (s *seat) anchorBefore(sequence uint64) map[string]uint64 {
-	out := s.anchors[0].outputs
-	for _, a := range s.anchors {
-		if a.journal < sequence {
-			out = a.outputs
-		}
-	}
-	return out
-}
-
 // speak publishes the outputs of a step that are not stored yet.
 func (s *seat) speak(st *decider.Step) bool {
 	w := s.h.w
@@ -199,10 +190,8 @@ func (s *seat) speak(st *decider.Step) bool {
 		w.violated(RuleReplay, "%s wrote an output that is no valid event: %v", s.id.Name, err)
 	}
 	c := &cause{sequence: st.Event.Sequence}
-	for _, b := range batches {
-		if !s.held[b.First] {
-			c.batches = append(c.batches, &outgoing{Batch: b})
-		}
+	for _, b := range s.outputs.Unsaid(st.Event, batches) {
+		c.batches = append(c.batches, &outgoing{Batch: b})
 	}
 	if c.open = len(c.batches); c.open > 0 {
 		s.queue = append(s.queue, c)
@@ -215,7 +204,7 @@ func (s *seat) speak(st *decider.Step) bool {
 			}
 		}
 	}
-	if w.wall(s.h.offset).Sub(st.Event.Arrived) > sendHorizon {
+	if !replica.MaySend(s.h.age(st.Event.Arrived)) {
 		return true
 	}
 	for _, m := range sends {
@@ -301,7 +290,8 @@ func (s *seat) answered(o *outgoing, sequence uint64, duplicate bool) {
 func (s *seat) checkpoint(st *decider.Step) {
 	c := s.r.Checkpoint()
 	if s.r.Counts().Folded%snapshotEvery == 0 {
-		data, err := s.r.Snapshot(maps.Clone(s.anchorBefore(s.r.Sequence() + 1)))
+		a, _ := s.anchors.Before(s.r.Sequence() + 1)
+		data, err := s.r.Snapshot(maps.Clone(a.Outputs))
 		if err != nil {
 			s.h.w.violated(RuleReplay, "%s/%s takes no snapshot: %v", s.h.spec.Name, s.id.Name, err)
 			return

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package replica has the rules by which any number of hosts run the same
+// deciders and what they say is stored once: what of a fold is to be said, and
+// when a host must look at the streams before it says it.
+//
+// They are decisions only. The I/O is the caller's: package host asks a server,
+// the simulation its model of one, and both act on the same answers. So a rule
+// that is broken here breaks a host and every simulated one alike.
+//
+// # Usage
+//
+//	outputs := replica.NewOutputs(site, identity, snapshot.Outputs)
+//	for … { outputs.Take(stream, &message) } // all stored behind outputs.Next(stream)
+//	outputs.Looked()
+//	for … {
+//		vigil.Turned(sinceLastMessage)
+//		if vigil.MustLook(ageOfCause, sinceLastLook) { … } // Take again, then vigil.Looked
+//		publish(outputs.Unsaid(cause, batches))
+//	}
+//
+// # Concurrency
+//
+// Nothing here starts a goroutine, reads a clock or is safe for concurrent use,
+// unless it says otherwise. Equal calls give equal answers.
+package replica
