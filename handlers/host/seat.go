@@ -197,86 +197,63 @@ func (s *seat) restore(ctx context.Context, known []decider.Opening) (*decider.R
 // journal lost its end opens an epoch and comes back as errCut; any other
 // mismatch as decider.ErrSnapshot.
 func (s *seat) belongs(ctx context.Context, head *decider.Header, known []decider.Opening, st state) error {
-	var e decider.Epochs
-	for _, o := range known {
-		e.Add(o)
-	}
-	if e.At(head.Sequence) != head.Epoch {
-		return fmt.Errorf("%w: sequence %d belongs to epoch %d now, it was taken in %d", decider.ErrSnapshot, head.Sequence, e.At(head.Sequence), head.Epoch)
-	}
-	if head.Sequence > st.last {
-		return s.cut(ctx, st, fmt.Sprintf("journal ends at %d, a snapshot was taken at %d", st.last, head.Sequence), nil)
-	}
-	m, ok, err := message(ctx, s.h.cfg.Bus, events.StreamJournal, head.Sequence)
+	f, err := replica.Belongs(head, known, s.journal(ctx, st))
 	switch {
 	case err != nil:
 		return err
-	case !ok:
-		return fmt.Errorf("%w: message %d of the journal is gone", decider.ErrSnapshot, head.Sequence)
-	case !head.Follows(&m, known):
-		return s.cut(ctx, st, fmt.Sprintf("journal message %d is not the one a snapshot was taken at", head.Sequence), nil)
+	case f.Foreign:
+		return fmt.Errorf("%w: %s", decider.ErrSnapshot, f.Reason)
 	}
-	return nil
+	return s.cut(ctx, f)
 }
 
-// checkEnd compares the newest stored output with the journal: an output whose
-// cause is not there proves that the journal lost its end.
+// checkEnd compares the newest stored output with the journal.
 func (s *seat) checkEnd(ctx context.Context, r *decider.Runner, l *looker) error {
-	said := l.Said()
-	if len(said) == 0 {
+	if len(l.Said()) == 0 {
 		return nil
-	}
-	top := said[len(said)-1]
-	var e decider.Epochs
-	for _, o := range r.Openings() {
-		e.Add(o)
-	}
-	if e.At(top.Sequence) != top.Epoch {
-		return nil // an epoch was opened since: the loss is known
 	}
 	st, err := streamState(ctx, s.h.cfg.Bus, events.StreamJournal, s.h.cfg.hooks.now)
 	if err != nil {
 		return err
 	}
-	if top.Sequence > st.last {
-		return s.cut(ctx, st, fmt.Sprintf("journal ends at %d, a decision rests on %d", st.last, top.Sequence), said)
-	}
-	m, ok, err := message(ctx, s.h.cfg.Bus, events.StreamJournal, top.Sequence)
+	f, err := replica.RestsOn(l.Said(), r.Openings(), s.journal(ctx, st))
 	if err != nil {
 		return err
 	}
-	if ok && m.Arrived.UnixNano() != top.Arrived {
-		return s.cut(ctx, st, fmt.Sprintf("journal message %d is not the one a decision rests on", top.Sequence), said)
-	}
-	return nil
+	return s.cut(ctx, f)
 }
 
-// cut opens a new epoch behind the last journal message that is known to be
-// old, and returns errCut.
-func (s *seat) cut(ctx context.Context, st state, reason string, keys []replica.Said) error {
-	last := st.last
-	// Outputs carry the arrival of their cause: the newest one whose cause is
-	// still there marks how far the journal is what it was.
-	for i := len(keys) - 1; i >= 0; i-- {
-		if keys[i].Sequence > st.last {
-			continue
-		}
-		m, ok, err := message(ctx, s.h.cfg.Bus, events.StreamJournal, keys[i].Sequence)
-		if err != nil {
-			return err
-		}
-		if ok && m.Arrived.UnixNano() == keys[i].Arrived {
-			last = m.Sequence
-			break
-		}
+// cut opens a new epoch where that was found necessary, and returns errCut then.
+func (s *seat) cut(ctx context.Context, f replica.Finding) error {
+	if !f.Cut {
+		return nil
 	}
-	o, err := s.h.cfg.Bus.OpenEpoch(ctx, s.h.cfg.Site, s.h.cfg.Name, reason, last)
+	o, err := s.h.cfg.Bus.OpenEpoch(ctx, s.h.cfg.Site, s.h.cfg.Name, f.Reason, f.After)
 	if err != nil {
 		return err
 	}
 	s.h.epochs.add(decider.Opening{Epoch: o.Epoch, After: o.LastSequence})
-	s.log.Warn("a new epoch was opened", "epoch", o.Epoch, "last_sequence", o.LastSequence, "reason", reason)
-	return fmt.Errorf("%w: %s", errCut, reason)
+	s.log.Warn("a new epoch was opened", "epoch", o.Epoch, "last_sequence", o.LastSequence, "reason", f.Reason)
+	return fmt.Errorf("%w: %s", errCut, f.Reason)
+}
+
+// journal on the server, for package replica; its end is that of a moment ago.
+type journal struct {
+	ctx  context.Context
+	bus  *bus.Bus
+	last uint64
+}
+
+func (s *seat) journal(ctx context.Context, st state) *journal {
+	return &journal{ctx: ctx, bus: s.h.cfg.Bus, last: st.last}
+}
+
+// Last implements replica.Journal.
+func (j *journal) Last() uint64 { return j.last }
+
+// Message implements replica.Journal.
+func (j *journal) Message(sequence uint64) (decider.Raw, bool, error) {
+	return message(j.ctx, j.bus, events.StreamJournal, sequence)
 }
 
 // rawOf is a journal message as the runner takes it.

@@ -141,7 +141,7 @@ func (x *session) follow(ctx context.Context) error {
 func (x *session) rest(last *bus.Raw) {
 	x.m.sequence.Set(float64(x.r.Sequence()))
 	x.m.lag.Set(float64(last.Pending))
-	speaks := x.r.Speaks() && !x.muted
+	speaks := replica.MaySpeak(x.r.Speaks(), x.muted)
 	if speaks {
 		x.m.speaks.Set(1)
 	} else {
@@ -191,7 +191,7 @@ func (x *session) step(ctx context.Context, m *bus.Raw) error {
 	}
 	if len(st.Outputs) > 0 {
 		x.m.decided.Inc()
-		if st.Speaks && !x.muted {
+		if replica.MaySpeak(st.Speaks, x.muted) {
 			if err := x.speak(ctx, &st, now); err != nil {
 				return err
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 // takeBack books the reversal of whatever is booked for causes that the
@@ -19,7 +20,7 @@ import (
 // from them is booked anew. It is called with the journal folded to its end, at
 // most once per session and set of epochs, and works beside the fold.
 func (x *session) takeBack(ctx context.Context) {
-	if x.takenBack == x.generation+1 || !x.r.CanReverse() || !x.r.Speaks() || x.muted {
+	if x.takenBack == x.generation+1 || !replica.MayReverse(x.r, x.muted) {
 		return
 	}
 	x.takenBack = x.generation + 1
@@ -37,12 +38,7 @@ func (x *session) takeBack(ctx context.Context) {
 }
 
 func (x *session) takeBackNow(ctx context.Context, known []decider.Opening) error {
-	var epochs decider.Epochs
-	for _, o := range known {
-		epochs.Add(o)
-	}
-	var lost []*events.Event
-	done := make(map[string]bool)
+	v := replica.NewReversal(x.h.cfg.Site, x.id, known)
 	r := events.ReadRequest{Stream: events.StreamRevenue, Site: x.h.cfg.Site, FromSequence: x.bookedFrom}
 	for e, err := range x.h.cfg.Bus.Events(ctx, r) {
 		var bad *events.DecodeError
@@ -52,24 +48,11 @@ func (x *session) takeBackNow(ctx context.Context, known []decider.Opening) erro
 		if err != nil {
 			return fmt.Errorf("read what is booked: %w", err)
 		}
-		site, name, key, ok := decider.ParseMessageID(e.ID)
-		switch {
-		case !ok:
-			done[e.ID] = true
-		case site == x.h.cfg.Site && name == x.id.Name && epochs.At(key.Sequence) != key.Epoch:
-			lost = append(lost, e)
+		if v.Booked(e.ID) {
+			v.Lost(e)
 		}
 	}
-	var out []*events.Event
-	for _, e := range lost {
-		p, ok := x.r.Reverse(e)
-		if !ok {
-			continue
-		}
-		if id := decider.ReversalID(e.ID); !done[id] {
-			out = append(out, events.New(e.Site, e.Source, p).CausedBy(e).WithID(id))
-		}
-	}
+	out := v.Due(x.r.Reverse)
 	if len(out) == 0 {
 		return nil
 	}

@@ -46,3 +46,8 @@ func Elapsed(steady, wall time.Duration) time.Duration { return max(steady, wall
 // MaySend reports whether the unstored outputs of a cause of that age are of use
 // to anybody.
 func MaySend(age time.Duration) bool { return age <= SendHorizon }
+
+// MaySpeak reports whether a replica says what its folds decide: its version is
+// the activated one, and it is not muted because its state differs from the
+// first checkpoint stored.
+func MaySpeak(activated, muted bool) bool { return activated && !muted }

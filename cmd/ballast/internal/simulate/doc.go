@@ -19,12 +19,13 @@
 // Real: every byte on the wire (events.Encode and Decode), decider.Runner with
 // its epochs, chain, snapshots and batches, dispatch, settlement and its ledger,
 // permit.Panel, and the rules of a host in package replica: when it must look
-// before it speaks, and what of a fold is not said yet. Modelled, because the
-// originals are made of I/O: the server (streams with sequences, message ids, a
-// duplicate window, a journal that can lose its end, the wire ahead of the
+// before it speaks, what of a fold is not said yet, whether a snapshot and what
+// was said belong to the journal, which bookings are taken back. Modelled, because
+// the originals are made of I/O: the server (streams with sequences, message ids,
+// a duplicate window, a journal that can lose its end, the wire ahead of the
 // stream), what of a dispatcher host is no rule of replica (follow, publish, go
-// back, checkpoints, snapshots, relay, tick, reversal of lost bookings), the
-// agent around the permit machines, and the floor: machines, AI load and meters.
+// back, checkpoints, snapshots, relay, tick), the agent around the permit
+// machines, and the floor: machines, AI load and meters.
 //
 // The modelled host differs from the real one where that only makes its life
 // harder. It remembers a pause for one message and not until it has looked, and

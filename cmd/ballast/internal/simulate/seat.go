@@ -88,20 +88,13 @@ func (s *seat) restore(known []decider.Opening) (*decider.Runner, map[string]uin
 		w.violated(RuleReplay, "%s/%s cannot take its own snapshot back: %v", s.h.spec.Name, s.id.Name, err)
 		return fresh(), none, true
 	}
-	var e decider.Epochs
-	for _, o := range known {
-		e.Add(o)
+	f, _ := replica.Belongs(head, known, w.bus) // the model of a journal never fails
+	if f.Cut {
+		s.cut(f)
+		return nil, nil, false
 	}
-	j := w.bus.journal()
-	switch {
-	case e.At(head.Sequence) != head.Epoch:
+	if f.Foreign {
 		return fresh(), none, true
-	case head.Sequence > j.last():
-		w.bus.openEpoch(s.h.spec.Name, "the journal is shorter than a snapshot", j.last())
-		return nil, nil, false
-	case head.Sequence > 0 && !head.Follows(&j.msgs[head.Sequence-1].Raw, known):
-		w.bus.openEpoch(s.h.spec.Name, "the journal is not that of a snapshot", j.last())
-		return nil, nil, false
 	}
 	return r, head.Outputs, true
 }
@@ -117,27 +110,17 @@ func (s *seat) look() {
 	s.outputs.Looked()
 }
 
-// checkEnd compares the newest stored output with the journal: one whose cause
-// is not there proves that the journal lost its end.
+// checkEnd compares the newest stored output with the journal.
 func (s *seat) checkEnd() bool {
-	said := s.outputs.Said()
-	if len(said) == 0 {
-		return true
+	f, _ := replica.RestsOn(s.outputs.Said(), s.r.Openings(), s.h.w.bus) // as above
+	if f.Cut {
+		s.cut(f)
 	}
-	top := said[len(said)-1]
-	var e decider.Epochs
-	for _, o := range s.r.Openings() {
-		e.Add(o)
-	}
-	if e.At(top.Sequence) != top.Epoch {
-		return true
-	}
-	if last := s.h.w.bus.journal().last(); top.Sequence > last {
-		s.h.w.bus.openEpoch(s.h.spec.Name, "the journal is shorter than the commands", last)
-		return false
-	}
-	return true
+	return !f.Cut
 }
+
+// cut opens an epoch because the journal lost its end.
+func (s *seat) cut(f replica.Finding) { s.h.w.bus.openEpoch(s.h.spec.Name, f.Reason, f.After) }
 
 // step folds one message and says what follows from it; false ends the session.
 func (s *seat) step(m *stored) bool {
@@ -161,7 +144,7 @@ func (s *seat) step(m *stored) bool {
 	if w.folded++; !st.Speaks && s.id.Version != w.speaking {
 		w.effects[VersionsAtOnce]++
 	}
-	if len(st.Outputs) > 0 && st.Speaks {
+	if len(st.Outputs) > 0 && replica.MaySpeak(st.Speaks, false) {
 		if s.h.reached(PointFold) {
 			return false
 		}
@@ -345,7 +328,7 @@ func (s *seat) keep() {
 
 // takeBack reverses what is booked for causes that the journal has lost.
 func (s *seat) takeBack() {
-	if !s.r.CanReverse() || !s.r.Speaks() {
+	if !replica.MayReverse(s.r, false) {
 		return
 	}
 	known := s.r.Openings()
@@ -353,32 +336,17 @@ func (s *seat) takeBack() {
 		return
 	}
 	s.reversed = len(known)
-	var epochs decider.Epochs
-	for _, o := range known {
-		epochs.Add(o)
-	}
 	b := s.h.w.bus
-	msgs := b.streams[events.StreamRevenue].msgs
-	done := make(map[string]bool)
-	var lost []*stored
-	for i := range msgs {
-		_, _, key, ok := decider.ParseMessageID(msgs[i].id)
-		switch {
-		case !ok:
-			done[msgs[i].id] = true
-		case epochs.At(key.Sequence) != key.Epoch:
-			lost = append(lost, msgs[i])
-		}
-	}
-	for _, m := range lost {
-		e, err := events.Decode(m.Subject, m.Header, m.Data)
-		if err != nil {
+	v := replica.NewReversal(siteName, s.id, known)
+	for _, m := range b.streams[events.StreamRevenue].msgs {
+		if !v.Booked(m.id) {
 			continue
 		}
-		p, ok := s.r.Reverse(e)
-		if id := decider.ReversalID(e.ID); ok && !done[id] {
-			out := s.h.w.encode(events.New(e.Site, e.Source, p).CausedBy(e).WithID(id))
-			b.store(events.StreamRevenue, out)
+		if e, err := events.Decode(m.Subject, m.Header, m.Data); err == nil {
+			v.Lost(e)
 		}
+	}
+	for _, e := range v.Due(s.r.Reverse) {
+		b.store(events.StreamRevenue, s.h.w.encode(e))
 	}
 }

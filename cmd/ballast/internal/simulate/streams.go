@@ -77,6 +77,17 @@ func (b *bus) wall() time.Time { return b.w.wall(b.offset) }
 
 func (b *bus) journal() *stream { return b.streams[events.StreamJournal] }
 
+// Last implements replica.Journal.
+func (b *bus) Last() uint64 { return b.journal().last() }
+
+// Message implements replica.Journal.
+func (b *bus) Message(sequence uint64) (decider.Raw, bool, error) {
+	if sequence == 0 || sequence > b.Last() {
+		return decider.Raw{}, false, nil
+	}
+	return b.journal().msgs[sequence-1].Raw, true, nil
+}
+
 // store puts a message into its stream unless its id is known, and tells who
 // listens. It returns the sequence of the stored, or of the known, message.
 func (b *bus) store(name string, m *nats.Msg) (sequence uint64, duplicate bool) {
