@@ -36,13 +36,15 @@ func (s *faultSite) worker(id string) *process {
 // account is what SHARES says of the shares of gateways.
 type account struct {
 	found, submitted, verdicts map[string]int
-	won, rejected, unknown     map[string]int
-	blocks                     map[string]int64 // heights by hash
+	// won at the pool; local are accepted by the gateway alone, being worth less
+	// than a share of the pool.
+	won, local, rejected, unknown map[string]int
+	blocks                        map[string]int64 // heights by hash
 }
 
 func (s *faultSite) account() *account {
 	s.t.Helper()
-	a := &account{found: map[string]int{}, submitted: map[string]int{}, verdicts: map[string]int{}, won: map[string]int{}, rejected: map[string]int{}, unknown: map[string]int{}, blocks: map[string]int64{}}
+	a := &account{found: map[string]int{}, submitted: map[string]int{}, verdicts: map[string]int{}, won: map[string]int{}, local: map[string]int{}, rejected: map[string]int{}, unknown: map[string]int{}, blocks: map[string]int64{}}
 	for e, err := range s.b.Events(s.t.Context(), events.ReadRequest{Stream: events.StreamShares, Site: faultSiteID}) {
 		if err != nil {
 			s.t.Fatal(err)
@@ -54,7 +56,11 @@ func (s *faultSite) account() *account {
 			a.submitted[p.ShareID]++
 		case *events.ShareAccepted:
 			a.verdicts[p.ShareID]++
-			a.won[p.ShareID]++
+			if p.Local {
+				a.local[p.ShareID]++
+			} else {
+				a.won[p.ShareID]++
+			}
 		case *events.ShareRejected:
 			a.verdicts[p.ShareID]++
 			a.rejected[p.ShareID]++
@@ -87,6 +93,11 @@ func (a *account) check(t *testing.T) {
 			t.Errorf("share %s is unknown and was never submitted", id)
 		}
 	}
+	for id := range a.local {
+		if a.submitted[id] > 0 {
+			t.Errorf("share %s was submitted and is accepted without a word of the pool", id)
+		}
+	}
 }
 
 // A real node, a gateway, a worker, each a process of its own: blocks go from
@@ -110,7 +121,7 @@ func TestGatewayMinesOnARealNode(t *testing.T) {
 	if status := jsonLines(t, out); len(status) != 1 || status[0]["alive"] != true || status[0]["gateway"] != "gw-1" {
 		t.Errorf("pool status: %s", out)
 	}
-	if code := worker.end(20 * time.Second); code != 0 {
+	if code := worker.end(patience); code != 0 {
 		t.Errorf("worker ended with %d", code)
 	}
 	var a *account
@@ -118,7 +129,7 @@ func TestGatewayMinesOnARealNode(t *testing.T) {
 		a = s.account()
 		return len(a.found) > 0 && len(a.found) == len(a.verdicts)
 	})
-	if code := gateway.end(20 * time.Second); code != 0 {
+	if code := gateway.end(patience); code != 0 {
 		t.Errorf("gateway ended with %d", code)
 	}
 	a = s.account()
@@ -217,9 +228,11 @@ func TestFaultGatewayAndWorkerKilled(t *testing.T) {
 	}
 	next(s, "a share is accepted", func(events.Of[events.ShareAccepted]) bool { return true })
 	random := rand.New(rand.NewPCG(3, 50))
-	const deaths = 50
-	for n := range deaths {
-		victim := 0 // mostly the gateway: a worker needs seconds to earn its permit again
+	const deaths, enough = 50, 10
+	// On a busy machine a share takes long to find: then they die on.
+	died := 0
+	for ; died < deaths || died < 4*deaths && len(s.account().submitted) < enough; died++ {
+		n, victim := died, 0 // mostly the gateway: a worker needs seconds to earn its permit again
 		if n%5 == 4 {
 			victim = 1 + n%2
 		}
@@ -231,7 +244,7 @@ func TestFaultGatewayAndWorkerKilled(t *testing.T) {
 		return e.Data.JudgedAt.After(time.Now().Add(-5 * time.Second))
 	})
 	for _, p := range running[1:] {
-		if code := p.end(20 * time.Second); code != 0 {
+		if code := p.end(patience); code != 0 {
 			t.Errorf("%s ended with %d", p.name, code)
 		}
 	}
@@ -240,7 +253,7 @@ func TestFaultGatewayAndWorkerKilled(t *testing.T) {
 		a = s.account()
 		return len(a.found) == len(a.verdicts)
 	})
-	if code := running[0].end(20 * time.Second); code != 0 {
+	if code := running[0].end(patience); code != 0 {
 		t.Errorf("gateway ended with %d", code)
 	}
 	a = s.account()
@@ -257,8 +270,8 @@ func TestFaultGatewayAndWorkerKilled(t *testing.T) {
 			t.Errorf("share %s is accepted, and the pool has never seen it", id)
 		}
 	}
-	t.Logf("%d deaths; %d shares found = %d accepted + %d rejected + %d unknown; the pool took %d", deaths, len(a.found), len(a.won), len(a.rejected), len(a.unknown), len(pool.taken))
-	if len(a.won) == 0 || len(a.submitted) < 10 {
-		t.Errorf("%d shares accepted, %d unknown: no load", len(a.won), len(a.unknown))
+	t.Logf("%d deaths; %d shares found = %d accepted + %d worth less than the pool's + %d rejected + %d unknown; the pool took %d", died, len(a.found), len(a.won), len(a.local), len(a.rejected), len(a.unknown), len(pool.taken))
+	if len(a.won) == 0 || len(a.submitted) < enough {
+		t.Errorf("%d shares submitted, %d accepted: no load", len(a.submitted), len(a.won))
 	}
 }

@@ -69,7 +69,7 @@ func TestFaultLedgerKilled(t *testing.T) {
 		return true
 	})
 	p.signal(syscall.SIGTERM)
-	if code := p.wait(20 * time.Second); code != 0 {
+	if code := p.wait(patience); code != 0 {
 		t.Errorf("after SIGTERM: exit code %d", code)
 	}
 	fresh := filepath.Join(s.dir, "fresh.sqlite")

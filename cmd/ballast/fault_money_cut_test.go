@@ -19,7 +19,7 @@ func TestFaultMoneyBookedOnceAfterTailCut(t *testing.T) {
 	fleet := s.fleet("fleet-1")
 	next(s, "money", func(e events.Of[events.RevenueAccrued]) bool { return e.Data.SharesAccepted > 0 })
 	next(s, "more money", func(e events.Of[events.RevenueAccrued]) bool { return e.Data.SharesAccepted > 0 })
-	if code := fleet.end(20 * time.Second); code != 0 {
+	if code := fleet.end(patience); code != 0 {
 		t.Errorf("the machines ended with %d", code)
 	}
 	settled := func() bool {

@@ -58,7 +58,7 @@ func TestFaultShareAndMoneyWritersKilled(t *testing.T) {
 	stop()
 	// The miners end as they should, with all their shares stored.
 	for _, p := range running[2:] {
-		if code := p.end(20 * time.Second); code != 0 {
+		if code := p.end(patience); code != 0 {
 			t.Errorf("%s ended with %d", p.name, code)
 		}
 	}
