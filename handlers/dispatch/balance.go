@@ -60,7 +60,7 @@ func (d *Dispatch) rebalance(m *meter) {
 	total, _ := d.sum(n.totals, false)
 	mining, _ := d.sum(n.minings, true)
 	was := *b
-	*b = estimate{Newest: max(total-mining, 0), Known: true, At: d.now, Mining: mining, DipAt: -1}
+	*b = estimate{Newest: max(total-mining+d.outrun(n, mining), 0), Known: true, At: d.now, Mining: mining, DipAt: -1}
 	if d.dips(n, &was, mining) {
 		// Total and mining meters do not see the same instants: where a dip begins
 		// or ends between them, all mining would look like AI load.

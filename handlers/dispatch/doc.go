@@ -45,7 +45,11 @@
 // meters allow a second estimate of the AI load, the higher one counts. That
 // estimate pairs readings that come close together, and of the last two the
 // higher one holds: mining that moves between the readings of a pair would
-// otherwise make room that is not there.
+// otherwise make room that is not there. What was raised after the total was read
+// is no part of it, and nothing rises beyond what the total itself leaves. A raise
+// that is on its way while the total is read may be in it or not: a step of the
+// load beside it is then seen one round of readings later, where no AI meter sees
+// it.
 //
 // A node that is measured takes the higher of its own figure and of what is
 // measured beneath it; stand-ins of nodes beneath count only where it is not

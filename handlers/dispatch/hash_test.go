@@ -20,7 +20,7 @@ func TestEveryFieldCounts(t *testing.T) {
 	u := &unit{id: "u", agent: a}
 	m := &meter{}
 	s, p := &signal{}, &programme{}
-	c := &cell{}
+	c, r := &cell{}, &raised{}
 	for _, tt := range []struct {
 		name    string
 		entry   any
@@ -32,6 +32,7 @@ func TestEveryFieldCounts(t *testing.T) {
 		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "job", "claims", "wider", "shared", "due", "slot", "h", "seen", "extra", "watch", "idHash", "work", "doubted"}},
 		{"signal", s, func() uint64 { return s.hash() }, []string{"Course", "at", "after"}},
 		{"course", &s.Course, func() uint64 { return s.hash() }, nil},
+		{"raised", r, func() uint64 { return r.hash() }, nil},
 		{"programme", p, func() uint64 { return p.hash() }, []string{"cfg"}},
 		{"toil", &u.toil, func() uint64 { return u.toil.hash() }, nil},
 		{"account", &m.work.accountState, func() uint64 { return m.work.hash() }, nil},

@@ -40,7 +40,7 @@ func (d *Dispatch) spaces() []space {
 		if s.soon = never / 2; n.sig.soon >= 0 {
 			s.soon = n.sig.soon - n.setSum
 		}
-		s.room = usable - n.raiseSum
+		s.room = min(usable-n.raiseSum, d.leaves(n))
 		if n.ramps {
 			s.tokens, _ = n.filled(d.now)
 		}

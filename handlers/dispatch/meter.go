@@ -41,6 +41,9 @@ type meter struct {
 	// the newest did, elapsed ns.
 	round bool
 	came  int64
+	// rose is what had been raised beneath its node when the newest reading was
+	// true, W, where it is a total meter: see raised.
+	rose int64
 	// over is since when it reads more than its units admit, elapsed ns, −1
 	// while it does not.
 	over int64
@@ -122,6 +125,7 @@ func (m *meter) hash() uint64 {
 	g.bool(m.suspect)
 	g.bool(m.round)
 	g.int(m.came)
+	g.int(m.rose)
 	g.int(m.over)
 	g.bool(m.staleAlert)
 	g.bool(m.overAlert)
@@ -232,6 +236,9 @@ func (d *Dispatch) believe(m *meter, arrived int64, r *events.MeterReading) bool
 		if m.has && w > m.watts {
 			m.watts, m.sampled, m.round, m.came = w, sampled, true, d.now
 			m.epoch, m.sequence, m.suspect = d.epoch, d.sequence, r.Quality == events.QualitySuspect
+			if !late {
+				d.note(m, age)
+			}
 			d.rebalance(m)
 			d.touchMeter(m)
 			return true
@@ -256,6 +263,7 @@ func (d *Dispatch) believe(m *meter, arrived int64, r *events.MeterReading) bool
 	m.epoch, m.sequence, m.suspect = d.epoch, d.sequence, false
 	m.heard = d.now - max(age, 0)
 	m.round, m.came = true, d.now
+	d.note(m, age)
 	d.wait(m)
 	d.rebalance(m)
 	d.touchMeter(m)

@@ -52,6 +52,7 @@ type node struct {
 	claims nodeClaims
 	step   rise
 	crests crests
+	raised raised
 	firms  []rise
 	nodeResponse
 	// sig is what the signals in force say of it.
@@ -177,7 +178,7 @@ func newNode(id string) *node {
 
 // inherit takes over the state of a node of the same id in an older tree.
 func (n *node) inherit(o *node) {
-	n.env, n.step, n.crests, n.firms, n.balance = o.env, o.step, o.crests, o.firms, o.balance
+	n.env, n.step, n.crests, n.firms, n.balance, n.raised = o.env, o.step, o.crests, o.firms, o.balance, o.raised
 	n.wanted.held = o.wanted.held
 	n.balance.Known = o.balance.Known && len(n.totals) > 0 && len(n.minings) > 0
 	n.restartUntil, n.settleAt, n.bucket, n.rogue = o.restartUntil, o.settleAt, o.bucket, o.rogue
@@ -227,6 +228,9 @@ func (n *node) learnedHash() uint64 {
 		mix2(mix2(uint64(t.RiseWatts), uint64(t.UnlearnedWatts)), uint64(t.JobsWatts)))
 	for i := range n.firms {
 		h += mix2(uint64(i+1), n.firms[i].hash())
+	}
+	if n.raised != (raised{}) {
+		h += n.raised.hash()
 	}
 	if n.wanted.held != [2]int64{} {
 		h += mix2(uint64(n.wanted.held[0]), uint64(n.wanted.held[1]))

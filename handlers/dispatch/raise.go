@@ -88,7 +88,7 @@ func (d *Dispatch) measureRoom() {
 		n.free = usable - n.setSum - n.extraSum
 		// What falls still occupies its room; only the unit that falls may
 		// rise into it.
-		n.room = usable - n.raiseSum
+		n.room = min(usable-n.raiseSum, d.leaves(n))
 		n.left = n.free
 	}
 	for _, n := range d.nodes {
@@ -212,6 +212,7 @@ func (d *Dispatch) raiseStep(s *step, top int64) {
 	booked -= u.raiseBook
 	for a := u.node; a != nil; a = a.up {
 		a.room += booked
+		a.raised.add(d.now, -booked)
 		a.left -= rise
 		if a.ramps {
 			a.bucket.tokens -= rise

@@ -70,6 +70,7 @@ type learnedState struct {
 	Response int64    `json:"response"`
 	Told     told     `json:"told"`
 	Firms    []rise   `json:"firms,omitempty"`
+	Raised   raised   `json:"raised,omitzero"`
 }
 
 // nodeState is a node of a power tree; what the snapshot itself says of the
@@ -105,6 +106,7 @@ type meterState struct {
 	Sampled    int64  `json:"sampled"`
 	Round      bool   `json:"round"`
 	Came       int64  `json:"came"`
+	Rose       int64  `json:"rose,omitempty"`
 	Over       int64  `json:"over"`
 	Stale      bool   `json:"stale_alert"`
 	OverAlert  bool   `json:"over_alert"`
@@ -200,7 +202,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		s.Site, s.SiteEpoch, s.SiteSequence = &d.site.raw, d.site.epoch, d.site.sequence
 	}
 	for _, m := range d.site.meters {
-		s.Meters = append(s.Meters, meterState{m.has, m.watts, m.heard, m.gap, m.gen, m.sampled, m.round, m.came, m.over, m.staleAlert, m.overAlert,
+		s.Meters = append(s.Meters, meterState{m.has, m.watts, m.heard, m.gap, m.gen, m.sampled, m.round, m.came, m.rose, m.over, m.staleAlert, m.overAlert,
 			m.last, m.counter, m.counted, m.since, m.same, m.stuck, m.stuckAlert, m.epoch, m.sequence, m.suspect})
 	}
 	if d.site.tree {
@@ -255,7 +257,7 @@ func (d *Dispatch) Restore(b []byte) error {
 	for i, m := range d.site.meters {
 		t := s.Meters[i]
 		m.has, m.watts, m.heard, m.gap, m.gen = t.Has, t.Watts, t.Heard, t.Gap, t.Generation
-		m.sampled, m.round, m.came, m.over, m.staleAlert, m.overAlert = t.Sampled, t.Round, t.Came, t.Over, t.Stale, t.OverAlert
+		m.sampled, m.round, m.came, m.rose, m.over, m.staleAlert, m.overAlert = t.Sampled, t.Round, t.Came, t.Rose, t.Over, t.Stale, t.OverAlert
 		m.last, m.counter, m.counted, m.since, m.same = t.Last, t.Counter, t.Counted, t.Since, t.Same
 		m.stuck, m.stuckAlert = t.Stuck, t.StuckAlert
 		m.epoch, m.sequence, m.suspect = t.Epoch, t.Sequence, t.Suspect
@@ -309,12 +311,12 @@ func (n *node) state() nodeState {
 }
 
 func (n *node) learned() learnedState {
-	return learnedState{Step: n.step, Crests: n.crests, Held: n.wanted.held, Response: n.response, Told: n.told, Firms: n.firms}
+	return learnedState{Step: n.step, Crests: n.crests, Held: n.wanted.held, Response: n.response, Told: n.told, Firms: n.firms, Raised: n.raised}
 }
 
 func (n *node) relearn(s *learnedState) {
 	n.step, n.crests, n.wanted.held, n.response = s.Step, s.Crests, s.Held, s.Response
-	n.told, n.firms = s.Told, s.Firms
+	n.told, n.firms, n.raised = s.Told, s.Firms, s.Raised
 	for i := range n.firms {
 		n.firms[i].restored()
 	}
