@@ -65,6 +65,15 @@ func (s *Story) Check() error {
 			bad("signal at %s: %w", s.Signals[i].At, err)
 		}
 	}
+	for i := range s.Jobs {
+		j := &s.Jobs[i]
+		if err := j.Says.Validate(); err != nil {
+			bad("job at %s: %w", j.At, err)
+		}
+		if j.In > 0 && j.Says.State != events.JobAnnounced && j.Says.State != events.JobPaused {
+			bad("job at %s: only an announced or a paused job starts in a while", j.At)
+		}
+	}
 	for i := range s.Faults {
 		f := &s.Faults[i]
 		if f.Until < f.At {
@@ -113,6 +122,9 @@ func (s *Story) checkNodes(bad func(format string, args ...any)) {
 	}
 	for i := range s.Signals {
 		at(s.Signals[i].Grid.Node, "signal at %s", s.Signals[i].At)
+	}
+	for i := range s.Jobs {
+		at(s.Jobs[i].Says.Node, "job at %s", s.Jobs[i].At)
 	}
 	for _, h := range s.House {
 		at(h.Node, "house load")

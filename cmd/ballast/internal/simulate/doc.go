@@ -42,6 +42,10 @@
 // and while it does no other meter fails; two such at once cannot be told from a
 // real load. Everything else goes together as it comes.
 //
+// In every third story without jumping clocks AI jobs announce some steps of the
+// load. Where one does so in time, and all is quiet, mining must have made way when
+// the step comes: there is no response time.
+//
 // Three of four sites have a power tree: one to five levels, agents, loads and
 // meters at any node, some nodes without meters. The floor and the record are
 // held against the limits of every node. Draw that no command reaches counts
@@ -53,13 +57,14 @@
 //
 //	seed 42                          run until 90s
 //	host host-a [version V]          the first host's version speaks first
-//	config KEY VALUE …               as in handlers/scenario
+//	config KEY VALUE …               as in handlers/scenario; config jobs: heed AI jobs
 //	config node N [in N] [2n] [n+1 of K paths] limit P [factor S] [cooling P] [KEY VALUE …] [agent W …]
 //	config meter M measures WHAT [at N], every D, stale D, range P to P [stuck D] [group G]
 //	worker W has N units of P [at E J/TH] [min P] [falls D] [levels P …] [meter M] [node N]
 //	at 0s house load P [at N]        at T ai load P [at N]
 //	at T limit|cooling of N becomes P
 //	at T signal KIND [to P] [for D] from ISSUER id ID [at N] [in D] [ramp D] [cancels ID]
+//	at T job ID STATE [at N] [peak P] [seen by M]… [starting in D]
 //	from T to T WHO FAULT
 //
 // FAULT is one of these, of a host, a worker, a unit (W-1, W-2 …), a meter, the

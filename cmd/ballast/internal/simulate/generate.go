@@ -40,6 +40,7 @@ func NewStory(seed uint64) *Story {
 	g.signals()
 	g.faults()
 	g.announce()
+	g.jobs()
 	return g.s
 }
 

@@ -112,6 +112,23 @@ func nodes(edit func(n *events.NodeConfig)) rig {
 	})
 }
 
+// aiJobs edits what schedulers say, and withholds it where edit says false.
+func aiJobs(edit func(j *events.AIJob) bool) rig {
+	return reads(func() func(*events.Event) *events.Event {
+		return func(e *events.Event) *events.Event {
+			p, ok := e.Data.(*events.AIJob)
+			if !ok {
+				return e
+			}
+			j := *p
+			if !edit(&j) {
+				return nil
+			}
+			return with(e, &j)
+		}
+	})
+}
+
 // readings edits every meter reading.
 func readings(edit func(e *events.Event, r *events.MeterReading)) rig {
 	return reads(func() func(*events.Event) *events.Event {
@@ -259,6 +276,9 @@ func mutants() []mutant {
 			}
 			return true
 		}), nil},
+		{"AI jobs are not heard", aiJobs(func(*events.AIJob) bool { return false }), []Rule{RuleLimit}},
+		{"AI jobs are heard when they start", aiJobs(func(j *events.AIJob) bool { return j.StartsAt == nil }), []Rule{RuleLimit}},
+		{"half of the peak of AI jobs is kept free", aiJobs(func(j *events.AIJob) bool { j.PeakWatts /= 2; return true }), []Rule{RuleLimit}},
 		{"a stop ends by itself", signals(func(g *events.GridSignal) bool {
 			if g.Kind == events.SignalStop {
 				g.Kind, g.DurationSeconds = events.SignalEmergency, 10

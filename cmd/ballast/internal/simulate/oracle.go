@@ -84,6 +84,7 @@ type oracle struct {
 type watch struct {
 	quick, slow roof
 	dirty       bool
+	foretold    bool
 	past        []flowed
 }
 
@@ -95,6 +96,9 @@ const (
 	// slowResponse: a meter is believed until it is stale, a lease has to run
 	// out, a machine that does not follow is found out by its meter.
 	slowResponse = 5*time.Second + 15*time.Second + 2*5*time.Second + 5*time.Second
+	// jobSlack is how much earlier than the quick response before its start a job
+	// has to be announced at least: clocks differ, and ticks are a second apart.
+	jobSlack = 8 * time.Second
 	// faultEcho is how long a fault excuses the slow response after its end.
 	faultEcho = 45 * time.Second
 )
@@ -168,6 +172,15 @@ func (o *oracle) answerFor(n *place) {
 	}
 }
 
+// foretell is called at a step of the load that everybody knew to come: what
+// room there was before it excuses nothing.
+func (o *oracle) foretell(n *place) {
+	for ; n != nil; n = n.up {
+		n.foretold = true
+		o.changed(n)
+	}
+}
+
 // look compares mining with the room that there was within the response time,
 // at every place where that can have changed.
 func (o *oracle) look() {
@@ -180,6 +193,10 @@ func (o *oracle) look() {
 		n.dirty = false
 		usable, ceiling := o.w.limits(n)
 		room := max(min(usable-n.ai-n.house-n.rogue, ceiling), 0)
+		if n.foretold {
+			n.foretold = false
+			n.quick.peaks, n.slow.peaks, n.past = n.quick.peaks[:0], n.slow.peaks[:0], n.past[:0]
+		}
 		n.quick.push(now, room)
 		n.slow.push(now, room)
 		n.remember(now, flowed{at: now, ai: n.ai, own: n.own, top: usable - n.house - n.rogue, ceiling: ceiling})

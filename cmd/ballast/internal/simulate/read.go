@@ -85,6 +85,10 @@ func (s *Story) configure(w *words) error {
 	}
 next:
 	for w.more() {
+		if w.take("jobs") {
+			s.Config.Reserve.Jobs = true
+			continue
+		}
 		for _, k := range configKeys {
 			if !w.take(k.name) {
 				continue
@@ -190,8 +194,10 @@ func (s *Story) happens(w *words) error {
 		return s.changes(w, at)
 	case w.take("signal"):
 		return s.signal(w, at)
+	case w.take("job"):
+		return s.job(w, at)
 	}
-	return fmt.Errorf("at a time there is an ai load, a house load, a limit of, a cooling of or a signal, not %q", w.peek())
+	return fmt.Errorf("at a time there is an ai load, a house load, a limit of, a cooling of, a signal or a job, not %q", w.peek())
 }
 
 func (s *Story) signal(w *words, at time.Duration) error {

@@ -13,7 +13,7 @@ import (
 
 // node reads "ID [in PARENT] limit P [factor S] [2n | n+1 of N paths] [cooling P]
 // [ai nameplate P] [house P] [reserve P] [unlearned P] [margin P] [envelope D]
-// [ramp P/s] [burst P] [agent A]…".
+// [ramp P/s] [burst P] [jobs] [agent A]…".
 func (s *Story) node(w *words) (err error) {
 	n := events.NodeConfig{Node: w.next(), ContinuousFactorPPM: 1_000_000}
 next:
@@ -31,6 +31,9 @@ next:
 			if n.Paths, err = strconv.ParseInt(v, 10, 64); err != nil || !w.take("paths") {
 				return fmt.Errorf("node %s: expected a number of paths, as in n+1 of 4 paths", n.Node)
 			}
+			continue
+		case w.take("jobs"):
+			reserveOf(&n).Jobs = true
 			continue
 		case w.take("agent"):
 			n.Agents = append(n.Agents, w.next())
@@ -107,6 +110,9 @@ func writeNode(b *strings.Builder, n *events.NodeConfig) {
 		if v := *k.at(n); v != 0 || k.always {
 			fmt.Fprintf(b, " %s %s", k.name, k.kind.write(v))
 		}
+	}
+	if n.Reserve != nil && n.Reserve.Jobs {
+		b.WriteString(" jobs")
 	}
 	for _, a := range n.Agents {
 		fmt.Fprintf(b, " agent %s", a)

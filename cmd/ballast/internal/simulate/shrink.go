@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// Shrink makes a failing story shorter: fewer faults, signals, changes, steps of
-// the load, units, agents, hosts, nodes and meters, shorter faults, an earlier
-// end. What it
-// returns breaks the same rule, and nothing more can be taken from it by one of
+// Shrink makes a failing story shorter: fewer faults, signals, jobs, changes,
+// steps of the load, units, agents, hosts, nodes and meters, shorter faults, an
+// earlier end. What it returns breaks the same rule, and nothing more can be taken from it by one of
 // these steps. It returns the story as it is when it breaks none. With the end
 // of ctx it returns the shortest story found so far.
 func Shrink(ctx context.Context, st *Story) *Story { return shrink(ctx, st, rig{}) }
@@ -25,7 +24,7 @@ func shrink(ctx context.Context, st *Story, g rig) *Story {
 	s.end(r.Violation.At)
 	for again := true; again && ctx.Err() == nil; {
 		again = false
-		for _, pass := range []func() bool{s.dropFaults, s.dropSignals, s.dropChanges, s.dropLoad, s.dropAgents, s.dropUnits, s.dropHosts,
+		for _, pass := range []func() bool{s.dropFaults, s.dropSignals, s.dropJobs, s.dropChanges, s.dropLoad, s.dropAgents, s.dropUnits, s.dropHosts,
 			s.dropNodes, s.dropMeters, s.plain, s.shorten, s.round} {
 			again = pass() || again
 		}
@@ -46,6 +45,7 @@ func (s *Story) clone() *Story {
 	c := *s
 	c.Hosts, c.Agents, c.Load = slices.Clone(s.Hosts), slices.Clone(s.Agents), slices.Clone(s.Load)
 	c.Signals, c.Faults = slices.Clone(s.Signals), slices.Clone(s.Faults)
+	c.Jobs = slices.Clone(s.Jobs)
 	c.House, c.Changes = slices.Clone(s.House), slices.Clone(s.Changes)
 	c.Config.Nodes, c.Config.Meters = slices.Clone(s.Config.Nodes), slices.Clone(s.Config.Meters)
 	return &c
@@ -80,6 +80,7 @@ func (s *shrinker) end(at time.Duration) {
 	c.Length = length
 	c.Faults = slices.DeleteFunc(c.Faults, func(f Fault) bool { return f.At > length })
 	c.Signals = slices.DeleteFunc(c.Signals, func(g Signal) bool { return g.At > length })
+	c.Jobs = slices.DeleteFunc(c.Jobs, func(j Job) bool { return j.At > length })
 	c.Load = slices.DeleteFunc(c.Load, func(l Step) bool { return l.At > length })
 	c.Changes = slices.DeleteFunc(c.Changes, func(g Change) bool { return g.At > length })
 	if r, err := play(c, s.rig, nil); err == nil && r.Violation != nil && r.Violation.Rule == s.rule {
@@ -106,6 +107,10 @@ func (s *shrinker) dropFaults() bool {
 
 func (s *shrinker) dropSignals() bool {
 	return s.each(func() int { return len(s.best.Signals) }, func(c *Story, i int) { c.Signals = slices.Delete(c.Signals, i, i+1) })
+}
+
+func (s *shrinker) dropJobs() bool {
+	return s.each(func() int { return len(s.best.Jobs) }, func(c *Story, i int) { c.Jobs = slices.Delete(c.Jobs, i, i+1) })
 }
 
 func (s *shrinker) dropLoad() bool {

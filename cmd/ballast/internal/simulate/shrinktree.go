@@ -42,6 +42,7 @@ func (s *shrinker) dropNodes() bool {
 		c.House = slices.DeleteFunc(c.House, func(h HouseLoad) bool { return h.Node == n.Node })
 		c.Changes = slices.DeleteFunc(c.Changes, func(g Change) bool { return g.Node == n.Node })
 		c.Signals = slices.DeleteFunc(c.Signals, func(g Signal) bool { return g.Grid.Node == n.Node })
+		c.Jobs = slices.DeleteFunc(c.Jobs, func(j Job) bool { return j.Says.Node == n.Node })
 	})
 }
 
@@ -55,6 +56,7 @@ func (s *shrinker) dropMeters() bool {
 // forgetMeter takes a meter out of what happens.
 func (s *Story) forgetMeter(id string) {
 	s.Faults = slices.DeleteFunc(s.Faults, func(f Fault) bool { return f.Who == id })
+	s.Jobs = slices.DeleteFunc(s.Jobs, func(j Job) bool { return slices.Contains(j.Says.Meters, id) })
 	for i := range s.Agents {
 		if s.Agents[i].Caps.Meter == id {
 			s.Agents[i].Caps.Meter = ""

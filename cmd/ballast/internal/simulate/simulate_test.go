@@ -19,8 +19,14 @@ import (
 func TestStoriesHaveEnoughInThem(t *testing.T) {
 	kinds := map[FaultKind]int{}
 	points := map[Point]int{}
+	foretold := 0
 	for seed := range uint64(500) {
 		s := NewStory(seed)
+		for i := range s.Load {
+			if s.foretold(i, 20*time.Second, 45*time.Second) {
+				foretold++
+			}
+		}
 		if err := s.Check(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -40,6 +46,9 @@ func TestStoriesHaveEnoughInThem(t *testing.T) {
 				}
 			}
 		}
+	}
+	if foretold == 0 {
+		t.Error("no step of the load is foretold by an AI job and by nothing else")
 	}
 	for _, p := range phrases {
 		if kinds[p.kind] == 0 {
@@ -117,24 +126,25 @@ func TestAScenarioRunsAsItsSeed(t *testing.T) {
 
 func TestReadSaysWhatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
-		"seed x":                             `x:1: "x" is no seed`,
-		"seed 1\nfly away":                   "x:2: a line begins with",
-		"seed 1 2":                           `x:1: do not understand "2" here`,
-		"config limit 3 apples":              "x:1: ",
-		"config colour 3":                    `"colour" is no key`,
-		"config meter m measure ai":          "say what meter m measures",
-		"config meter m measures ai, often":  "not \"often\"",
-		"worker w owns":                      "say what worker w has",
-		"worker w has many":                  "expected a number of units",
-		"worker w has 1 units of 1 kW, blue": "not \"blue\"",
-		"at noon":                            "is no duration",
-		"at 1s rain":                         "not \"rain\"",
-		"at 1s house load 1 kW":              "say it at 0s",
-		"at 1s signal curtail loudly":        "not \"loudly\"",
-		"from 1s host-a is down":             "a beginning and an end",
-		"from 1s to 2s host-a sulks":         `"sulks" is nothing that happens`,
+		"seed x":                                         `x:1: "x" is no seed`,
+		"seed 1\nfly away":                               "x:2: a line begins with",
+		"seed 1 2":                                       `x:1: do not understand "2" here`,
+		"config limit 3 apples":                          "x:1: ",
+		"config colour 3":                                `"colour" is no key`,
+		"config meter m measure ai":                      "say what meter m measures",
+		"config meter m measures ai, often":              "not \"often\"",
+		"worker w owns":                                  "say what worker w has",
+		"worker w has many":                              "expected a number of units",
+		"worker w has 1 units of 1 kW, blue":             "not \"blue\"",
+		"at noon":                                        "is no duration",
+		"at 1s rain":                                     "not \"rain\"",
+		"at 1s house load 1 kW":                          "say it at 0s",
+		"at 1s signal curtail loudly":                    "not \"loudly\"",
+		"at 1s job j running loudly":                     "not \"loudly\"",
+		"from 1s host-a is down":                         "a beginning and an end",
+		"from 1s to 2s host-a sulks":                     `"sulks" is nothing that happens`,
 		"from 1s to 2s host-a loses all of its messages": "is no share",
-		"run until 1m": "no host: nobody decides",
+		"run until 1m":                                   "no host: nobody decides",
 	} {
 		_, err := Read(strings.NewReader(text), "x")
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -36,6 +36,8 @@ type Story struct {
 	Changes []Change
 	// Signals of the grid, of a market or of an operator.
 	Signals []Signal
+	// Jobs of AI schedulers, as they say it.
+	Jobs []Job
 	// Faults injected.
 	Faults []Fault
 }
@@ -232,6 +234,11 @@ func (s *Story) calmSince(t time.Duration) bool {
 			if f := &s.Faults[k]; f.Kind == FaultClock && f.At <= ends && g.At <= f.Until {
 				return false
 			}
+		}
+	}
+	for i := range s.Jobs {
+		if s.Jobs[i].At > t {
+			return false
 		}
 	}
 	for i := range s.Faults {

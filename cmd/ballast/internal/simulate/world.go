@@ -154,8 +154,13 @@ func (w *world) begin() {
 	for i, m := range w.plant.meters {
 		w.at(time.Duration(i)*61*time.Millisecond, func() { w.plant.read(m) })
 	}
-	for _, s := range st.Load {
-		w.at(s.At, func() { w.load(s) })
+	for i, s := range st.Load {
+		place := w.plant.byNode[s.Node]
+		foretold := st.foretold(i, place.quick.span+jobSlack, place.slow.span)
+		w.at(s.At, func() { w.load(s, foretold) })
+	}
+	for i := range st.Jobs {
+		w.at(st.Jobs[i].At, func() { w.job(&st.Jobs[i]) })
 	}
 	for i := range st.Changes {
 		w.at(st.Changes[i].At, func() { w.change(&st.Changes[i]) })
@@ -177,12 +182,16 @@ func (w *world) publishConfig() {
 }
 
 // load takes a step.
-func (w *world) load(s Step) {
+func (w *world) load(s Step, foretold bool) {
+	at := w.plant.byNode[s.Node]
 	for i, n := range w.plant.places {
-		if n == w.plant.byNode[s.Node] {
+		if n == at {
 			n.base = s.Watts
 			w.plant.trembleAt(n, i)
 		}
+	}
+	if foretold {
+		w.oracle.foretell(at)
 	}
 	w.note("AI load at %s is %d W", orRoot(s.Node), s.Watts)
 }

@@ -45,6 +45,9 @@ func (s *Story) Write(w io.Writer, comment string) error {
 	for i := range s.Signals {
 		writeSignal(&b, &s.Signals[i])
 	}
+	for i := range s.Jobs {
+		writeJob(&b, &s.Jobs[i])
+	}
 	for i := range s.Faults {
 		fmt.Fprintf(&b, "%s\n", &s.Faults[i])
 	}
@@ -76,6 +79,9 @@ func (s *Story) writeConfig(b *strings.Builder) {
 		if v := *k.at(&s.Config); v != 0 {
 			parts = append(parts, k.name+" "+k.kind.write(v))
 		}
+	}
+	if s.Config.Reserve.Jobs {
+		parts = append(parts, "jobs")
 	}
 	for len(parts) > 0 {
 		n := min(len(parts), 6)
