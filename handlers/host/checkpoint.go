@@ -19,37 +19,32 @@ import (
 // or stores it as the first, and takes a snapshot where one is due.
 func (x *session) checkpoint(ctx context.Context, st *decider.Step, now time.Time) error {
 	mine := x.r.Checkpoint()
-	var snap *snapshot
-	if x.r.Counts().Folded%x.h.cfg.SnapshotEvery == 0 {
+	var snap *replica.Snapshot
+	if x.h.cfg.cadence().SnapshotDue(x.r.Counts().Folded) {
 		a, _ := x.anchorBefore(x.r.Sequence() + 1)
 		data, err := x.r.Snapshot(maps.Clone(a.Outputs))
 		if err != nil {
 			return err
 		}
-		snap = &snapshot{at: place{mine.Epoch, mine.Sequence}, data: data}
+		snap = &replica.Snapshot{At: replica.Place{Epoch: mine.Epoch, Sequence: mine.Sequence}, Data: data}
 	}
 	if err := x.lookFirst(ctx, st.Event, now); err != nil {
 		return err
 	}
-	if first := x.l.Checkpoint(mine.Epoch, mine.Sequence); first != nil {
-		if !agree(mine, first) {
-			return x.differ(mine)
-		}
-		if x.muted && mine.Sequence >= x.distant {
-			return errAgrees
-		}
+	switch replica.Weigh(mine, x.l.Checkpoint(mine.Epoch, mine.Sequence), st.Speaks, x.muted, x.distant) {
+	case replica.Nothing:
+		return nil
+	case replica.Differs:
+		return x.differ(mine)
+	case replica.Recovered:
+		return errAgrees
+	case replica.Vouched:
 		x.keep(snap, true)
 		return nil
-	}
-	if x.muted {
-		return nil
-	}
-	if !st.Speaks {
-		x.keep(snap, true)
-		return nil
+	case replica.Offer:
 	}
 	x.keep(snap, false)
-	msg, err := x.checkpointMessage(st.Event, mine)
+	msg, err := replica.CheckpointMessage(x.h.cfg.Bus.Prefix(), x.h.cfg.Site, st.Event, mine)
 	if err != nil {
 		return err
 	}
@@ -67,23 +62,13 @@ func (x *session) checkpoint(ctx context.Context, st *decider.Step, now time.Tim
 	return x.pipe.submit(ctx, c)
 }
 
-// agree reports whether two replicas have folded the same into the same.
-func agree(a, b *events.DeciderCheckpoint) bool {
-	return a.StateHash == b.StateHash && a.ChainHash == b.ChainHash && a.Folded == b.Folded
-}
-
 func (x *session) differ(mine *events.DeciderCheckpoint) error {
 	x.distant = max(x.distant, mine.Sequence)
 	return fmt.Errorf("%w: %s at %d/%d", errDiverged, x.id.Name, mine.Epoch, mine.Sequence)
 }
 
-func (x *session) checkpointMessage(cause *events.Event, c *events.DeciderCheckpoint) (*nats.Msg, error) {
-	e := events.New(x.h.cfg.Site, x.id.Name, c).CausedBy(cause).At(cause.Arrived).WithID(decider.CheckpointID(x.h.cfg.Site, c))
-	return events.Encode(x.h.cfg.Bus.Prefix(), e)
-}
-
 // compare reads the checkpoint that another replica stored first.
-func (x *session) compare(ctx context.Context, mine *events.DeciderCheckpoint, at stored, snap *snapshot) {
+func (x *session) compare(ctx context.Context, mine *events.DeciderCheckpoint, at stored, snap *replica.Snapshot) {
 	m, ok, err := message(ctx, x.h.cfg.Bus, at.Stream, at.Sequence)
 	if err != nil || !ok {
 		if ctx.Err() == nil {
@@ -97,14 +82,14 @@ func (x *session) compare(ctx context.Context, mine *events.DeciderCheckpoint, a
 		return
 	}
 	first, ok := e.Data.(*events.DeciderCheckpoint)
-	if !ok || !agree(mine, first) {
+	if !ok || !replica.Agree(mine, first) {
 		x.fail(&divergence{sequence: mine.Sequence})
 		return
 	}
 	// Whoever was first stores the snapshot.
 	x.mu.Lock()
 	if snap != nil {
-		snap.dropped = true
+		snap.Dropped = true
 	}
 	x.mu.Unlock()
 	x.wake()
@@ -117,23 +102,23 @@ func (d *divergence) Error() string { return fmt.Sprintf("%v: at %d", errDiverge
 func (d *divergence) Unwrap() error { return errDiverged }
 
 // keep holds a snapshot until it may be stored.
-func (x *session) keep(s *snapshot, approved bool) {
+func (x *session) keep(s *replica.Snapshot, approved bool) {
 	if s == nil {
 		return
 	}
 	x.mu.Lock()
-	s.approved = approved
-	x.pending = append(x.pending, s)
+	s.Approved = approved
+	x.pending.Keep(s)
 	x.mu.Unlock()
 	x.wake()
 }
 
-func (x *session) approve(s *snapshot) {
+func (x *session) approve(s *replica.Snapshot) {
 	if s == nil {
 		return
 	}
 	x.mu.Lock()
-	s.approved = true
+	s.Approved = true
 	x.mu.Unlock()
 	x.wake()
 }
@@ -158,10 +143,10 @@ func (x *session) keepSnapshots(ctx context.Context) {
 		if s == nil {
 			continue
 		}
-		err := storeSnapshot(ctx, x.h.cfg.Bus, SnapshotKey(x.h.cfg.Site, x.id), s.at, s.data)
+		err := storeSnapshot(ctx, x.h.cfg.Bus, SnapshotKey(x.h.cfg.Site, x.id), s.At, s.Data)
 		switch {
 		case err == nil:
-			x.log.Info("snapshot stored", "epoch", s.at.epoch, "sequence", s.at.sequence, "bytes", len(s.data))
+			x.log.Info("snapshot stored", "epoch", s.At.Epoch, "sequence", s.At.Sequence, "bytes", len(s.Data))
 		case ctx.Err() == nil:
 			x.log.Warn("a snapshot could not be stored; the next one is tried when it is due", "error", err)
 		}
@@ -169,24 +154,11 @@ func (x *session) keepSnapshots(ctx context.Context) {
 }
 
 // due takes out the newest snapshot that may be stored and drops older ones.
-func (x *session) due() *snapshot {
+func (x *session) due() *replica.Snapshot {
 	first, open := x.pipe.unconfirmed()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	var out *snapshot
-	rest := x.pending[:0]
-	for _, s := range x.pending {
-		switch {
-		case s.dropped:
-		case s.approved && (!open || s.at.sequence < first):
-			out = s
-		default:
-			rest = append(rest, s)
-		}
-	}
-	clear(x.pending[len(rest):])
-	x.pending = rest
-	return out
+	return x.pending.Due(first, open)
 }
 
 // tail follows the output streams and tells the pipeline what is stored, so

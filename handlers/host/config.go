@@ -88,10 +88,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.SnapshotEvery == 0 {
 		c.SnapshotEvery = DefaultSnapshotEvery
 	}
-	// A snapshot is stored only where a checkpoint vouches for it.
-	if rest := c.SnapshotEvery % c.CheckpointEvery; rest != 0 {
-		c.SnapshotEvery += c.CheckpointEvery - rest
-	}
+	c.SnapshotEvery = c.cadence().Joined().Snapshot
 	if c.RetentionEvery == 0 {
 		c.RetentionEvery = DefaultRetentionEvery
 	}
@@ -102,6 +99,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.hooks.now = time.Now
 	}
 	return c, nil
+}
+
+func (c *Config) cadence() replica.Cadence {
+	return replica.Cadence{Checkpoint: c.CheckpointEvery, Snapshot: c.SnapshotEvery}
 }
 
 // elapsed between two readings of the clock, by the monotonic and the wall

@@ -15,6 +15,7 @@ import (
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/decider/decidertest"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 func signals(t testing.TB, b *bus.Bus, from, n int) {
@@ -207,8 +208,8 @@ func TestSnapshotIsUsedAndForeignOnesAreNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	h = start(t, b, "host-b", toy("1.0"), notice)
-	if seq := <-first; seq <= at.sequence {
-		t.Errorf("folding began at %d, the snapshot was taken at %d", seq, at.sequence)
+	if seq := <-first; seq <= at.Sequence {
+		t.Errorf("folding began at %d, the snapshot was taken at %d", seq, at.Sequence)
 	}
 	readings(t, b, 1200, 10)
 	settled(t, h, lastSequence(t, b, events.StreamJournal))
@@ -221,8 +222,8 @@ func TestSnapshotIsUsedAndForeignOnesAreNot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m := decider.Raw{Subject: events.Subject(b.Prefix(), site, events.TypeClockTick, "site"), Data: []byte(`{"second":1}`), Sequence: at.sequence + 1_000_000, Arrived: time.Unix(1, 0)}
-			r.Opened(decider.Opening{Epoch: 77, After: at.sequence})
+			m := decider.Raw{Subject: events.Subject(b.Prefix(), site, events.TypeClockTick, "site"), Data: []byte(`{"second":1}`), Sequence: at.Sequence + 1_000_000, Arrived: time.Unix(1, 0)}
+			r.Opened(decider.Opening{Epoch: 77, After: at.Sequence})
 			if _, err := r.Feed(&m); err != nil {
 				t.Fatal(err)
 			}
@@ -246,7 +247,7 @@ func TestSnapshotIsUsedAndForeignOnesAreNot(t *testing.T) {
 			}
 			h := start(t, b, "host-c", toy("1.0"), notice)
 			defer h.kill()
-			if seq := <-first; seq > at.sequence {
+			if seq := <-first; seq > at.Sequence {
 				t.Errorf("folding began at %d: the snapshot was believed", seq)
 			}
 			settled(t, h, lastSequence(t, b, events.StreamJournal))
@@ -278,15 +279,15 @@ func TestPurgeKeepsWhatARestartNeeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := SnapshotKey(site, decidertest.New("1.0").Identity())
-	var at place
+	var at replica.Place
 	until(t, "a snapshot is stored", func() bool {
 		p, ok, err := snapshotPlace(ctx, store, key)
 		at = p
 		return err == nil && ok
 	})
 	up, err := h.Purge(ctx)
-	if err != nil || up == 0 || up >= at.sequence {
-		t.Fatalf("purged up to %d (%v), the snapshot was taken at %d", up, err, at.sequence)
+	if err != nil || up == 0 || up >= at.Sequence {
+		t.Fatalf("purged up to %d (%v), the snapshot was taken at %d", up, err, at.Sequence)
 	}
 	before := storedOutputs(t, b, events.StreamCommands)
 	h.kill()

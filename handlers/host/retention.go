@@ -88,7 +88,7 @@ func (h *Host) needed(ctx context.Context) (uint64, error) {
 		if !ok {
 			return 0, nil
 		}
-		needed = min(needed, p.sequence)
+		needed = min(needed, p.Sequence)
 	}
 	return needed, nil
 }

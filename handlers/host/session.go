@@ -39,16 +39,8 @@ type session struct {
 
 	mu      sync.Mutex
 	anchors replica.Anchors
-	pending []*snapshot
+	pending replica.Snapshots
 	store   chan struct{}
-}
-
-// snapshot taken, waiting until everything up to it is confirmed.
-type snapshot struct {
-	at       place
-	data     []byte
-	approved bool // its checkpoint is the first stored, or nobody speaks
-	dropped  bool // another replica stored the checkpoint first: its to store
 }
 
 func (s *seat) session(ctx context.Context) error {
@@ -200,7 +192,7 @@ func (x *session) step(ctx context.Context, m *bus.Raw) error {
 	if t, ok := st.Event.Data.(*events.ClockTick); ok && x.seat == x.h.seats[0] && x.age(st.Event.Arrived, now) < x.vigil.Half {
 		x.watch.tick(ctx, x.h, t.Second, st.Event.Arrived)
 	}
-	if x.r.Counts().Folded%x.h.cfg.CheckpointEvery == 0 {
+	if x.h.cfg.cadence().CheckpointDue(x.r.Counts().Folded) {
 		return x.checkpoint(ctx, &st, now)
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 // storeWait bounds the storing or loading of one snapshot.
@@ -32,16 +33,9 @@ func SnapshotKey(site string, id decider.Identity) string {
 	return site + "/" + id.Name + "/" + id.Version + "-" + id.ConfigHash
 }
 
-// place in a journal.
-type place struct{ epoch, sequence uint64 }
-
-func (p place) after(o place) bool {
-	return p.epoch > o.epoch || p.epoch == o.epoch && p.sequence > o.sequence
-}
-
 // snapshotPlace is where the stored snapshot of key stands; ok is false when
 // there is none.
-func snapshotPlace(ctx context.Context, store jetstream.ObjectStore, key string) (p place, ok bool, err error) {
+func snapshotPlace(ctx context.Context, store jetstream.ObjectStore, key string) (p replica.Place, ok bool, err error) {
 	info, err := store.GetInfo(ctx, key)
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return p, false, nil
@@ -49,19 +43,19 @@ func snapshotPlace(ctx context.Context, store jetstream.ObjectStore, key string)
 	if err != nil {
 		return p, false, fmt.Errorf("snapshot %s: %w", key, err)
 	}
-	p.epoch, err = strconv.ParseUint(info.Metadata[metaEpoch], 10, 64)
+	p.Epoch, err = strconv.ParseUint(info.Metadata[metaEpoch], 10, 64)
 	if err == nil {
-		p.sequence, err = strconv.ParseUint(info.Metadata[metaSequence], 10, 64)
+		p.Sequence, err = strconv.ParseUint(info.Metadata[metaSequence], 10, 64)
 	}
 	if err != nil {
 		// Not written by a host: as good as none.
-		return place{}, false, nil
+		return replica.Place{}, false, nil
 	}
 	return p, true, nil
 }
 
 // storeSnapshot puts a snapshot in place of an older one.
-func storeSnapshot(ctx context.Context, b *bus.Bus, key string, at place, data []byte) error {
+func storeSnapshot(ctx context.Context, b *bus.Bus, key string, at replica.Place, data []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, storeWait)
 	defer cancel()
 	store, err := b.SnapshotStore(ctx)
@@ -72,15 +66,15 @@ func storeSnapshot(ctx context.Context, b *bus.Bus, key string, at place, data [
 	if err != nil {
 		return err
 	}
-	if ok && !at.after(have) {
+	if ok && !at.After(have) {
 		return nil // another replica was here
 	}
 	_, err = store.Put(ctx, jetstream.ObjectMeta{
 		Name:        key,
 		Description: "decider snapshot",
 		Metadata: map[string]string{
-			metaEpoch:    strconv.FormatUint(at.epoch, 10),
-			metaSequence: strconv.FormatUint(at.sequence, 10),
+			metaEpoch:    strconv.FormatUint(at.Epoch, 10),
+			metaSequence: strconv.FormatUint(at.Sequence, 10),
 		},
 	}, bytes.NewReader(data))
 	if err != nil {

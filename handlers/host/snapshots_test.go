@@ -32,7 +32,7 @@ func TestSnapshotOfACatchUpLeadsToWhatWasSaid(t *testing.T) {
 	key := SnapshotKey(site, decidertest.New("1.0").Identity())
 	until(t, "a snapshot", func() bool {
 		p, ok, err := snapshotPlace(ctx, store, key)
-		return err == nil && ok && p.sequence >= 300
+		return err == nil && ok && p.Sequence >= 300
 	})
 	second.kill()
 	data, err := store.GetBytes(ctx, key)

@@ -3,7 +3,8 @@
 // Package replica has the rules by which any number of hosts run the same
 // deciders and what they say is stored once: what of a fold is to be said, when a
 // host must look at the streams before it says it, whether what is stored belongs
-// to the journal as it is, and what is taken back that does not.
+// to the journal as it is, what is taken back that does not, and what is done at
+// a checkpoint.
 //
 // They are decisions only. The I/O is the caller's: package host asks a server,
 // the simulation its model of one, and both act on the same answers. So a rule

@@ -20,18 +20,22 @@
 // its epochs, chain, snapshots and batches, dispatch, settlement and its ledger,
 // permit.Panel, and the rules of a host in package replica: when it must look
 // before it speaks, what of a fold is not said yet, whether a snapshot and what
-// was said belong to the journal, which bookings are taken back. Modelled, because
-// the originals are made of I/O: the server (streams with sequences, message ids,
-// a duplicate window, a journal that can lose its end, the wire ahead of the
-// stream), what of a dispatcher host is no rule of replica (follow, publish, go
-// back, checkpoints, snapshots, relay, tick), the agent around the permit
-// machines, and the floor: machines, AI load and meters.
+// was said belong to the journal, which bookings are taken back, when there are
+// checkpoints and snapshots, what is done at one and when one may be stored.
+// Modelled, because the originals are made of I/O: the server (streams with
+// sequences, message ids, a duplicate window, a journal that can lose its end, the
+// wire ahead of the stream), what of a dispatcher host is no rule of replica
+// (follow, publish, go back, relay, tick), the agent around the permit machines,
+// and the floor: machines, AI load and meters.
 //
 // The modelled host differs from the real one where that only makes its life
 // harder. It remembers a pause for one message and not until it has looked, and
 // notices it by true time only; it does not correct its clock by the server's,
 // so while it is set ahead it sends no renewals. It publishes every batch by
 // itself, where a host gathers those of several causes, and lets nobody go first.
+// It offers every checkpoint, also one that it might have seen stored, and stores
+// a snapshot even if another replica's checkpoint came first. A state that differs
+// from a checkpoint ends the run: no modelled host is ever muted.
 //
 // Faults are listed in story.go, the rules that must hold in oracle.go. The floor
 // is watched by an oracle that knows what was delivered and what was true. The

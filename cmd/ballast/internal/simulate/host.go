@@ -12,12 +12,13 @@ import (
 	"github.com/ballast-energy/ballast/handlers/settlement"
 )
 
-// Times and distances of a host. Checkpoints and snapshots come much more often
-// than in production, so that a run of minutes has many of them.
+// cadence of a host: checkpoints and snapshots come much more often than in
+// production, so that a run of minutes has many of them.
+var cadence = replica.Cadence{Checkpoint: 150, Snapshot: 750}.Joined()
+
+// Times of a host.
 const (
-	checkpointEvery = 150
-	snapshotEvery   = 750
-	anchorEvery     = 5 * time.Second
+	anchorEvery = 5 * time.Second
 	// startAgain is how long after a failure a session begins anew, confirm
 	// how long an answer is waited for.
 	startAgain = 100 * time.Millisecond
@@ -57,14 +58,10 @@ type cause struct {
 type outgoing struct {
 	decider.Batch
 	done bool
-	// checkpoint that it carries, to be compared if another one came first.
+	// checkpoint that it carries, to be compared if another one came first, and
+	// the snapshot for which it vouches, if one was taken there.
 	checkpoint *events.DeciderCheckpoint
-}
-
-// snapshot waits until all before it is confirmed.
-type snapshot struct {
-	epoch, sequence uint64
-	data            []byte
+	snapshot   *replica.Snapshot
 }
 
 // seat is one decider of a host.
@@ -82,7 +79,7 @@ type seat struct {
 	queue   []*cause
 	waiting bool // for an answer or for going back
 	tries   int
-	snaps   []snapshot
+	snaps   replica.Snapshots
 	folding bool
 	// reversed is for how many epochs lost bookings were taken back.
 	reversed int

@@ -30,7 +30,7 @@ func (s *seat) restart(why string) {
 func (s *seat) begin() {
 	s.session++
 	session := s.session
-	s.r, s.queue, s.snaps, s.waiting, s.folding, s.reversed = nil, nil, nil, false, false, 0
+	s.r, s.queue, s.snaps, s.waiting, s.folding, s.reversed = nil, nil, replica.Snapshots{}, false, false, 0
 	w := s.h.w
 	if !s.h.online() {
 		w.after(startAgain, func() {
@@ -83,7 +83,7 @@ func (s *seat) restore(known []decider.Opening) (*decider.Runner, map[string]uin
 	if !have || w.rig.fromBeginning {
 		return r, none, true
 	}
-	head, err := r.Restore(o.data)
+	head, err := r.Restore(o.Data)
 	if err != nil {
 		w.violated(RuleReplay, "%s/%s cannot take its own snapshot back: %v", s.h.spec.Name, s.id.Name, err)
 		return fresh(), none, true
@@ -159,7 +159,7 @@ func (s *seat) step(m *stored) bool {
 			return false
 		}
 	}
-	if s.r.Counts().Folded%checkpointEvery == 0 {
+	if cadence.CheckpointDue(s.r.Counts().Folded) {
 		s.checkpoint(&st)
 	}
 	return true
@@ -252,6 +252,9 @@ func (s *seat) answered(o *outgoing, sequence uint64, duplicate bool) {
 	if o.checkpoint != nil && duplicate {
 		s.compare(o.checkpoint, sequence)
 	}
+	if o.snapshot != nil {
+		o.snapshot.Approved = true // even if it came second; see doc.go
+	}
 	for _, c := range s.queue {
 		for _, b := range c.batches {
 			if b == o {
@@ -272,21 +275,33 @@ func (s *seat) answered(o *outgoing, sequence uint64, duplicate bool) {
 // then.
 func (s *seat) checkpoint(st *decider.Step) {
 	c := s.r.Checkpoint()
-	if s.r.Counts().Folded%snapshotEvery == 0 {
+	var snap *replica.Snapshot
+	if cadence.SnapshotDue(s.r.Counts().Folded) {
 		a, _ := s.anchors.Before(s.r.Sequence() + 1)
 		data, err := s.r.Snapshot(maps.Clone(a.Outputs))
 		if err != nil {
 			s.h.w.violated(RuleReplay, "%s/%s takes no snapshot: %v", s.h.spec.Name, s.id.Name, err)
 			return
 		}
-		s.snaps = append(s.snaps, snapshot{c.Epoch, c.Sequence, data})
+		snap = &replica.Snapshot{At: replica.Place{Epoch: c.Epoch, Sequence: c.Sequence}, Data: data}
 	}
-	if !st.Speaks {
+	s.snaps.Keep(snap)
+	switch replica.Weigh(c, nil, st.Speaks, false, 0) {
+	case replica.Vouched:
+		if snap != nil {
+			snap.Approved = true
+		}
 		s.keep()
 		return
+	case replica.Offer:
+	default:
+		return
 	}
-	e := events.New(siteName, s.id.Name, c).CausedBy(st.Event).At(st.Event.Arrived).WithID(decider.CheckpointID(siteName, c))
-	o := &outgoing{checkpoint: c, Batch: decider.Batch{Stream: events.StreamCommands, Messages: []*nats.Msg{s.h.w.encode(e)}}}
+	m, err := replica.CheckpointMessage(events.DefaultPrefix, siteName, st.Event, c)
+	if err != nil {
+		panic(err) // as in encode
+	}
+	o := &outgoing{checkpoint: c, snapshot: snap, Batch: decider.Batch{Stream: events.StreamCommands, Messages: []*nats.Msg{m}}}
 	s.queue = append(s.queue, &cause{sequence: c.Sequence, batches: []*outgoing{o}, open: 1})
 	if !s.waiting {
 		s.publish(o)
@@ -300,7 +315,7 @@ func (s *seat) compare(mine *events.DeciderCheckpoint, sequence uint64) {
 	if err != nil {
 		return
 	}
-	if o, ok := e.Data.(*events.DeciderCheckpoint); ok && (o.StateHash != mine.StateHash || o.ChainHash != mine.ChainHash || o.Folded != mine.Folded) {
+	if o, ok := e.Data.(*events.DeciderCheckpoint); ok && !replica.Agree(mine, o) {
 		s.h.w.violated(RuleAgreement, "%s/%s is in state %s after journal sequence %d, another replica was in %s",
 			s.h.spec.Name, s.id.Name, mine.StateHash, mine.Sequence, o.StateHash)
 	}
@@ -308,20 +323,20 @@ func (s *seat) compare(mine *events.DeciderCheckpoint, sequence uint64) {
 
 // keep stores the newest snapshot before which everything is confirmed.
 func (s *seat) keep() {
-	n := -1
-	for i := range s.snaps {
-		if len(s.queue) == 0 || s.snaps[i].sequence < s.queue[0].sequence {
-			n = i
-		}
-	}
-	if n < 0 || !s.h.online() {
+	if !s.h.online() {
 		return
 	}
-	o := s.snaps[n]
-	s.snaps = s.snaps[n+1:]
-	have, ok := s.h.w.bus.snapshots[s.snapshotKey()]
-	if !ok || o.epoch > have.epoch || o.epoch == have.epoch && o.sequence > have.sequence {
-		s.h.w.bus.snapshots[s.snapshotKey()] = snapshotObject(o)
+	var first uint64
+	if len(s.queue) > 0 {
+		first = s.queue[0].sequence
+	}
+	o := s.snaps.Due(first, len(s.queue) > 0)
+	if o == nil {
+		return
+	}
+	have := s.h.w.bus.snapshots[s.snapshotKey()]
+	if have == nil || o.At.After(have.At) {
+		s.h.w.bus.snapshots[s.snapshotKey()] = o
 	}
 	s.h.reached(PointSnapshot)
 }

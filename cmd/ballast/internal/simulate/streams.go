@@ -11,6 +11,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 // duplicateWindow of every stream, as the bus declares it.
@@ -57,16 +58,11 @@ type bus struct {
 	offset  time.Duration // of its clock
 	streams map[string]*stream
 	// snapshots by key.
-	snapshots map[string]snapshotObject
-}
-
-type snapshotObject struct {
-	epoch, sequence uint64
-	data            []byte
+	snapshots map[string]*replica.Snapshot
 }
 
 func newBus(w *world) *bus {
-	b := &bus{w: w, up: true, streams: make(map[string]*stream), snapshots: make(map[string]snapshotObject)}
+	b := &bus{w: w, up: true, streams: make(map[string]*stream), snapshots: make(map[string]*replica.Snapshot)}
 	for _, n := range []string{events.StreamInputs, events.StreamJournal, events.StreamCommands, events.StreamShares, events.StreamRevenue} {
 		b.streams[n] = newStream(n)
 	}
