@@ -48,8 +48,8 @@ func relayedOrigins(t testing.TB, b *bus.Bus) []string {
 func relayable(t testing.TB, b *bus.Bus) []string {
 	t.Helper()
 	var out []string
-	for _, stream := range relayedStreams() {
-		r := events.ReadRequest{Stream: stream, Site: site, Types: relayedTypes(stream)}
+	for _, stream := range replica.RelayedStreams() {
+		r := events.ReadRequest{Stream: stream, Site: site, Types: replica.RelayedTypes(stream)}
 		for m, err := range b.RawEvents(testContext(t), r) {
 			if err != nil {
 				t.Fatal(err)

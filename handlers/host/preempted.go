@@ -11,17 +11,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 // storeInJournal stores m in JOURNAL under its id, once however many hosts do
 // it.
 //
-// The ids of relayed facts and ticks can be foretold, and every worker and
-// source writes into the same stream: one that used such an id before us would
-// make the server drop a curtailment as known. So a duplicate is looked at, and
-// if it is none of ours, m is stored without an id. Deciders fold a fact and
-// the tick of a second once, even if every host does that. known is the sequence
-// of the copy where m was stored already, else 0.
+// What the server calls a duplicate is looked at (replica.StoredAlready), and if
+// it is none of ours, m is stored without an id. Deciders fold a fact and the
+// tick of a second once, even if every host does that. known is the sequence of
+// the copy where m was stored already, else 0.
 func (h *Host) storeInJournal(ctx context.Context, journal jetstream.Stream, m *nats.Msg) (known uint64, err error) {
 	js := h.cfg.Bus.JetStream()
 	ack, err := js.PublishMsg(ctx, m)
@@ -33,7 +33,7 @@ func (h *Host) storeInJournal(ctx context.Context, journal jetstream.Stream, m *
 		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return 0, fmt.Errorf("look at what is stored as %s: %w", m.Header.Get(events.HeaderMsgID), err)
 		}
-		if err == nil && have.Subject == m.Subject {
+		if err == nil && replica.StoredAlready(&decider.Raw{Subject: have.Subject}, m) {
 			return ack.Sequence, nil
 		}
 		if err == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 // relayWait bounds one publish of the relay.
@@ -29,11 +30,9 @@ var errRelayAgain = errors.New("the journal may have lost its end")
 // as long as ctx lives. Any number of hosts do the same; ids make one copy of
 // it.
 //
-// Facts of one stream go one at a time, each only when the one before is in
-// the journal: deciders skip an origin sequence below the highest they have
-// folded, so a fact overtaken by a later one would be lost. For the same reason
-// the relay looks for its place again after every outage: what an earlier
-// acknowledgement said may have been cut off.
+// The relay looks for its place again after every outage: what an earlier
+// acknowledgement said may have been cut off, and facts must not overtake each
+// other.
 func (h *Host) relay(ctx context.Context) {
 	bo := backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
 		backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
@@ -70,35 +69,11 @@ func (h *Host) relayRound(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	for _, stream := range relayedStreams() {
+	for _, stream := range replica.RelayedStreams() {
 		wg.Go(func() { cancel(h.relayStream(ctx, stream, &epochs)) })
 	}
 	wg.Wait()
 	return context.Cause(ctx)
-}
-
-// relayedStreams keep facts that deciders read.
-func relayedStreams() []string {
-	var out []string
-	seen := map[string]bool{}
-	for _, t := range events.Types() {
-		if t.Relayed && !seen[t.Stream] {
-			seen[t.Stream] = true
-			out = append(out, t.Stream)
-		}
-	}
-	return out
-}
-
-// relayedTypes of one stream.
-func relayedTypes(stream string) []events.Type {
-	var out []events.Type
-	for _, t := range events.Types() {
-		if t.Relayed && t.Stream == stream {
-			out = append(out, t.Type)
-		}
-	}
-	return out
 }
 
 func (h *Host) relayStream(ctx context.Context, stream string, epochs *decider.Epochs) error {
@@ -113,12 +88,13 @@ func (h *Host) relayStream(ctx context.Context, stream string, epochs *decider.E
 	if err != nil {
 		return fmt.Errorf("relay of %s: stream %s: %w", stream, events.StreamJournal, err)
 	}
-	r := events.ReadRequest{Stream: stream, Site: h.cfg.Site, Types: relayedTypes(stream), FromSequence: at + 1, Follow: true}
+	r := events.ReadRequest{Stream: stream, Site: h.cfg.Site, Types: replica.RelayedTypes(stream), FromSequence: at + 1, Follow: true}
 	for m, err := range h.cfg.Bus.RawEvents(ctx, r) {
 		if err != nil {
 			return fmt.Errorf("relay of %s behind %d: %w", stream, at, err)
 		}
-		if o, ok := openingOf(m); ok && epochs.Add(o) {
+		raw := rawOf(m)
+		if o, ok := replica.OpeningOf(&raw); ok && epochs.Add(o) {
 			// The seats hear of it before its copy can be in the journal. And
 			// whoever relays it first must have brought back before it
 			// whatever the journal lost.
@@ -131,7 +107,7 @@ func (h *Host) relayStream(ctx context.Context, stream string, epochs *decider.E
 			h.cfg.Logger.Debug("not relayed", "stream", stream, "sequence", m.Sequence, "reason", err)
 			continue
 		}
-		msg, err := h.copyOf(ctx, stream, m)
+		msg, err := replica.Copy(stream, &raw, func() (uint64, error) { return h.epochAt(ctx, m) })
 		if err != nil {
 			return err
 		}
@@ -175,7 +151,7 @@ func (h *Host) relayedUpTo(ctx context.Context, stream string) (uint64, error) {
 		return 0, fmt.Errorf("relay of %s: stream %s: %w", stream, events.StreamJournal, err)
 	}
 	var highest uint64
-	for _, t := range relayedTypes(stream) {
+	for _, t := range replica.RelayedTypes(stream) {
 		m, err := s.GetLastMsgForSubject(ctx, events.JournalSubject(h.cfg.Bus.Prefix(), h.cfg.Site, t, "*"))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
@@ -183,73 +159,11 @@ func (h *Host) relayedUpTo(ctx context.Context, stream string) (uint64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("relay of %s: newest %s in %s: %w", stream, t, events.StreamJournal, err)
 		}
-		if seq, ok := originOf(m.Header, stream); ok {
+		if seq, ok := replica.OriginOf(m.Header, stream); ok {
 			highest = max(highest, seq)
 		}
 	}
 	return highest, nil
-}
-
-// originOf reads the origin of a relayed copy.
-func originOf(h nats.Header, stream string) (uint64, bool) {
-	s := h.Get(events.HeaderOrigin)
-	if len(s) <= len(stream)+1 || s[:len(stream)] != stream || s[len(stream)] != '/' {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(s[len(stream)+1:], 10, 64)
-	return n, err == nil
-}
-
-// openingOf decodes m if it opens an epoch.
-func openingOf(m *bus.Raw) (decider.Opening, bool) {
-	a, err := events.ParseSubject(m.Subject)
-	if err != nil || a.Type != events.TypeJournalOpened {
-		return decider.Opening{}, false
-	}
-	e, err := events.Decode(m.Subject, m.Header, m.Data)
-	if err != nil {
-		return decider.Opening{}, false
-	}
-	p, ok := e.Data.(*events.JournalOpened)
-	if !ok {
-		return decider.Opening{}, false
-	}
-	return decider.Opening{Epoch: p.Epoch, After: p.LastSequence}, true
-}
-
-// copyOf is the copy of a fact for the journal: payload and CloudEvents headers
-// as they are, with its origin, and an id in every case.
-func (h *Host) copyOf(ctx context.Context, stream string, m *bus.Raw) (*nats.Msg, error) {
-	a, err := events.ParseSubject(m.Subject)
-	if err != nil {
-		return nil, fmt.Errorf("relay %s/%d: %w", stream, m.Sequence, err)
-	}
-	origin := stream + "/" + strconv.FormatUint(m.Sequence, 10)
-	c := &nats.Msg{
-		Subject: events.JournalSubject(a.Prefix, a.Site, a.Type, a.Source),
-		Header:  make(nats.Header, len(m.Header)+4), Data: m.Data,
-	}
-	for k, v := range m.Header {
-		// The server's own headers were about the original.
-		if len(k) < 5 || k[:5] != "Nats-" {
-			c.Header[k] = v
-		}
-	}
-	if c.Header.Get(events.HeaderCEID) == "" {
-		id := m.Header.Get(events.HeaderMsgID)
-		if id == "" {
-			epoch, err := h.epochAt(ctx, m)
-			if err != nil {
-				return nil, err
-			}
-			id = events.DefaultID(stream, epoch, m.Sequence)
-		}
-		c.Header[events.HeaderCEID] = []string{id}
-	}
-	c.Header[events.HeaderMsgID] = []string{origin}
-	c.Header[events.HeaderOrigin] = []string{origin}
-	c.Header[events.HeaderOriginTime] = []string{m.Arrived.UTC().Format(time.RFC3339Nano)}
-	return c, nil
 }
 
 // epochAt is the epoch in force when m was stored, for the id of a fact whose
@@ -264,7 +178,8 @@ func (h *Host) epochAt(ctx context.Context, m *bus.Raw) (uint64, error) {
 		if o.Arrived.After(m.Arrived) {
 			break
 		}
-		if p, ok := openingOf(o); ok {
+		raw := rawOf(o)
+		if p, ok := replica.OpeningOf(&raw); ok {
 			epoch = max(epoch, p.Epoch)
 		}
 	}

@@ -4,7 +4,6 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -12,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 const (
@@ -58,9 +59,7 @@ func (h *Host) ticker(ctx context.Context) {
 }
 
 // offerTick stores the tick of that second unless another host has. One that is
-// known but not followed by later ones is of a clock that ran ahead and was set
-// back, since when the same second comes again: without its tick no permit would
-// be renewed until all seconds known are over.
+// known may have to be stored again.
 func (h *Host) offerTick(ctx context.Context, journal jetstream.Stream, second int64) error {
 	e := events.New(h.cfg.Site, events.SiteSource, &events.ClockTick{Second: second}).At(time.Now().UTC()).
 		WithID(h.cfg.Site + "/tick/" + strconv.FormatInt(second, 10))
@@ -76,8 +75,7 @@ func (h *Host) offerTick(ctx context.Context, journal jetstream.Stream, second i
 	if err != nil {
 		return fmt.Errorf("look at the newest tick: %w", err)
 	}
-	var newest events.ClockTick
-	if last.Sequence <= known || json.Unmarshal(last.Data, &newest) != nil || newest.Second >= second {
+	if !replica.TickComesAgain(known, &decider.Raw{Sequence: last.Sequence, Data: last.Data}, second) {
 		return nil
 	}
 	return storeAgain(ctx, h.cfg.Bus.JetStream(), m)

@@ -3,8 +3,6 @@
 package simulate
 
 import (
-	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -104,20 +102,37 @@ func (b *bus) store(name string, m *nats.Msg) (sequence uint64, duplicate bool) 
 	return s.last(), false
 }
 
-// offerTick stores the tick of a second as hosts do: again, without its id, where
-// the tick known by that id is followed by those of earlier seconds.
-func (b *bus) offerTick(m *nats.Msg, second int64) {
-	known, duplicate := b.store(events.StreamJournal, m)
+// storeInJournal stores a relayed fact or a tick as hosts do. known is the
+// sequence of the copy where it was stored already, else 0.
+func (b *bus) storeInJournal(m *nats.Msg) (known uint64) {
+	seq, duplicate := b.store(events.StreamJournal, m)
 	if !duplicate {
+		return 0
+	}
+	if replica.StoredAlready(&b.journal().msgs[seq-1].Raw, m) {
+		return seq
+	}
+	b.storeAgain(m)
+	return 0
+}
+
+// storeAgain stores a message without its id.
+func (b *bus) storeAgain(m *nats.Msg) {
+	m.Header.Del(events.HeaderMsgID)
+	b.store(events.StreamJournal, m)
+}
+
+// offerTick stores the tick of a second as hosts do.
+func (b *bus) offerTick(m *nats.Msg, second int64) {
+	known := b.storeInJournal(m)
+	if known == 0 {
 		return
 	}
 	msgs := b.journal().msgs
-	for i := len(msgs) - 1; i >= int(known); i-- {
-		var newest events.ClockTick
-		if msgs[i].Subject == m.Subject && json.Unmarshal(msgs[i].Data, &newest) == nil {
-			if newest.Second < second {
-				m.Header.Del(events.HeaderMsgID)
-				b.store(events.StreamJournal, m)
+	for i := len(msgs) - 1; i >= 0; i-- {
+		if msgs[i].Subject == m.Subject {
+			if replica.TickComesAgain(known, &msgs[i].Raw, second) {
+				b.storeAgain(m)
 			}
 			return
 		}
@@ -176,26 +191,11 @@ func (b *bus) openings() []decider.Opening {
 	var out []decider.Opening
 	in := b.streams[events.StreamInputs].msgs
 	for i := range in {
-		if !strings.Contains(in[i].Subject, "."+string(events.TypeJournalOpened)+".") {
-			continue
-		}
-		if o, ok := openingOf(&in[i].Raw); ok {
+		if o, ok := replica.OpeningOf(&in[i].Raw); ok {
 			out = append(out, o)
 		}
 	}
 	return out
-}
-
-func openingOf(m *decider.Raw) (decider.Opening, bool) {
-	e, err := events.Decode(m.Subject, m.Header, m.Data)
-	if err != nil {
-		return decider.Opening{}, false
-	}
-	p, ok := e.Data.(*events.JournalOpened)
-	if !ok {
-		return decider.Opening{}, false
-	}
-	return decider.Opening{Epoch: p.Epoch, After: p.LastSequence}, true
 }
 
 func first(h nats.Header, key string) string {
