@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 // codeBatchDuplicate is the server's "batch contains a known id".
@@ -48,10 +49,10 @@ func (p *pipeline) answer(m *nats.Msg) {
 		// Some of the group is known. The tail says which.
 		p.second = p.now()
 		for _, o := range w.outs {
-			if o.seen {
+			if o.Seen {
 				p.finish(o, at)
-			} else if o.state == sent {
-				o.state, o.alone = queued, true
+			} else if o.State == replica.Sent {
+				p.queue.Again(o)
 			}
 		}
 		p.settle()
@@ -63,27 +64,21 @@ func (p *pipeline) answer(m *nats.Msg) {
 }
 
 // stored finishes a group that was stored as a whole, ending at at.Sequence.
-func (p *pipeline) stored(w *wire, at stored) {
+func (p *pipeline) stored(w *wire, at replica.Answer) {
 	end := at.Sequence - uint64(w.msgs)
 	for _, o := range w.outs {
 		end += uint64(len(o.Messages))
-		p.finish(o, stored{Stream: at.Stream, Sequence: end})
+		p.finish(o, replica.Answer{Stream: at.Stream, Sequence: end})
 	}
 }
 
-func (p *pipeline) finish(o *outgoing, at stored) {
-	if o.state == done {
+func (p *pipeline) finish(o *replica.Outgoing, at replica.Answer) {
+	if !p.queue.Store(o, at) {
 		return
 	}
-	o.state = done
-	o.cause.open--
-	delete(p.byKey, o.First)
-	p.m.confirm.Observe(p.now().Sub(o.cause.at).Seconds())
+	p.m.confirm.Observe(p.now().Sub(o.Cause.At).Seconds())
 	if at.Duplicate {
 		p.m.duplicates.Inc()
-	}
-	if o.answered != nil {
-		o.answered(at)
 	}
 }
 
@@ -92,33 +87,24 @@ func (p *pipeline) finish(o *outgoing, at stored) {
 func (p *pipeline) seen(k events.OrderKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	o := p.byKey[k]
+	o := p.queue.Find(k)
 	if p.closed || o == nil {
 		return
 	}
-	if o.state == sent {
-		o.seen = true
+	if o.State == replica.Sent {
+		o.Seen = true
 		return
 	}
 	p.second = p.now()
-	p.finish(o, stored{Stream: o.Stream, Duplicate: true})
+	p.finish(o, replica.Answer{Stream: o.Stream, Duplicate: true})
 	p.settle()
-}
-
-// stored is a positive answer of a stream.
-type stored struct {
-	// Stream and Sequence of the (last) message, of the first copy when
-	// Duplicate; Sequence is 0 for a batch refused as known.
-	Stream    string
-	Sequence  uint64
-	Duplicate bool
 }
 
 // readAnswer reads a publish acknowledgement. A batch refused because an id in
 // it is known is stored: replicas cut equal batches, so all of it is known.
-func readAnswer(m *nats.Msg) (stored, error) {
+func readAnswer(m *nats.Msg) (replica.Answer, error) {
 	if len(m.Data) == 0 {
-		return stored{}, fmt.Errorf("no stream takes it (status %s): was the bus declared?", m.Header.Get("Status"))
+		return replica.Answer{}, fmt.Errorf("no stream takes it (status %s): was the bus declared?", m.Header.Get("Status"))
 	}
 	var r struct {
 		Error *struct {
@@ -130,13 +116,13 @@ func readAnswer(m *nats.Msg) (stored, error) {
 		Duplicate bool   `json:"duplicate"`
 	}
 	if err := json.Unmarshal(m.Data, &r); err != nil {
-		return stored{}, fmt.Errorf("answer is no JSON: %w", err)
+		return replica.Answer{}, fmt.Errorf("answer is no JSON: %w", err)
 	}
 	switch {
 	case r.Error == nil:
-		return stored{Stream: r.Stream, Sequence: r.Sequence, Duplicate: r.Duplicate}, nil
+		return replica.Answer{Stream: r.Stream, Sequence: r.Sequence, Duplicate: r.Duplicate}, nil
 	case r.Error.Code == codeBatchDuplicate:
-		return stored{Stream: r.Stream, Duplicate: true}, nil
+		return replica.Answer{Stream: r.Stream, Duplicate: true}, nil
 	}
-	return stored{}, fmt.Errorf("refused: %s (%d)", r.Error.Description, r.Error.Code)
+	return replica.Answer{}, fmt.Errorf("refused: %s (%d)", r.Error.Description, r.Error.Code)
 }

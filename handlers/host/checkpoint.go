@@ -48,9 +48,8 @@ func (x *session) checkpoint(ctx context.Context, st *decider.Step, now time.Tim
 	if err != nil {
 		return err
 	}
-	c := &cause{epoch: mine.Epoch, sequence: mine.Sequence, at: now}
-	o := &outgoing{cause: c, Batch: decider.Batch{Stream: events.StreamCommands, Messages: []*nats.Msg{msg}}}
-	o.answered = func(at stored) {
+	o := &replica.Outgoing{Batch: decider.Batch{Stream: events.StreamCommands, Messages: []*nats.Msg{msg}}}
+	o.Answered = func(at replica.Answer) {
 		if !at.Duplicate {
 			x.approve(snap)
 			return
@@ -58,8 +57,9 @@ func (x *session) checkpoint(ctx context.Context, st *decider.Step, now time.Tim
 		// The callback holds the pipeline: look at the other one elsewhere.
 		x.wg.Go(func() { x.compare(ctx, mine, at, snap) })
 	}
-	c.batches = []*outgoing{o}
-	return x.pipe.submit(ctx, c)
+	return x.pipe.submit(ctx, &replica.Cause{
+		Place: replica.Place{Epoch: mine.Epoch, Sequence: mine.Sequence}, At: now, Batches: []*replica.Outgoing{o},
+	})
 }
 
 func (x *session) differ(mine *events.DeciderCheckpoint) error {
@@ -68,7 +68,7 @@ func (x *session) differ(mine *events.DeciderCheckpoint) error {
 }
 
 // compare reads the checkpoint that another replica stored first.
-func (x *session) compare(ctx context.Context, mine *events.DeciderCheckpoint, at stored, snap *replica.Snapshot) {
+func (x *session) compare(ctx context.Context, mine *events.DeciderCheckpoint, at replica.Answer, snap *replica.Snapshot) {
 	m, ok, err := message(ctx, x.h.cfg.Bus, at.Stream, at.Sequence)
 	if err != nil || !ok {
 		if ctx.Err() == nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/ballast-energy/ballast/events"
-	"github.com/ballast-energy/ballast/handlers/decider"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 )
 
 const (
@@ -47,47 +47,13 @@ const (
 // the server may have forgotten their ids: the next session looks first.
 var errStale = errors.New("outputs waited longer than half the duplicate window: looking before repeating them")
 
-// cause is everything one journal message gave, on its way into the streams.
-type cause struct {
-	epoch, sequence uint64
-	urgent          bool // holds a reduction
-	batches         []*outgoing
-	open            int // batches not stored yet
-	// at is when it was last certain that nothing of it was stored by another
-	// replica too long ago for the server to know.
-	at time.Time
-}
-
-// outgoing is one batch of a cause.
-type outgoing struct {
-	cause *cause
-	decider.Batch
-	state sendState
-	// alone: it was part of a group that the server refused because some of
-	// it is known.
-	alone bool
-	// seen in its stream while it was under way.
-	seen bool
-	// answered is called once with the place of the last message; nil for
-	// most.
-	answered func(stored)
-}
-
 // wire is what went out as one atomic batch: the batches of one or more
 // causes, all for one stream.
 type wire struct {
-	outs   []*outgoing
+	outs   []*replica.Outgoing
 	msgs   int
 	sentAt time.Time
 }
-
-type sendState uint8
-
-const (
-	queued sendState = iota
-	sent
-	done
-)
 
 // pipeline brings the outputs of causes into the streams, in order. While some
 // are under way the next ones gather and go out together; a reduction waits for
@@ -107,9 +73,8 @@ type pipeline struct {
 
 	mu       sync.Mutex
 	closed   bool
-	queue    []*cause // unconfirmed, in order
+	queue    replica.Queue
 	room     chan struct{}
-	byKey    map[events.OrderKey]*outgoing // unconfirmed, by First
 	pending  map[uint64]*wire
 	token    uint64
 	blocked  bool      // waiting before going back
@@ -125,7 +90,7 @@ type pipeline struct {
 func newPipeline(nc *nats.Conn, log *slog.Logger, now func() time.Time, half time.Duration, fail func(error), m *seatMetrics) (*pipeline, error) {
 	p := &pipeline{
 		nc: nc, log: log, now: now, half: half, fail: fail, m: m,
-		inbox: nc.NewInbox(), byKey: make(map[events.OrderKey]*outgoing), pending: make(map[uint64]*wire), room: make(chan struct{}, 1),
+		inbox: nc.NewInbox(), pending: make(map[uint64]*wire), room: make(chan struct{}, 1),
 		confirmed: func() {},
 		retry: backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond),
 			backoff.WithMaxInterval(250*time.Millisecond), backoff.WithMaxElapsedTime(0)),
@@ -149,20 +114,20 @@ func (p *pipeline) close() {
 	if p.later != nil {
 		p.later.Stop()
 	}
-	p.queue, p.pending, p.byKey = nil, nil, nil
+	p.queue, p.pending = replica.Queue{}, nil
 }
 
 // submit takes the outputs of the next cause. A reduction is on the wire when
 // submit returns; anything else may wait its turn. submit blocks only while
 // maxBacklog causes are unconfirmed.
-func (p *pipeline) submit(ctx context.Context, c *cause) error {
+func (p *pipeline) submit(ctx context.Context, c *replica.Cause) error {
 	for {
 		p.mu.Lock()
 		if p.closed {
 			p.mu.Unlock()
 			return context.Cause(ctx)
 		}
-		if len(p.queue) < maxBacklog || c.urgent {
+		if len(p.queue.Causes()) < maxBacklog || c.Urgent {
 			break
 		}
 		p.mu.Unlock()
@@ -173,15 +138,9 @@ func (p *pipeline) submit(ctx context.Context, c *cause) error {
 		}
 	}
 	defer p.mu.Unlock()
-	c.open = len(c.batches)
-	p.queue = append(p.queue, c)
-	for _, o := range c.batches {
-		if o.First != (events.OrderKey{}) {
-			p.byKey[o.First] = o
-		}
-	}
-	p.m.backlog.Set(float64(len(p.queue)))
-	if !c.urgent {
+	p.queue.Add(c)
+	p.m.backlog.Set(float64(len(p.queue.Causes())))
+	if !c.Urgent {
 		p.pump()
 		return nil
 	}
@@ -189,8 +148,8 @@ func (p *pipeline) submit(ctx context.Context, c *cause) error {
 		p.flush()
 		return nil
 	}
-	for _, o := range c.batches {
-		if !p.send(&wire{outs: []*outgoing{o}, msgs: len(o.Messages)}) {
+	for _, o := range c.Batches {
+		if !p.send(&wire{outs: []*replica.Outgoing{o}, msgs: len(o.Messages)}) {
 			break
 		}
 	}
@@ -200,10 +159,11 @@ func (p *pipeline) submit(ctx context.Context, c *cause) error {
 // waiting counts the messages not sent yet, up to a little above maxAhead.
 func (p *pipeline) waiting() int {
 	n := 0
-	for i := len(p.queue) - 1; i >= 0 && n <= maxAhead; i-- {
+	causes := p.queue.Causes()
+	for i := len(causes) - 1; i >= 0 && n <= maxAhead; i-- {
 		// What urges counts for nothing: it must go in any case.
-		for _, o := range p.queue[i].batches {
-			if o.state == queued && !p.queue[i].urgent {
+		for _, o := range causes[i].Batches {
+			if o.State == replica.Waiting && !causes[i].Urgent {
 				n += len(o.Messages)
 			}
 		}
@@ -220,8 +180,8 @@ func (p *pipeline) pump() {
 	polite := now.Sub(p.second) < politeFor
 	for _, stream := range outputStreams {
 		w := &wire{}
-		for _, c := range p.queue {
-			if wait := politeness - now.Sub(c.at); polite && wait > 0 && !c.urgent {
+		for _, c := range p.queue.Causes() {
+			if wait := politeness - now.Sub(c.At); polite && wait > 0 && !c.Urgent {
 				p.pumpAfter(wait)
 				break
 			}
@@ -259,7 +219,7 @@ func (p *pipeline) hasRoom(stream string) bool {
 func (p *pipeline) flush() {
 	for _, stream := range outputStreams {
 		w := &wire{}
-		for _, c := range p.queue {
+		for _, c := range p.queue.Causes() {
 			if !p.gather(&w, stream, c, func() bool { return true }) {
 				return
 			}
@@ -272,20 +232,20 @@ func (p *pipeline) flush() {
 
 // gather adds what waits of a cause for a stream to the group, sending the
 // group when it is full. False means that nothing more can be sent now.
-func (p *pipeline) gather(w **wire, stream string, c *cause, room func() bool) bool {
-	for _, o := range c.batches {
-		if o.state != queued || o.Stream != stream {
+func (p *pipeline) gather(w **wire, stream string, c *replica.Cause, room func() bool) bool {
+	for _, o := range c.Batches {
+		if o.State != replica.Waiting || o.Stream != stream {
 			continue
 		}
 		full := (*w).msgs+len(o.Messages) > events.MaxBatch
-		if len((*w).outs) > 0 && (full || o.alone) {
+		if len((*w).outs) > 0 && (full || o.Alone) {
 			if !room() || !p.send(*w) {
 				return false
 			}
 			*w = &wire{}
 		}
 		(*w).outs, (*w).msgs = append((*w).outs, o), (*w).msgs+len(o.Messages)
-		if o.alone {
+		if o.Alone {
 			if !room() || !p.send(*w) {
 				return false
 			}
@@ -313,11 +273,11 @@ func (p *pipeline) pumpAfter(d time.Duration) {
 func (p *pipeline) send(w *wire) bool {
 	now := p.now()
 	for _, o := range w.outs {
-		if elapsed(o.cause.at, now) > p.half {
+		if elapsed(o.Cause.At, now) > p.half {
 			p.fail(errStale)
 			return false
 		}
-		o.state = sent
+		o.State = replica.Sent
 	}
 	p.token++
 	w.sentAt = now
@@ -337,7 +297,7 @@ func (p *pipeline) send(w *wire) bool {
 // String names the causes of a group, for the log.
 func (w *wire) String() string {
 	first, last := w.outs[0], w.outs[len(w.outs)-1]
-	return fmt.Sprintf("causes %d/%d to %d/%d into %s", first.cause.epoch, first.cause.sequence, last.cause.epoch, last.cause.sequence, first.Stream)
+	return fmt.Sprintf("causes %d/%d to %d/%d into %s", first.Cause.Epoch, first.Cause.Sequence, last.Cause.Epoch, last.Cause.Sequence, first.Stream)
 }
 
 func (p *pipeline) write(w *wire, token uint64) error {
@@ -375,18 +335,10 @@ func (p *pipeline) write(w *wire, token uint64) error {
 
 // settle drops confirmed causes from the head of the queue.
 func (p *pipeline) settle() {
-	n := 0
-	for n < len(p.queue) && p.queue[n].open == 0 {
-		n++
-	}
-	if n == 0 {
+	if p.queue.Settle() == 0 {
 		return
 	}
-	clear(p.queue[:n])
-	if p.queue = p.queue[n:]; len(p.queue) == 0 {
-		p.queue = nil // lets go of the array
-	}
-	p.m.backlog.Set(float64(len(p.queue)))
+	p.m.backlog.Set(float64(len(p.queue.Causes())))
 	select {
 	case p.room <- struct{}{}:
 	default:
@@ -395,27 +347,18 @@ func (p *pipeline) settle() {
 }
 
 // goBack makes everything unconfirmed wait and be sent again from the first.
-// What was stored meanwhile comes back as a duplicate.
 func (p *pipeline) goBack(err error) {
 	p.m.goBacks.Inc()
 	clear(p.pending)
-	for _, c := range p.queue {
-		for _, o := range c.batches {
-			switch {
-			case o.state != sent:
-			case o.seen:
-				p.finish(o, stored{Stream: o.Stream, Duplicate: true})
-			default:
-				o.state = queued
-			}
-		}
+	for _, o := range p.queue.GoBack() {
+		p.finish(o, replica.Answer{Stream: o.Stream, Duplicate: true})
 	}
 	p.settle()
 	if p.blocked || p.closed {
 		return
 	}
 	wait := p.retry.NextBackOff()
-	p.log.Warn("outputs were not stored, going back to the first unconfirmed", "error", err, "unconfirmed", len(p.queue), "again_in", wait)
+	p.log.Warn("outputs were not stored, going back to the first unconfirmed", "error", err, "unconfirmed", len(p.queue.Causes()), "again_in", wait)
 	p.blocked = true
 	p.timer = time.AfterFunc(wait, func() {
 		p.mu.Lock()
@@ -439,7 +382,7 @@ func (p *pipeline) sweep() {
 			break
 		}
 	}
-	if p.sweeping = len(p.queue) > 0; p.sweeping {
+	if p.sweeping = len(p.queue.Causes()) > 0; p.sweeping {
 		time.AfterFunc(sweepEvery, p.sweep)
 	}
 }
@@ -449,8 +392,5 @@ func (p *pipeline) sweep() {
 func (p *pipeline) unconfirmed() (sequence uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.queue) == 0 {
-		return 0, false
-	}
-	return p.queue[0].sequence, true
+	return p.queue.Unconfirmed()
 }

@@ -237,7 +237,7 @@ func (x *session) speak(ctx context.Context, st *decider.Step, now time.Time) er
 		if err := x.lookFirst(ctx, st.Event, now); err != nil {
 			return err
 		}
-		if c := x.unsaid(st, batches, now); len(c.batches) > 0 {
+		if c := x.unsaid(st, batches, now); len(c.Batches) > 0 {
 			if err := x.pipe.submit(ctx, c); err != nil {
 				return err
 			}
@@ -276,10 +276,10 @@ func (x *session) lookFirst(ctx context.Context, cause *events.Event, now time.T
 }
 
 // unsaid is what of a cause is not stored, as far as was looked.
-func (x *session) unsaid(st *decider.Step, batches []decider.Batch, now time.Time) *cause {
-	c := &cause{epoch: st.Event.Epoch, sequence: st.Event.Sequence, urgent: st.Reduces(), at: now}
+func (x *session) unsaid(st *decider.Step, batches []decider.Batch, now time.Time) *replica.Cause {
+	c := &replica.Cause{Place: replica.Place{Epoch: st.Event.Epoch, Sequence: st.Event.Sequence}, Urgent: st.Reduces(), At: now}
 	for _, b := range x.l.Unsaid(st.Event, batches) {
-		c.batches = append(c.batches, &outgoing{cause: c, Batch: b})
+		c.Batches = append(c.Batches, &replica.Outgoing{Batch: b})
 	}
 	return c
 }

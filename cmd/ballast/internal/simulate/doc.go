@@ -18,24 +18,30 @@
 //
 // Real: every byte on the wire (events.Encode and Decode), decider.Runner with
 // its epochs, chain, snapshots and batches, dispatch, settlement and its ledger,
-// permit.Panel, and the rules of a host in package replica: when it must look
-// before it speaks, what of a fold is not said yet, whether a snapshot and what
-// was said belong to the journal, which bookings are taken back, when there are
-// checkpoints and snapshots, what is done at one and when one may be stored.
+// permit.Panel, and the rules of a host in package replica, which handlers/host
+// follows, too: when it must look before it speaks, what of a fold is not said
+// yet, what waits unconfirmed and goes back, when there are checkpoints and
+// snapshots, what is done at one and when one may be stored, whether a snapshot
+// and what was said belong to the journal, which bookings are taken back, how a
+// fact is copied into the journal and what is done about an id that is known.
+//
 // Modelled, because the originals are made of I/O: the server (streams with
 // sequences, message ids, a duplicate window, a journal that can lose its end, the
-// wire ahead of the stream), what of a dispatcher host is no rule of replica
-// (follow, publish, go back, relay, tick), the agent around the permit machines,
-// and the floor: machines, AI load and meters.
+// wire ahead of the stream), the course of a host between those rules (sessions,
+// following, waiting for answers, the place of its relay, its tick), the agent
+// around the permit machines, and the floor: machines, AI load and meters.
 //
-// The modelled host differs from the real one where that only makes its life
-// harder. It remembers a pause for one message and not until it has looked, and
-// notices it by true time only; it does not correct its clock by the server's,
-// so while it is set ahead it sends no renewals. It publishes every batch by
-// itself, where a host gathers those of several causes, and lets nobody go first.
-// It offers every checkpoint, also one that it might have seen stored, and stores
-// a snapshot even if another replica's checkpoint came first. A state that differs
-// from a checkpoint ends the run: no modelled host is ever muted.
+// The modelled host differs from the real one, mostly so that its life is harder.
+// It remembers a pause for one message and not until it has looked, and notices it
+// by true time only; it does not correct its clock by the server's, so while it is
+// set ahead it sends no renewals. It publishes every batch by itself, where a host
+// gathers those of several causes; it lets nobody go first and does not follow the
+// output streams. It offers every checkpoint, also one that it might have seen
+// stored, and stores a snapshot even if another replica's checkpoint came first. A
+// state that differs from a checkpoint ends the run: no modelled host is ever
+// muted. The server opens an epoch for every start of its own, so that no host
+// must find out that the journal lost its end; the rules for that are exercised,
+// but what they find is that all belongs together.
 //
 // Faults are listed in story.go, the rules that must hold in oracle.go. The floor
 // is watched by an oracle that knows what was delivered and what was true. The

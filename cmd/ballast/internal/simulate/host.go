@@ -47,23 +47,6 @@ type host struct {
 	epochs   map[uint64]bool
 }
 
-// cause is one cause whose outputs are not confirmed yet.
-type cause struct {
-	sequence uint64
-	batches  []*outgoing
-	open     int
-}
-
-// outgoing is one atomic batch on its way into a stream.
-type outgoing struct {
-	decider.Batch
-	done bool
-	// checkpoint that it carries, to be compared if another one came first, and
-	// the snapshot for which it vouches, if one was taken there.
-	checkpoint *events.DeciderCheckpoint
-	snapshot   *replica.Snapshot
-}
-
 // seat is one decider of a host.
 type seat struct {
 	h       *host
@@ -76,7 +59,7 @@ type seat struct {
 	looked  time.Duration // when the last look began
 	alive   time.Duration // when the last message was folded
 	anchors replica.Anchors
-	queue   []*cause
+	queue   replica.Queue
 	waiting bool // for an answer or for going back
 	tries   int
 	snaps   replica.Snapshots

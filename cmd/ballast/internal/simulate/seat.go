@@ -30,7 +30,7 @@ func (s *seat) restart(why string) {
 func (s *seat) begin() {
 	s.session++
 	session := s.session
-	s.r, s.queue, s.snaps, s.waiting, s.folding, s.reversed = nil, nil, replica.Snapshots{}, false, false, 0
+	s.r, s.queue, s.snaps, s.waiting, s.folding, s.reversed = nil, replica.Queue{}, replica.Snapshots{}, false, false, 0
 	w := s.h.w
 	if !s.h.online() {
 		w.after(startAgain, func() {
@@ -172,15 +172,14 @@ func (s *seat) speak(st *decider.Step) bool {
 	if err != nil {
 		w.violated(RuleReplay, "%s wrote an output that is no valid event: %v", s.id.Name, err)
 	}
-	c := &cause{sequence: st.Event.Sequence}
+	c := &replica.Cause{Place: replica.Place{Epoch: st.Event.Epoch, Sequence: st.Event.Sequence}, Urgent: st.Reduces()}
 	for _, b := range s.outputs.Unsaid(st.Event, batches) {
-		c.batches = append(c.batches, &outgoing{Batch: b})
+		c.Batches = append(c.Batches, &replica.Outgoing{Batch: b})
 	}
-	if c.open = len(c.batches); c.open > 0 {
-		s.queue = append(s.queue, c)
-		urgent := st.Reduces()
-		if !s.waiting || urgent {
-			for _, o := range c.batches {
+	if len(c.Batches) > 0 {
+		s.queue.Add(c)
+		if !s.waiting || c.Urgent {
+			for _, o := range c.Batches {
 				if !s.publish(o) {
 					return false
 				}
@@ -198,8 +197,9 @@ func (s *seat) speak(st *decider.Step) bool {
 
 // publish sends one batch and waits for its answer. Without one everything
 // unconfirmed is sent again, from the first.
-func (s *seat) publish(o *outgoing) bool {
+func (s *seat) publish(o *replica.Outgoing) bool {
 	h, session := s.h, s.session
+	o.State = replica.Sent
 	h.link.carry(toBus, func() {
 		if !h.w.bus.up {
 			return
@@ -210,12 +210,12 @@ func (s *seat) publish(o *outgoing) bool {
 		seq, duplicate := h.w.bus.storeBatch(o.Stream, o.Messages)
 		h.link.carry(fromBus, func() {
 			if s.session == session {
-				s.answered(o, seq, duplicate)
+				s.answered(o, replica.Answer{Stream: o.Stream, Sequence: seq, Duplicate: duplicate})
 			}
 		})
 	})
 	h.w.after(confirm, func() {
-		if s.session == session && !o.done && !s.waiting {
+		if s.session == session && o.State != replica.Stored && !s.waiting {
 			s.goBack()
 		}
 	})
@@ -232,9 +232,10 @@ func (s *seat) goBack() {
 			return
 		}
 		s.waiting = false
-		for _, c := range s.queue {
-			for _, o := range c.batches {
-				if !o.done && !s.publish(o) {
+		s.queue.GoBack() // nobody follows the output streams: nothing was seen there
+		for _, c := range s.queue.Causes() {
+			for _, o := range c.Batches {
+				if o.State == replica.Waiting && !s.publish(o) {
 					return
 				}
 			}
@@ -243,28 +244,12 @@ func (s *seat) goBack() {
 }
 
 // answered takes the acknowledgement of a batch.
-func (s *seat) answered(o *outgoing, sequence uint64, duplicate bool) {
-	if o.done {
+func (s *seat) answered(o *replica.Outgoing, a replica.Answer) {
+	if !s.queue.Store(o, a) {
 		return
 	}
-	o.done = true
 	s.tries = 0
-	if o.checkpoint != nil && duplicate {
-		s.compare(o.checkpoint, sequence)
-	}
-	if o.snapshot != nil {
-		o.snapshot.Approved = true // even if it came second; see doc.go
-	}
-	for _, c := range s.queue {
-		for _, b := range c.batches {
-			if b == o {
-				c.open--
-			}
-		}
-	}
-	for len(s.queue) > 0 && s.queue[0].open == 0 {
-		s.queue = s.queue[1:]
-	}
+	s.queue.Settle()
 	if s.h.reached(PointAck) {
 		return
 	}
@@ -301,8 +286,16 @@ func (s *seat) checkpoint(st *decider.Step) {
 	if err != nil {
 		panic(err) // as in encode
 	}
-	o := &outgoing{checkpoint: c, snapshot: snap, Batch: decider.Batch{Stream: events.StreamCommands, Messages: []*nats.Msg{m}}}
-	s.queue = append(s.queue, &cause{sequence: c.Sequence, batches: []*outgoing{o}, open: 1})
+	o := &replica.Outgoing{Batch: decider.Batch{Stream: events.StreamCommands, Messages: []*nats.Msg{m}}}
+	o.Answered = func(a replica.Answer) {
+		if a.Duplicate {
+			s.compare(c, a.Sequence)
+		}
+		if snap != nil {
+			snap.Approved = true // even if it came second; see doc.go
+		}
+	}
+	s.queue.Add(&replica.Cause{Place: replica.Place{Epoch: c.Epoch, Sequence: c.Sequence}, Batches: []*replica.Outgoing{o}})
 	if !s.waiting {
 		s.publish(o)
 	}
@@ -326,11 +319,7 @@ func (s *seat) keep() {
 	if !s.h.online() {
 		return
 	}
-	var first uint64
-	if len(s.queue) > 0 {
-		first = s.queue[0].sequence
-	}
-	o := s.snaps.Due(first, len(s.queue) > 0)
+	o := s.snaps.Due(s.queue.Unconfirmed())
 	if o == nil {
 		return
 	}
