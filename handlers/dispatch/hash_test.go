@@ -27,7 +27,7 @@ func TestEveryFieldCounts(t *testing.T) {
 		hash    func() uint64
 		derived []string
 	}{
-		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "steps", "only", "merit", "levels", "asleep", "sleepFor", "raiseBook", "fallBook", "extra", "fixed", "counted", "node", "homeless", "reason", "before", "binds", "tight", "bound", "wayFor", "group", "risen", "h", "part", "answers", "answering", "asked", "waiting", "seen", "esc", "outlet", "cut"}},
+		{"unit", u, func() uint64 { return u.hash() }, []string{"agent", "caps", "fall", "steps", "only", "merit", "levels", "asleep", "sleepFor", "raiseBook", "fallBook", "extra", "fixed", "counted", "node", "homeless", "reason", "before", "binds", "tight", "bound", "wayFor", "group", "risen", "h", "part", "answers", "answering", "asked", "changed", "risenBy", "waiting", "seen", "esc", "outlet", "cut"}},
 		{"agent", a, func() uint64 { return a.hash() }, []string{"id", "units", "lowering", "urged", "cursor", "phase", "index", "h"}},
 		{"meter", m, func() uint64 { return m.hash() }, []string{"period", "stale", "stuckAfter", "booked", "units", "index", "node", "job", "claims", "wider", "shared", "due", "slot", "h", "seen", "extra", "watch", "idHash", "work", "doubted"}},
 		{"signal", s, func() uint64 { return s.hash() }, []string{"Course", "at", "after"}},

@@ -9,7 +9,8 @@ import "github.com/ballast-energy/ballast/events"
 func (d *Dispatch) owe(p *proof) {
 	w := p.by
 	q := w.owed
-	if q == nil {
+	inherits := q == nil
+	if inherits {
 		d.partSeq++
 		q = &proof{seq: d.partSeq, by: w, at: w.place(), partState: p.partState}
 		q.Members, q.Units, q.Waiting, q.Applied, q.AppliedWatts = 0, 0, 0, 0, 0
@@ -17,6 +18,9 @@ func (d *Dispatch) owe(p *proof) {
 	}
 	for _, u := range d.order {
 		if u.part == p {
+			if !inherits {
+				u.changed, u.risenBy = 0, 0 // counted in p, which ends
+			}
 			d.enlist(u, q)
 		}
 		if u.answers == p {
@@ -74,7 +78,7 @@ func (d *Dispatch) accuse(w *witness, now, excess int64) {
 	q.Before, q.Asked, q.Passed, q.Seen = now, excess, excess, w.seen()
 	q.Due, q.Rebased, q.Response = d.now, true, -1
 	for _, u := range suspects {
-		u.asked, u.waiting = 0, false
+		u.asked, u.waiting, u.changed, u.risenBy = 0, false, 0, 0
 		d.enlist(u, q)
 	}
 	w.owed = q

@@ -176,6 +176,8 @@ type unitState struct {
 	Starts      starts              `json:"starts,omitzero"`
 	Escalation  *escalation         `json:"escalation,omitempty"`
 	Answers     uint64              `json:"answers,omitempty"`
+	Changed     int64               `json:"changed,omitempty"`
+	RisenBy     int64               `json:"risen_by,omitempty"`
 }
 
 // Snapshot implements decider.Decider.
@@ -217,7 +219,7 @@ func (d *Dispatch) Snapshot() ([]byte, error) {
 		for _, u := range a.units {
 			as.Units = append(as.Units, unitState{u.id, u.caps, u.set, u.key, u.changedAt, u.counter, u.lowering, u.raising,
 				u.tries, u.inflight, u.allow, u.due, u.fallBy, u.held, u.heldUntil, u.onSince, u.offSince, u.notBefore, u.state, u.setpoint, u.power, u.applied,
-				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed, u.homeAlert, u.part.number(), u.asked, u.waiting, u.starting, u.starts, u.esc, u.answers.number()})
+				u.hasApplied, u.local, u.healthy, u.unhealthyAt, u.heard, u.followAlert, u.overdue, u.fixed, u.homeAlert, u.part.number(), u.asked, u.waiting, u.starting, u.starts, u.esc, u.answers.number(), u.changed, u.risenBy})
 		}
 		s.Agents = append(s.Agents, as)
 	}
@@ -399,6 +401,7 @@ func (d *Dispatch) restoreAgent(s *agentState, parts map[uint64]*proof) {
 		}
 		d.bookAs(u, t.Overdue)
 		u.part, u.asked, u.waiting = parts[t.Part], t.Asked, t.Waiting
+		u.changed, u.risenBy = t.Changed, t.RisenBy
 		if u.answers = parts[t.Answers]; u.answers != nil {
 			u.answering = true
 			d.answering = append(d.answering, u)

@@ -192,7 +192,7 @@ func (d *Dispatch) forget(a *agent) {
 func (d *Dispatch) forgetUnit(u *unit) {
 	u.power, u.setpoint, u.inflight, u.lowering, u.allow, u.held = 0, 0, 0, false, 0, 0
 	u.toil = toil{}
-	d.leavePart(u)
+	d.leavePart(u, 0)
 	d.acquit(u)
 	d.answering = slices.DeleteFunc(d.answering, func(o *unit) bool { return o == u })
 	d.standDown(u, "the unit is forgotten")

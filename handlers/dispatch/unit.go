@@ -87,9 +87,12 @@ type unit struct {
 	overdue     bool
 	// part of the verification of its last reduction, what it is asked to fall
 	// by for it, and whether its acknowledgement is still waited for.
-	part    *proof
-	asked   int64
-	waiting bool
+	part  *proof
+	asked int64
+	// changed is by how much its own word has changed since it is in the part,
+	// risenBy by how much it has been raised since. Part of the part's digest.
+	changed, risenBy int64
+	waiting          bool
 	// answers is the oldest part that it left for a newer one before a meter had
 	// shown it: it stays under suspicion there, or a unit that ignores its orders
 	// would get a new deadline with each of them.

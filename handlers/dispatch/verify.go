@@ -233,8 +233,9 @@ func (d *Dispatch) verify(e *events.Event) {
 			p.touched = true
 			touched = append(touched, p)
 		}
-		carried := d.leavePart(u)
+		carried := d.leavePart(u, max(u.risenBy-(u.before-u.set), 0))
 		u.part, u.asked, u.waiting = p, u.lessen()+carried, true
+		u.changed, u.risenBy = 0, 0
 		p.Members += u.member()
 		p.Units++
 		p.Waiting++
@@ -336,13 +337,14 @@ func (d *Dispatch) relax(u *unit, rise int64) {
 	if p == nil || p.Settled {
 		return
 	}
+	p.Members -= u.member()
 	if p.by != nil {
 		p.Raised += rise
+		u.risenBy += rise
 	} else {
-		p.Members -= u.member()
 		u.asked = max(u.asked-rise, 0)
-		p.Members += u.member()
 	}
+	p.Members += u.member()
 	d.touchPart(p)
 }
 
@@ -372,8 +374,9 @@ func (d *Dispatch) blind(p *proof) {
 }
 
 // leavePart takes u out of the part in which it is, and returns what it was
-// still to fall by for it, where only its acknowledgement could tell.
-func (d *Dispatch) leavePart(u *unit) (carried int64) {
+// still to fall by for it, where only its acknowledgement could tell. Of what u
+// has been raised by meanwhile it keeps so much.
+func (d *Dispatch) leavePart(u *unit, kept int64) (carried int64) {
 	p := u.part
 	if u.part = nil; !p.open() {
 		u.waiting = false
@@ -389,7 +392,15 @@ func (d *Dispatch) leavePart(u *unit) (carried int64) {
 		}
 	}
 	if p.by != nil {
-		p.Passed += scaled(u.asked, p.Before, p.Seen)
+		// From now on it is one of the others, with all that it has done; what it
+		// was raised by and keeps was asked of it in vain.
+		if kept = min(kept, u.asked); kept > 0 {
+			p.Raw -= kept
+			p.Asked = scaled(p.Raw, p.Before, p.Seen)
+		}
+		p.Passed += scaled(u.asked-kept, p.Before, p.Seen)
+		p.Suspects -= u.changed
+		p.Raised -= u.risenBy
 		if !u.answers.open() {
 			d.answer(u, p)
 		}
@@ -411,7 +422,7 @@ func (u *unit) member() uint64 {
 	if u.waiting {
 		h++
 	}
-	return mix2(h, uint64(u.asked))
+	return mix2(mix2(mix2(h, uint64(u.asked)), uint64(u.changed)), uint64(u.risenBy))
 }
 
 // acknowledge notes that u has applied its last reduction.
@@ -454,7 +465,10 @@ func (d *Dispatch) see(u *unit) {
 		}
 	}
 	if p := u.part; p != nil && !p.Settled && p.by != nil {
+		p.Members -= u.member()
 		p.Suspects += delta
+		u.changed += delta
+		p.Members += u.member()
 		d.touchPart(p)
 	}
 }

@@ -121,7 +121,7 @@ func TestPartSeesItsUnits(t *testing.T) {
 	u := &unit{id: "u", agent: newAgent("a")}
 	was := u.member()
 	for name, change := range map[string]func(){
-		"asked": func() { u.asked++ }, "waiting": func() { u.waiting = !u.waiting }, "id": func() { u.id = "v" },
+		"asked": func() { u.asked++ }, "changed": func() { u.changed++ }, "raised": func() { u.risenBy++ }, "waiting": func() { u.waiting = !u.waiting }, "id": func() { u.id = "v" },
 	} {
 		before := *u
 		change()
