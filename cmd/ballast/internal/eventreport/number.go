@@ -6,6 +6,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
 	"time"
 )
 
@@ -33,20 +35,11 @@ func decimal(v int64, places int) string {
 // rounded writes v / unit with some decimals, halves away from zero, with the
 // thousands apart.
 func rounded(v, unit int64, places int) string {
-	s := new(big.Rat).SetFrac64(v, unit).FloatString(places)
-	sign := ""
-	if rest, ok := strings.CutPrefix(s, "-"); ok {
-		sign, s = "−", rest
-	}
-	whole, frac, dot := strings.Cut(s, ".")
-	for i := len(whole) - 3; i > 0; i -= 3 {
-		whole = whole[:i] + "\u202f" + whole[i:]
-	}
-	if dot {
-		whole += "." + frac
-	}
-	return sign + whole
+	return typeset.Replace(figures.Grouped(new(big.Rat).SetFrac64(v, unit).FloatString(places)))
 }
+
+// typeset is for a page what a terminal shows with hyphens and commas.
+var typeset = strings.NewReplacer("-", "−", ",", "\u202f")
 
 // scale is a unit that figures of one kind are shown in.
 type scale struct {

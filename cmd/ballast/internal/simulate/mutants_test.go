@@ -112,23 +112,6 @@ func nodes(edit func(n *events.NodeConfig)) rig {
 	})
 }
 
-// aiJobs edits what schedulers say, and withholds it where edit says false.
-func aiJobs(edit func(j *events.AIJob) bool) rig {
-	return reads(func() func(*events.Event) *events.Event {
-		return func(e *events.Event) *events.Event {
-			p, ok := e.Data.(*events.AIJob)
-			if !ok {
-				return e
-			}
-			j := *p
-			if !edit(&j) {
-				return nil
-			}
-			return with(e, &j)
-		}
-	})
-}
-
 // readings edits every meter reading.
 func readings(edit func(e *events.Event, r *events.MeterReading)) rig {
 	return reads(func() func(*events.Event) *events.Event {
@@ -256,37 +239,37 @@ func mutants() []mutant {
 		{"half of every reading is believed", readings(func(_ *events.Event, r *events.MeterReading) { r.PowerWatts /= 2 }), nil},
 		{"gaps are filled with the last value", pure(rig{decider: fillGaps}), nil},
 		{"a jump of the clock is smoothed away", pure(reads(smooth)), nil},
-		{"emergencies are ignored", signals(func(g *events.GridSignal) bool { return g.Kind != events.SignalEmergency }), nil},
-		{"curtailments are ignored", signals(func(g *events.GridSignal) bool { return g.Kind != events.SignalCurtail }), nil},
-		{"import limits are ignored", signals(func(g *events.GridSignal) bool { return g.Kind != events.SignalImportLimit }), nil},
-		{"signals at nodes are taken for signals of other nodes", signals(func(g *events.GridSignal) bool {
+		{"emergencies are ignored", said(func(g *events.GridSignal) bool { return g.Kind != events.SignalEmergency }), nil},
+		{"curtailments are ignored", said(func(g *events.GridSignal) bool { return g.Kind != events.SignalCurtail }), nil},
+		{"import limits are ignored", said(func(g *events.GridSignal) bool { return g.Kind != events.SignalImportLimit }), nil},
+		{"signals at nodes are taken for signals of other nodes", said(func(g *events.GridSignal) bool {
 			if g.Node != "" {
 				g.Node = "feed-1"
 			}
 			return true
 		}), nil},
-		{"ceilings of nodes are ignored", signals(func(g *events.GridSignal) bool {
+		{"ceilings of nodes are ignored", said(func(g *events.GridSignal) bool {
 			return g.Node == "" || g.Kind != events.SignalCurtail && g.Kind != events.SignalEmergency
 		}), nil},
-		{"import limits of nodes are ignored", signals(func(g *events.GridSignal) bool { return g.Node == "" || g.Kind != events.SignalImportLimit }), nil},
-		{"windows begin twenty seconds late", signals(func(g *events.GridSignal) bool {
+		{"import limits of nodes are ignored", said(func(g *events.GridSignal) bool { return g.Node == "" || g.Kind != events.SignalImportLimit }), nil},
+		{"windows begin twenty seconds late", said(func(g *events.GridSignal) bool {
 			if g.StartsAt != nil {
 				late := g.StartsAt.Add(20 * time.Second)
 				g.StartsAt = &late
 			}
 			return true
 		}), nil},
-		{"AI jobs are not heard", aiJobs(func(*events.AIJob) bool { return false }), []Rule{RuleLimit}},
-		{"AI jobs are heard when they start", aiJobs(func(j *events.AIJob) bool { return j.StartsAt == nil }), []Rule{RuleLimit}},
-		{"half of the peak of AI jobs is kept free", aiJobs(func(j *events.AIJob) bool { j.PeakWatts /= 2; return true }), []Rule{RuleLimit}},
-		{"a stop ends by itself", signals(func(g *events.GridSignal) bool {
+		{"AI jobs are not heard", said(func(*events.AIJob) bool { return false }), []Rule{RuleLimit}},
+		{"AI jobs are heard when they start", said(func(j *events.AIJob) bool { return j.StartsAt == nil }), []Rule{RuleLimit}},
+		{"half of the peak of AI jobs is kept free", said(func(j *events.AIJob) bool { j.PeakWatts /= 2; return true }), []Rule{RuleLimit}},
+		{"a stop ends by itself", said(func(g *events.GridSignal) bool {
 			if g.Kind == events.SignalStop {
 				g.Kind, g.DurationSeconds = events.SignalEmergency, 10
 			}
 			return true
 		}), nil},
-		{"windows end at half time", signals(func(g *events.GridSignal) bool { g.DurationSeconds = (g.DurationSeconds + 1) / 2; return true }), nil},
-		{"a curtailment asks for twice as much", signals(func(g *events.GridSignal) bool {
+		{"windows end at half time", said(func(g *events.GridSignal) bool { g.DurationSeconds = (g.DurationSeconds + 1) / 2; return true }), nil},
+		{"a curtailment asks for twice as much", said(func(g *events.GridSignal) bool {
 			if g.Kind == events.SignalCurtail {
 				w := *g.PowerWatts * 2
 				g.PowerWatts = &w
@@ -349,19 +332,22 @@ func mutants() []mutant {
 	}
 }
 
-// signals edits grid signals, or drops them.
-func signals(edit func(g *events.GridSignal) bool) rig {
+// said edits facts of one type, or drops them.
+func said[T any, P interface {
+	*T
+	events.Payload
+}](edit func(p P) bool) rig {
 	return reads(func() func(*events.Event) *events.Event {
 		return func(e *events.Event) *events.Event {
-			p, ok := e.Data.(*events.GridSignal)
+			p, ok := e.Data.(P)
 			if !ok {
 				return e
 			}
-			g := *p
-			if !edit(&g) {
+			c := *p
+			if !edit(&c) {
 				return nil
 			}
-			return with(e, &g)
+			return with(e, P(&c))
 		}
 	})
 }
