@@ -6,9 +6,9 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/figures"
-	"time"
 )
 
 const wattNanosPerMilliwattHour = 3_600_000_000
