@@ -435,7 +435,7 @@ func half() func(*events.Event, decider.Output) (decider.Output, bool) {
 }
 
 // mutantSeeds is how many seeds a mutant may survive.
-const mutantSeeds = 400
+const mutantSeeds = 1000
 
 func TestEveryMutantIsCaught(t *testing.T) {
 	if racing || testing.Short() {
