@@ -15,6 +15,7 @@ func (d *Dispatch) answer(u *unit, p *proof) {
 	if !u.answering {
 		u.answering = true
 		d.answering = append(d.answering, u)
+		d.forgive()
 	}
 }
 
@@ -27,16 +28,26 @@ func (d *Dispatch) acquit(u *unit) {
 	}
 }
 
-// acquitAll takes from suspicion the units in p, which has been shown: they draw
-// what they are told now, whatever became of what they were told before.
-func (d *Dispatch) acquitAll(p *proof) {
+// acquitShown takes from suspicion the units that a reading has just shown to
+// draw what they are told now, whatever became of what they were told before:
+// those in the parts shown that were asked for more than the meter forgives. Of
+// one that was asked for less it says nothing.
+func (d *Dispatch) acquitShown(shown []*proof) {
 	d.answering = slices.DeleteFunc(d.answering, func(u *unit) bool {
-		if u.part == p {
+		if slices.Contains(shown, u.part) && u.asked > u.part.tolerance() {
 			d.acquit(u)
 		}
 		u.answering = u.answers.open()
 		return !u.answering
 	})
+}
+
+// forgive drops from the list those who answer for nothing any more, when they
+// are many.
+func (d *Dispatch) forgive() {
+	if len(d.answering) > 2*len(d.order)+64 {
+		d.acquitShown(nil)
+	}
 }
 
 // suspect is the part of u in the digest of the part that it answers for.

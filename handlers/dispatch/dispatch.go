@@ -290,6 +290,7 @@ func (d *Dispatch) onConfig(c *events.SiteConfig) {
 		}
 	}
 	d.transplant(nodes)
+	d.settleTotals(gone)
 	d.spreadDoubt()
 	for _, u := range d.order {
 		d.plug(u)

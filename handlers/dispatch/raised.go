@@ -13,7 +13,7 @@ const readingTravel = 50 * milli
 // reading can have seen: what was decided after the reading was true it cannot.
 type raised struct {
 	// Sum of all so far, W; it may wrap, only differences count. Last of it was
-	// decided At, elapsed ns.
+	// decided At, elapsed ns, or in the moments before.
 	Sum  int64 `json:"sum"`
 	Last int64 `json:"last"`
 	At   int64 `json:"at"`
@@ -25,9 +25,10 @@ func (r *raised) hash() uint64 {
 
 // add books a raise of so many watts as of now.
 func (r *raised) add(now, watts int64) {
-	if r.At != now {
-		r.At, r.Last = now, 0
+	if now-r.At > readingTravel {
+		r.Last = 0
 	}
+	r.At = now
 	r.Sum += watts
 	r.Last += watts
 }
@@ -47,6 +48,18 @@ func (d *Dispatch) note(m *meter, age int64) {
 		return
 	}
 	m.rose = m.node.raised.until(d.now - clamp(age, 0, readingTravel))
+}
+
+// settleTotals lets total meters that hang at another node now count from there:
+// what was raised before is no news.
+func (d *Dispatch) settleTotals(old []*meter) {
+	for _, o := range old {
+		m := d.site.byID[o.cfg.Meter]
+		if m != nil && m.cfg.Measures == events.MeasuresTotal && (m.node.id != o.node.id || o.node.raised != m.node.raised) {
+			m.rose = m.node.raised.Sum
+			d.touchMeter(m)
+		}
+	}
 }
 
 // since is what was raised beneath n after its total meters read: the least and

@@ -194,7 +194,6 @@ func (d *Dispatch) forgetUnit(u *unit) {
 	u.toil = toil{}
 	d.leavePart(u, 0)
 	d.acquit(u)
-	d.answering = slices.DeleteFunc(d.answering, func(o *unit) bool { return o == u })
 	d.standDown(u, "the unit is forgotten")
 	d.fix(u, false)
 	d.place(u, 0)

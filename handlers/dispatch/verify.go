@@ -222,7 +222,7 @@ func (d *Dispatch) verify(e *events.Event) {
 			continue
 		}
 		w := seeing[i]
-		if w != nil && u.part.open() && u.part.by == w && d.drowned(w) {
+		if w != nil && u.part.open() && u.part.by == w && d.sameSignal(u) && d.drowned(w) {
 			continue
 		}
 		if c == nil {
@@ -261,6 +261,12 @@ func (d *Dispatch) verify(e *events.Event) {
 	if c != nil {
 		d.touchCurtailment(c)
 	}
+}
+
+// sameSignal reports whether no signal lowers u in this fold, or that of its open part.
+func (d *Dispatch) sameSignal(u *unit) bool {
+	id := d.signalFor(u.bound, u.reason)
+	return id == "" || u.part.of != nil && u.part.of.SignalID == id
 }
 
 // drowned reports whether w cannot tell what this fold asks under it from noise.
@@ -330,8 +336,9 @@ func (d *Dispatch) begin(p *proof) {
 }
 
 // relax notes that u, whose last reduction has not been shown yet, rises by so
-// many watts: its witness is asked for so much less. Where only its acknowledgement could
-// tell, u itself is: a later reduction must not ask it for both.
+// many watts: its witness is asked for so much less. Where only its
+// acknowledgement could tell, u itself is: a later reduction must not ask it for
+// both, and this one wants no more than what is left.
 func (d *Dispatch) relax(u *unit, rise int64) {
 	p := u.part
 	if p == nil || p.Settled {
@@ -342,7 +349,11 @@ func (d *Dispatch) relax(u *unit, rise int64) {
 		p.Raised += rise
 		u.risenBy += rise
 	} else {
-		u.asked = max(u.asked-rise, 0)
+		less := min(rise, u.asked)
+		if u.asked -= less; u.waiting {
+			p.Raw -= less
+			p.Asked = p.Raw
+		}
 	}
 	p.Members += u.member()
 	d.touchPart(p)

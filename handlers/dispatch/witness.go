@@ -169,6 +169,9 @@ func (d *Dispatch) compare(w *witness, now int64) {
 			d.settlePart(p, events.OutcomeLate)
 		}
 	}
+	if len(shown) > 0 && len(d.answering) > 0 {
+		d.acquitShown(shown)
+	}
 	if q := w.owed; q != nil && q.shown(now) {
 		d.absolve(w)
 	}
@@ -266,9 +269,6 @@ func (d *Dispatch) settlePart(p *proof, how events.MeteredOutcome) {
 		p.Shortfall = max(p.Raw-p.AppliedWatts, 0)
 	}
 	d.touchPart(p)
-	if how == events.OutcomeMet || how == events.OutcomeLate {
-		d.acquitAll(p)
-	}
 	d.openParts--
 	p.of.open--
 	if w := p.by; w != nil {

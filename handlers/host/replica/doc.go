@@ -16,7 +16,7 @@
 //
 // They are decisions only. The I/O is the caller's: package host asks a server,
 // the simulation its model of one, and both act on the same answers. So a rule
-// that is broken here breaks a host and every simulated one alike.
+// that is broken here is broken for a host and for every simulated one.
 //
 // # Usage
 //

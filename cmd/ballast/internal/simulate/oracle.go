@@ -84,8 +84,9 @@ type oracle struct {
 type watch struct {
 	quick, slow roof
 	dirty       bool
-	foretold    bool
-	past        []flowed
+	// foretold: what was before the present instant excuses nothing.
+	foretold bool
+	past     []flowed
 }
 
 // Response times declared, beyond the fall time of the slowest unit.

@@ -10,9 +10,9 @@ import (
 
 // Shrink makes a failing story shorter: fewer faults, signals, jobs, changes,
 // steps of the load, units, agents, hosts, nodes and meters, shorter faults, an
-// earlier end. What it returns breaks the same rule, and nothing more can be taken from it by one of
-// these steps. It returns the story as it is when it breaks none. With the end
-// of ctx it returns the shortest story found so far.
+// earlier end. What it returns breaks the same rule, and nothing more can be taken
+// from it by one of these steps. It returns the story as it is when it breaks
+// none. With the end of ctx it returns the shortest story found so far.
 func Shrink(ctx context.Context, st *Story) *Story { return shrink(ctx, st, rig{}) }
 
 func shrink(ctx context.Context, st *Story, g rig) *Story {
