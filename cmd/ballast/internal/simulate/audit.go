@@ -91,6 +91,10 @@ func (a *auditor) replay(d decider.Decider, known []decider.Opening, epochs *dec
 		msgs := w.bus.streams[name].msgs
 		for i := range msgs {
 			if _, who, k, ok := decider.ParseMessageID(msgs[i].id); ok && who == id.Name && epochs.At(k.Sequence) == k.Epoch {
+				if one := have[msgs[i].id]; one != nil && !w.story.serverJumps() {
+					w.violated(RuleReplay, "%s is stored twice, as %s/%d and as %s/%d", one.id, name, one.Sequence, name, msgs[i].Sequence)
+					return
+				}
 				have[msgs[i].id] = msgs[i]
 			}
 		}

@@ -31,17 +31,12 @@
 // following, waiting for answers, the place of its relay, its tick), the agent
 // around the permit machines, and the floor: machines, AI load and meters.
 //
-// The modelled host differs from the real one, mostly so that its life is harder.
-// It remembers a pause for one message and not until it has looked, and notices it
-// by true time only; it does not correct its clock by the server's, so while it is
-// set ahead it sends no renewals. It publishes every batch by itself, where a host
-// gathers those of several causes; it lets nobody go first and does not follow the
-// output streams. It offers every checkpoint, also one that it might have seen
-// stored, and stores a snapshot even if another replica's checkpoint came first. A
-// state that differs from a checkpoint ends the run: no modelled host is ever
-// muted. The server opens an epoch for every start of its own, so that no host
-// must find out that the journal lost its end; the rules for that are exercised,
-// but what they find is that all belongs together.
+// The modelled host publishes every batch by itself, where a host gathers those
+// of several causes; it lets nobody go first and does not follow the output
+// streams. A state that differs from a checkpoint ends the run: no modelled host
+// is ever muted. The server opens an epoch for every start of its own, so that no
+// host must find out that the journal lost its end; the rules for that are
+// exercised, but what they find is that all belongs together.
 //
 // Faults are listed in story.go, the rules that must hold in oracle.go. The floor
 // is watched by an oracle that knows what was delivered and what was true. The

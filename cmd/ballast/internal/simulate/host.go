@@ -36,6 +36,7 @@ type host struct {
 	up     bool
 	life   int
 	offset time.Duration
+	ahead  time.Duration // the server's clock before this one's, when it was asked last
 	seats  []*seat
 	crash  *Fault // armed: crashes at its point
 
@@ -56,8 +57,8 @@ type seat struct {
 	session int
 	outputs *replica.Outputs
 	vigil   replica.Vigil
-	looked  time.Duration // when the last look began
-	alive   time.Duration // when the last message was folded
+	looked  moment // when the last look began
+	alive   moment // when the last message was folded
 	anchors replica.Anchors
 	queue   replica.Queue
 	waiting bool // for an answer or for going back
@@ -147,8 +148,21 @@ func (h *host) stop() {
 	}
 }
 
-// age of something stored at a time of the server's clock, by this host's.
-func (h *host) age(t time.Time) time.Duration { return h.w.wall(h.offset).Sub(t) }
+// moment is a reading of the clocks of a host: the one that only counts up, and
+// the one on the wall.
+type moment struct{ steady, wall time.Duration }
+
+func (h *host) now() moment { return moment{h.w.now, h.w.now + h.offset} }
+
+// since says how long ago a moment of this host was.
+func (h *host) since(m moment) time.Duration {
+	now := h.now()
+	return replica.Elapsed(now.steady-m.steady, now.wall-m.wall)
+}
+
+// age of something stored at a time of the server's clock, as far as this host
+// knows that.
+func (h *host) age(t time.Time) time.Duration { return h.w.wall(h.offset + h.ahead).Sub(t) }
 
 // online reports whether the host reaches the bus.
 func (h *host) online() bool { return h.up && !h.link.down && h.w.bus.up }
@@ -207,6 +221,7 @@ func (h *host) note(life int) {
 	if !h.online() {
 		return
 	}
+	h.ahead = h.w.bus.offset - h.offset
 	for _, s := range h.seats {
 		s.anchors.Note(h.w.bus.ends())
 	}

@@ -319,6 +319,7 @@ func mutants() []mutant {
 				return o, true
 			}
 		}), []Rule{RuleReplay}},
+		{"what is stored is said again", rig{unsaid: func(batches, _ []decider.Batch) []decider.Batch { return batches }}, []Rule{RuleReplay}},
 		{"the lease is counted from receipt", panels(func(p *permit.Panel, _ string) panel { return &receipt{Panel: p} }), []Rule{RulePermit}},
 		{"leases never end", rig{maxLease: time.Hour, panel: func(p *permit.Panel, _ string) panel { return &endless{p} }}, []Rule{RulePermit}},
 		{"nobody looks when a lease ends", panels(func(p *permit.Panel, _ string) panel { return &sleepy{p} }), []Rule{RulePermit}},

@@ -57,7 +57,8 @@ func (s *seat) begin() {
 		s.restart("the journal was cut")
 		return
 	}
-	s.alive = w.now
+	s.alive = s.h.now()
+	s.h.ahead = w.bus.offset - s.h.offset
 	s.anchors = replica.Anchors{}
 	s.anchors.Note(s.outputs.Start(r.Sequence()))
 	w.note("%s/%s folds from %d", s.h.spec.Name, s.id.Name, r.Sequence()+1)
@@ -101,13 +102,25 @@ func (s *seat) restore(known []decider.Opening) (*decider.Runner, map[string]uin
 
 // look reads what the output streams hold and was not read yet.
 func (s *seat) look() {
-	s.looked = s.h.w.now
+	s.looked = s.h.now()
 	for _, name := range replica.OutputStreams() {
 		for _, m := range s.h.w.bus.streams[name].msgs[s.outputs.Next(name)-1:] {
 			s.outputs.Take(name, &m.Raw)
 		}
 	}
 	s.outputs.Looked()
+}
+
+// lookFirst looks where a host must before it speaks of a cause.
+func (s *seat) lookFirst(arrived time.Time, sequence uint64) {
+	if !s.vigil.MustLook(s.h.age(arrived), s.h.since(s.looked)) {
+		return
+	}
+	if a, ok := s.anchors.Before(sequence); ok {
+		s.outputs.Skip(a)
+	}
+	s.look()
+	s.vigil.Looked()
 }
 
 // checkEnd compares the newest stored output with the journal.
@@ -125,9 +138,8 @@ func (s *seat) cut(f replica.Finding) { s.h.w.bus.openEpoch(s.h.spec.Name, f.Rea
 // step folds one message and says what follows from it; false ends the session.
 func (s *seat) step(m *stored) bool {
 	w := s.h.w
-	s.vigil.Looked() // a host remembers a pause until it has looked; see doc.go
-	s.vigil.Turned(w.now - s.alive)
-	s.alive = w.now
+	s.vigil.Turned(s.h.since(s.alive))
+	s.alive = s.h.now()
 	feed := s.r.FeedShared
 	if w.story.Seed%16 == 0 {
 		// Now and then every replica reads the bytes for itself.
@@ -148,13 +160,7 @@ func (s *seat) step(m *stored) bool {
 		if s.h.reached(PointFold) {
 			return false
 		}
-		if s.vigil.MustLook(s.h.age(m.Arrived), w.now-s.looked) {
-			if a, ok := s.anchors.Before(m.Sequence); ok {
-				s.outputs.Skip(a)
-			}
-			s.look()
-			s.vigil.Looked()
-		}
+		s.lookFirst(m.Arrived, m.Sequence)
 		if !s.speak(&st) {
 			return false
 		}
@@ -172,8 +178,12 @@ func (s *seat) speak(st *decider.Step) bool {
 	if err != nil {
 		w.violated(RuleReplay, "%s wrote an output that is no valid event: %v", s.id.Name, err)
 	}
-	c := &replica.Cause{Place: replica.Place{Epoch: st.Event.Epoch, Sequence: st.Event.Sequence}, Urgent: st.Reduces()}
-	for _, b := range s.outputs.Unsaid(st.Event, batches) {
+	c := &replica.Cause{Place: replica.Place{Epoch: st.Event.Epoch, Sequence: st.Event.Sequence}, Urgent: st.Reduces(), At: w.wall(0)}
+	unsaid := s.outputs.Unsaid(st.Event, batches)
+	if w.rig.unsaid != nil {
+		unsaid = w.rig.unsaid(batches, unsaid)
+	}
+	for _, b := range unsaid {
 		c.Batches = append(c.Batches, &replica.Outgoing{Batch: b})
 	}
 	if len(c.Batches) > 0 {
@@ -199,6 +209,10 @@ func (s *seat) speak(st *decider.Step) bool {
 // unconfirmed is sent again, from the first.
 func (s *seat) publish(o *replica.Outgoing) bool {
 	h, session := s.h, s.session
+	if h.w.wall(0).Sub(o.Cause.At) > s.vigil.Half {
+		s.restart("outputs waited too long: look before repeating them")
+		return false
+	}
 	o.State = replica.Sent
 	h.link.carry(toBus, func() {
 		if !h.w.bus.up {
@@ -271,7 +285,12 @@ func (s *seat) checkpoint(st *decider.Step) {
 		snap = &replica.Snapshot{At: replica.Place{Epoch: c.Epoch, Sequence: c.Sequence}, Data: data}
 	}
 	s.snaps.Keep(snap)
-	switch replica.Weigh(c, nil, st.Speaks, false, 0) {
+	s.lookFirst(st.Event.Arrived, st.Event.Sequence)
+	known := s.outputs.Checkpoint(c.Epoch, c.Sequence)
+	switch replica.Weigh(c, known, st.Speaks, false, 0) {
+	case replica.Differs:
+		s.differs(c, known)
+		return
 	case replica.Vouched:
 		if snap != nil {
 			snap.Approved = true
@@ -292,10 +311,10 @@ func (s *seat) checkpoint(st *decider.Step) {
 			s.compare(c, a.Sequence)
 		}
 		if snap != nil {
-			snap.Approved = true // even if it came second; see doc.go
+			snap.Approved, snap.Dropped = !a.Duplicate, a.Duplicate
 		}
 	}
-	s.queue.Add(&replica.Cause{Place: replica.Place{Epoch: c.Epoch, Sequence: c.Sequence}, Batches: []*replica.Outgoing{o}})
+	s.queue.Add(&replica.Cause{Place: replica.Place{Epoch: c.Epoch, Sequence: c.Sequence}, At: s.h.w.wall(0), Batches: []*replica.Outgoing{o}})
 	if !s.waiting {
 		s.publish(o)
 	}
@@ -309,9 +328,14 @@ func (s *seat) compare(mine *events.DeciderCheckpoint, sequence uint64) {
 		return
 	}
 	if o, ok := e.Data.(*events.DeciderCheckpoint); ok && !replica.Agree(mine, o) {
-		s.h.w.violated(RuleAgreement, "%s/%s is in state %s after journal sequence %d, another replica was in %s",
-			s.h.spec.Name, s.id.Name, mine.StateHash, mine.Sequence, o.StateHash)
+		s.differs(mine, o)
 	}
+}
+
+// differs says that two replicas of one identity are not in the same state.
+func (s *seat) differs(mine, first *events.DeciderCheckpoint) {
+	s.h.w.violated(RuleAgreement, "%s/%s is in state %s after journal sequence %d, another replica was in %s",
+		s.h.spec.Name, s.id.Name, mine.StateHash, mine.Sequence, first.StateHash)
 }
 
 // keep stores the newest snapshot before which everything is confirmed.

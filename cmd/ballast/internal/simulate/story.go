@@ -4,6 +4,7 @@ package simulate
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
@@ -204,6 +205,14 @@ type Fault struct {
 // lies reports whether a meter with the fault tells a believable untruth.
 func (f *Fault) lies() bool {
 	return f.Kind == FaultFrozen || f.Kind == FaultThousand || f.Kind == FaultTimes || f.Kind == FaultNegative
+}
+
+// serverJumps reports whether the clock of the server jumps: then it may forget
+// the ids of what is on its way to it twice. Whoever reads streams counts on that.
+func (s *Story) serverJumps() bool {
+	return slices.ContainsFunc(s.Faults, func(f Fault) bool {
+		return f.Kind == FaultClock && (f.Who == Everything || f.Who == TheBus)
+	})
 }
 
 // calmEnd of a story: long enough without faults, signals and steps of the load

@@ -33,6 +33,8 @@ type rig struct {
 	maxLease time.Duration
 	// fromBeginning makes hosts ignore snapshots.
 	fromBeginning bool
+	// unsaid stands in for what of a cause's batches is not said yet.
+	unsaid func(batches, unsaid []decider.Batch) []decider.Batch
 }
 
 // world is one run. Everything in it happens in one goroutine.
