@@ -4,6 +4,7 @@ package main
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/ballast-energy/ballast/events"
@@ -43,10 +44,12 @@ func TestFaultExportVerifiedElsewhere(t *testing.T) {
 	}
 }
 
-// verified replays with the command line and wants every decider equal.
+// verified replays with the command line and wants every decider equal. The end of
+// the journal that the killed server took with it, if it did, is named as lost.
 func verified(t *testing.T, dir string, args ...string) {
 	t.Helper()
-	out := mustBallast(t, dir, append([]string{"journal", "replay", "--verify", "--json"}, args...)...)
+	out, code := ballast(t, dir, append([]string{"journal", "replay", "--verify", "--json"}, args...)...)
+	want := 0
 	for _, r := range jsonLines(t, out) {
 		id := r["identity"].(map[string]any)
 		if r["verified"] != true {
@@ -56,5 +59,18 @@ func verified(t *testing.T, dir string, args ...string) {
 		if r["compared"].(float64) == 0 && id["decider"] == "dispatch" {
 			t.Errorf("nothing was compared:\n%v", r)
 		}
+		lost, _ := r["lost"].([]any)
+		if r["complete"] != (len(lost) == 0) {
+			t.Errorf("not complete although nothing was lost, or the reverse:\n%v", r)
+		}
+		for _, l := range lost {
+			want = exitIncomplete
+			if l.(map[string]any)["known_cut"] != true {
+				t.Errorf("lost without a cut:\n%v", r)
+			}
+		}
+	}
+	if code != want {
+		t.Errorf("ballast %s: exit code %d, want %d\n%s", strings.Join(args, " "), code, want, out)
 	}
 }

@@ -295,8 +295,20 @@ func (d *Dispatch) report(u *unit, st *events.UnitStatus) {
 		u.notBefore = max(u.notBefore, d.now+d.site.restart)
 	}
 	d.confirm(u)
+	if u.ahead() {
+		d.yield(u, u.down(u.setpoint))
+	}
 	d.book(u)
 	d.touchUnit(u)
+}
+
+// ahead reports whether u obeys an order to fall that is newer than any this fold
+// knows of: what it was given for is lost with the end of the journal. Then it may
+// draw what it says, and must earn the rest again; taken for permitted it would
+// never get it.
+func (u *unit) ahead() bool {
+	return !u.lowering && !u.raising && !u.fixed && u.agent.counter > u.counter &&
+		u.hasApplied && u.applied.Compare(u.key) > 0 && u.setpoint < min(u.set, u.limit())
 }
 
 // confirm notes what the newest status proves about the last change.

@@ -425,12 +425,14 @@ func (d *Dispatch) fix(u *unit, fixed bool) {
 	d.showSet(u)
 }
 
-// drop forgets the permit of u: it is taken to be at its failsafe setpoint,
-// which no command is needed for.
-func (d *Dispatch) drop(u *unit) {
-	from := max(u.raiseBook, u.set, u.caps.FailsafeWatts)
-	if u.set > u.caps.FailsafeWatts {
-		d.place(u, u.caps.FailsafeWatts)
+// drop forgets the permit of u: it is taken to be at its failsafe setpoint.
+func (d *Dispatch) drop(u *unit) { d.yield(u, u.caps.FailsafeWatts) }
+
+// yield takes u to be at a setpoint for which no command is needed.
+func (d *Dispatch) yield(u *unit, w int64) {
+	from := max(u.raiseBook, u.set, w)
+	if u.set > w {
+		d.place(u, w)
 	}
 	u.raising, u.tries, u.inflight = false, 0, 0
 	d.fall(u, from)
