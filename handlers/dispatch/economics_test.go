@@ -68,14 +68,7 @@ func TestQuoteSurvivesSnapshots(t *testing.T) {
 		{second, template, true, "17034219", 40_000_000_000},
 		{second, price(0), true, "17034219", 0},
 	} {
-		raw, err := d.Snapshot()
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := New(Config{})
-		if err := r.Restore(raw); err != nil {
-			t.Fatal(err)
-		}
+		r := restored(t, d)
 		d.now += step.after
 		r.now = d.now
 		if !d.onQuote(step.q) || !r.onQuote(step.q) {

@@ -18,14 +18,7 @@ func TestPublishedHeadroomSurvivesSnapshots(t *testing.T) {
 	if !s.d.root.said.Once {
 		t.Fatal("nothing was published")
 	}
-	raw, err := s.d.Snapshot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := New(Config{})
-	if err := r.Restore(raw); err != nil {
-		t.Fatal(err)
-	}
+	r := restored(t, s.d)
 	if r.root.said != s.d.root.said {
 		t.Errorf("%+v was published, restored %+v", s.d.root.said, r.root.said)
 	}

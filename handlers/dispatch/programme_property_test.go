@@ -372,14 +372,7 @@ func TestRestoreStoredAgainIsASignOfLife(t *testing.T) {
 	expect("silent", 7, 1)
 	s.fold("broker", restore)
 	expect("heard again", -1, 0)
-	b, err := s.d.Snapshot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	twin := New(Config{})
-	if err := twin.Restore(b); err != nil {
-		t.Fatal(err)
-	}
+	twin := restored(t, s.d)
 	for range 6 {
 		s.w.at = s.w.at.Add(time.Second)
 		e := s.w.event("site", &events.ClockTick{Second: s.w.at.Unix()})

@@ -239,6 +239,20 @@ func outputsJSON(t testing.TB, out *decider.Outbox) []byte {
 	return b
 }
 
+// restored is a decider that goes on from a snapshot of d.
+func restored(t testing.TB, d *Dispatch) *Dispatch {
+	t.Helper()
+	b, err := d.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin := New(Config{})
+	if err := twin.Restore(b); err != nil {
+		t.Fatal(err)
+	}
+	return twin
+}
+
 // TestRandomJournals holds random journals, tame and hostile, against the
 // rules; and takes a snapshot now and then, after which the restored decider
 // must say the same for ever.
@@ -271,14 +285,7 @@ func TestRandomJournals(t *testing.T) {
 				}
 			}
 			if n%97 == 0 {
-				b, err := d.Snapshot()
-				if err != nil {
-					t.Fatal(err)
-				}
-				twin = New(Config{})
-				if err := twin.Restore(b); err != nil {
-					t.Fatal(err)
-				}
+				twin = restored(t, d)
 				if err := twin.consistent(); err != nil {
 					t.Fatalf("seed %d, event %d: restored: %v", seed, n, err)
 				}
@@ -356,14 +363,7 @@ func FuzzFold(f *testing.F) {
 				w.obey(o.Data, o.Source)
 			}
 		}
-		s, err := d.Snapshot()
-		if err != nil {
-			t.Fatal(err)
-		}
-		twin := New(Config{})
-		if err := twin.Restore(s); err != nil {
-			t.Fatal(err)
-		}
+		twin := restored(t, d)
 		if d.StateHash() != twin.StateHash() {
 			t.Fatal("restored another state")
 		}

@@ -65,14 +65,7 @@ func TestKeysOnlyRise(t *testing.T) {
 				}
 			}
 			if n == 1_500 {
-				b, err := d.Snapshot()
-				if err != nil {
-					t.Fatal(err)
-				}
-				twin = New(Config{})
-				if err := twin.Restore(b); err != nil {
-					t.Fatal(err)
-				}
+				twin = restored(t, d)
 			}
 			for _, o := range out.Outputs() {
 				c, ok := commandOf(o.Data)
@@ -227,14 +220,7 @@ func TestInstructionsOutliveTheirReader(t *testing.T) {
 	for i := range 100 {
 		// Every ten seconds another process takes over.
 		if i%10 == 0 {
-			b, err := s.d.Snapshot()
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.d = New(Config{})
-			if err := s.d.Restore(b); err != nil {
-				t.Fatal(err)
-			}
+			s.d = restored(t, s.d)
 		}
 		s.tick()
 		due := !s.w.at.Before(begins) && s.w.at.Before(begins.Add(30*time.Second))

@@ -53,14 +53,7 @@ func (w *watched) reads(n int, watts int64, counter func(i int) int64) {
 		}
 		w.fold(w.id, r)
 		w.fold("site", &events.ClockTick{Second: w.at.Unix()})
-		s, err := w.d.Snapshot()
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		back := New(Config{})
-		if err := back.Restore(s); err != nil {
-			w.t.Fatal(err)
-		}
+		back := restored(w.t, w.d)
 		if back.StateHash() != w.d.StateHash() {
 			w.t.Fatal("a restored snapshot has another digest")
 		}

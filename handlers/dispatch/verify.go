@@ -263,7 +263,8 @@ func (d *Dispatch) verify(e *events.Event) {
 	}
 }
 
-// sameSignal reports whether no signal lowers u in this fold, or that of its open part.
+// sameSignal reports whether no signal lowers u in this fold, or that of its open
+// part.
 func (d *Dispatch) sameSignal(u *unit) bool {
 	id := d.signalFor(u.bound, u.reason)
 	return id == "" || u.part.of != nil && u.part.of.SignalID == id
@@ -341,7 +342,7 @@ func (d *Dispatch) begin(p *proof) {
 // both, and this one wants no more than what is left.
 func (d *Dispatch) relax(u *unit, rise int64) {
 	p := u.part
-	if p == nil || p.Settled {
+	if !p.open() {
 		return
 	}
 	p.Members -= u.member()
@@ -362,7 +363,7 @@ func (d *Dispatch) relax(u *unit, rise int64) {
 // overrun is what the witness of p sees too much of it although its time is
 // over, 0 while it is shown or nobody can tell.
 func (d *Dispatch) overrun(p *proof) int64 {
-	if p == nil || p.Settled || p.by == nil || d.now <= p.Due {
+	if !p.open() || p.by == nil || d.now <= p.Due {
 		return 0
 	}
 	now, ok := p.by.read(d)
@@ -439,7 +440,7 @@ func (u *unit) member() uint64 {
 // acknowledge notes that u has applied its last reduction.
 func (d *Dispatch) acknowledge(u *unit) {
 	p := u.part
-	if p == nil || p.Settled || !u.waiting {
+	if !p.open() || !u.waiting {
 		return
 	}
 	p.Members -= u.member()
@@ -475,7 +476,7 @@ func (d *Dispatch) see(u *unit) {
 			m.seen += delta
 		}
 	}
-	if p := u.part; p != nil && !p.Settled && p.by != nil {
+	if p := u.part; p.open() && p.by != nil {
 		p.Members -= u.member()
 		p.Suspects += delta
 		u.changed += delta

@@ -13,6 +13,7 @@ import (
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/dispatch"
+	"github.com/ballast-energy/ballast/handlers/host/replica"
 	"github.com/ballast-energy/ballast/handlers/settlement/ledger"
 )
 
@@ -87,7 +88,7 @@ func (a *auditor) replay(d decider.Decider, known []decider.Opening, epochs *dec
 		r.Opened(o)
 	}
 	have := make(map[string]*stored)
-	for _, name := range [...]string{events.StreamCommands, events.StreamRevenue} {
+	for _, name := range replica.OutputStreams() {
 		msgs := w.bus.streams[name].msgs
 		for i := range msgs {
 			if _, who, k, ok := decider.ParseMessageID(msgs[i].id); ok && who == id.Name && epochs.At(k.Sequence) == k.Epoch {
