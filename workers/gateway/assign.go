@@ -37,7 +37,7 @@ func (g *Gateway) usable() []*session {
 	var out []*session
 	for _, l := range g.links {
 		for _, s := range g.sessions[l] {
-			if s.open && s.current != nil {
+			if s.usable() {
 				out = append(out, s)
 			}
 		}

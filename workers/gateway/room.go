@@ -167,25 +167,35 @@ func (d *dispatcher) wider() bool {
 	return d.g.cfg.Another != nil && d.connections < d.g.cfg.MaxConnections
 }
 
-// settleTime is how long a connection may take to bring its session until people
-// hear that there is no search space.
+// settleTime is how long a connection may take to bring its session and the
+// first job until people hear that there is no search space.
 const settleTime = 10 * time.Second
 
 // further asks for one more connection; the one asked for before must have
 // brought its session. Where none can be had, or the one before takes too long,
-// it returns what to do.
+// it returns what to do. While there is no work at all it is not space that is
+// missing, and the alert for that says so.
 func (d *dispatcher) further() (remedy string) {
 	g := d.g
-	if !d.wider() {
-		return spaceRemedy
-	}
 	g.mu.Lock()
-	settled := true
+	working := 0
 	for _, l := range g.links {
-		settled = settled && len(g.sessions[l]) > 0
+		for _, s := range g.sessions[l] {
+			if s.usable() {
+				working++
+				break
+			}
+		}
 	}
+	settled := working == len(g.links)
 	g.mu.Unlock()
-	if !settled {
+	switch {
+	case working == 0:
+		d.unsettled = time.Time{}
+		return ""
+	case !settled:
+		// The last connection that may be opened is waited for, too: what it
+		// brings may be enough.
 		now := g.cfg.Now()
 		if d.unsettled.IsZero() {
 			d.unsettled = now
@@ -196,6 +206,9 @@ func (d *dispatcher) further() (remedy string) {
 		return "A connection to the upstream brings no session: see how many it allows of the account, or start another gateway."
 	}
 	d.unsettled = time.Time{}
+	if !d.wider() {
+		return spaceRemedy
+	}
 	up, err := g.cfg.Another(d.connections + 1)
 	if err != nil {
 		return events.ClipText("A further connection could not be made: " + err.Error() + ".")

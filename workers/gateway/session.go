@@ -35,6 +35,9 @@ type session struct {
 	space *space
 }
 
+// usable reports whether work can be handed out for it. Gateway.mu is held.
+func (s *session) usable() bool { return s.open && s.current != nil }
+
 // task is an upstream's job with what the gateway adds to it.
 type task struct {
 	*upstream.Job

@@ -258,7 +258,14 @@ func TestNoRoomIsSaidAndDisturbsNobody(t *testing.T) {
 			}
 		}
 	}
-	one, two := h.work("a.one"), h.work("a.two")
+	one := h.work("a.one")
+	// Whoever comes before the second session is refused after a while.
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for h.srv.Room().Slots < 2 {
+		<-look.C
+	}
+	two := h.work("a.two")
 	text := await(events.TypeAlertRaised)
 	for _, part := range []string{"no room", "2 have work", "2 bytes of extranonce2", "larger extranonce2", "keep it"} {
 		if !strings.Contains(text, part) {
@@ -276,7 +283,7 @@ func TestNoRoomIsSaidAndDisturbsNobody(t *testing.T) {
 	// The next job reaches both; with it the place of one that went is free.
 	_ = two.nc.Close()
 	for h.srv.Stats().Connections > 1 {
-		<-time.After(time.Millisecond)
+		<-look.C
 	}
 	for _, p := range h.all() {
 		p.next <- struct{}{}
