@@ -89,10 +89,10 @@ const (
 func (p *plot) draw(width float64, suffix string) *chart {
 	c := &chart{ID: p.id + suffix, Title: p.title, Desc: p.desc, W: width, XUnit: p.xUnit}
 	narrow := width < 600
-	c.Left, c.Right = 58, width-16
+	c.Left, c.Right = 58, width-30 // half a time of day
 	most, height := 9, 300.0
 	if narrow {
-		most, height, c.Right = 4, 240, width-30
+		most, height = 4, 240
 	}
 	p.placeMarkers(c)
 	rows := 0.0

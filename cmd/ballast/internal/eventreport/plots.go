@@ -94,12 +94,22 @@ func (r *Report) traces() (total, mining, ai []xy) {
 		}
 		*to = append(*to, xy{unix(at), y})
 	}
+	until := func(end time.Time) {
+		for _, to := range []*[]xy{&total, &mining, &ai} {
+			if len(*to) > 0 {
+				*to = append(*to, xy{unix(end), math.NaN()})
+			}
+		}
+	}
 	if len(r.Trace) > 0 {
 		for _, s := range r.Trace {
 			put(&total, s.At, s.Total)
 			put(&mining, s.At, s.Mining)
 			put(&ai, s.At, s.AI)
 		}
+		// Behind the last reading nothing is known: a report may be made before
+		// the load has returned.
+		until(r.Trace[len(r.Trace)-1].At)
 		return total, mining, ai
 	}
 	for i := range r.Parts {
@@ -117,12 +127,7 @@ func (r *Report) traces() (total, mining, ai []xy) {
 			put(&ai, l.Start, mean(l.AIMilliwattHours))
 		}
 	}
-	end := r.Last().WindowEnd
-	for _, to := range []*[]xy{&total, &mining, &ai} {
-		if len(*to) > 0 {
-			*to = append(*to, xy{unix(end), math.NaN()})
-		}
-	}
+	until(r.Last().WindowEnd)
 	return total, mining, ai
 }
 

@@ -5,7 +5,9 @@ package eventreport
 import (
 	"bytes"
 	"encoding/csv"
+	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -76,6 +78,32 @@ func TestReportOfAnEvent(t *testing.T) {
 	}
 	if !bytes.Contains(table, []byte("\r\n")) {
 		t.Error("lines do not end as RFC 4180 says")
+	}
+}
+
+// A report that is made while the load still returns draws nothing behind the
+// last reading; and no figure of an axis leaves the drawing.
+func TestCurvesEndWithTheReadings(t *testing.T) {
+	r, _, _ := season(t, ersSignal(), "ercot").report(t, "ers")
+	end := r.Last().WindowEnd
+	r.Trace = slices.DeleteFunc(r.Trace, func(s Sample) bool { return s.At.After(end) })
+	for _, width := range []float64{1032, 360} {
+		p := r.timeline()
+		c := p.draw(width, "")
+		last := p.xScale(c)(unix(r.Trace[len(r.Trace)-1].At))
+		if len(c.Lines) != 4 || last > c.Right-10 {
+			t.Fatalf("%d curves up to %.1f of %.1f", len(c.Lines), last, c.Right)
+		}
+		for _, l := range c.Lines[:3] {
+			if !strings.HasSuffix(l.Path, fmt.Sprintf("H%.1f", last)) {
+				t.Errorf("%s does not end at %.1f: …%s", l.Class, last, l.Path[max(0, len(l.Path)-30):])
+			}
+		}
+		for _, k := range c.XTicks {
+			if half := float64(len(k.Text)) * fontWidth / 2; k.At+half > width {
+				t.Errorf("%q at %.1f leaves the drawing of %.0f", k.Text, k.At, width)
+			}
+		}
 	}
 }
 
