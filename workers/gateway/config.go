@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -41,6 +42,7 @@ type Bus interface {
 	PublishCore(evs ...*events.Event) error
 	PublishMsgs(ctx context.Context, msgs ...*nats.Msg) ([]bus.Stored, error)
 	PublishBatch(ctx context.Context, stream string, evs ...*events.Event) (bus.BatchResult, error)
+	RawEvents(ctx context.Context, r events.ReadRequest) iter.Seq2[*bus.Raw, error]
 	events.Log
 }
 

@@ -26,6 +26,10 @@ const (
 	brisk = 100 * time.Millisecond
 	// burst is the most messages heard in one go.
 	burst = 500
+	// lately is how far back statuses are read at the start: agents announce
+	// themselves every half minute. Reading takes no longer than remembering.
+	lately      = 35 * time.Second
+	remembering = 3 * time.Second
 	// small is a status that is always read in full. A longer one is of
 	// hundreds of units; of an agent that is known it matters only when it
 	// announces or leaves.
@@ -130,8 +134,8 @@ func (d *dispatcher) run(ctx context.Context) {
 	}
 }
 
-// remember reads the newest quotes and the statuses of other gateways from the
-// streams: what was said before the gateway listened.
+// remember reads the newest quotes and the statuses of other gateways and of
+// agents from the streams: what was said before the gateway listened.
 func (d *dispatcher) remember(ctx context.Context) {
 	for e, err := range events.Read[events.MarketQuote](ctx, d.g.bus, events.AtSite(d.g.cfg.Site)) {
 		if err != nil {
@@ -157,9 +161,28 @@ func (d *dispatcher) remember(ctx context.Context) {
 		d.peers.heard(e.Source, &s, now)
 	}
 	d.overhear()
+	d.meet(ctx)
 	var err error
 	if d.kv, err = d.g.bus.SliceStore(ctx); err != nil {
 		d.log.Warn("no work can be handed out yet", "error", err)
+	}
+}
+
+// meet gets to know the agents that are there. They go on with the work of a
+// session that has ended with the start before, for nothing, until they have
+// other: it must not wait until each happens to speak again. Who is not met in
+// time is when it does.
+func (d *dispatcher) meet(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, remembering)
+	defer cancel()
+	for raw, err := range d.g.bus.RawEvents(ctx, events.ReadRequest{
+		Types: []events.Type{events.TypeWorkerStatus}, Site: d.g.cfg.Site, Since: time.Now().Add(-lately),
+	}) {
+		if err != nil {
+			d.log.Warn("not every agent is known yet: earlier statuses could not be read", "agents", d.roster.Len(), "error", err)
+			return
+		}
+		d.hearOne(&nats.Msg{Subject: raw.Subject, Header: raw.Header, Data: raw.Data})
 	}
 }
 

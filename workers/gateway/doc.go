@@ -21,6 +21,11 @@
 // new block reaches all agents in one go. Agents whose units are all modelled get
 // no work: behind their shares stands no hash that an upstream could take.
 //
+// A start reads what agents have said of late: they have its work as soon as
+// the upstream gives some. What they find for the start before is lost, as its
+// session is, and the pool with it forgets the extranonce that they searched
+// under.
+//
 // Slices are claimed in the bucket SLICES by compare-and-set, under the
 // session's extranonce1, and never handed out again in it: not to an agent that
 // starts anew, not after a restart of the gateway. Miners of the gateway's own
