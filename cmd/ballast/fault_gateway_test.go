@@ -230,7 +230,6 @@ func TestFaultGatewayAndWorkerKilled(t *testing.T) {
 		running[i] = f()
 	}
 	next(s, "a share is accepted", func(events.Of[events.ShareAccepted]) bool { return true })
-	handed := watchHandovers(s, "gw-1")
 	random := rand.New(rand.NewPCG(3, 50))
 	const deaths, enough = 50, 10
 	// On a busy machine a share takes long to find: then they die on.
@@ -277,13 +276,12 @@ func TestFaultGatewayAndWorkerKilled(t *testing.T) {
 	// A session dies with its gateway, and the pool with it forgets the
 	// extranonce under which its jobs were searched: what was found between the
 	// death and the next start's work can be submitted nowhere. Nothing else is
-	// rejected, and the next start's work waits for nobody's word.
+	// rejected.
 	for _, r := range a.refusals {
 		if r.Reason != events.RejectStale || !strings.Contains(r.Detail, "started anew since the job") || a.submitted[r.ShareID] > 0 {
 			t.Errorf("share %s of job %s is rejected as %s, %q; submitted %d times", r.ShareID, r.JobID, r.Reason, r.Detail, a.submitted[r.ShareID])
 		}
 	}
-	handed.check()
 	t.Logf("%d deaths; %d shares found = %d accepted + %d worth less than the pool's + %d rejected + %d unknown; the pool took %d", died, len(a.found), len(a.won), len(a.local), len(a.rejected), len(a.unknown), len(pool.taken))
 	if len(a.won) == 0 || len(a.submitted) < enough {
 		t.Errorf("%d shares submitted, %d accepted: no load", len(a.submitted), len(a.won))
