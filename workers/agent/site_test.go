@@ -16,6 +16,7 @@ import (
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/workers/agent"
+	"github.com/ballast-energy/ballast/workers/permit"
 )
 
 func TestMain(m *testing.M) {
@@ -247,7 +248,7 @@ func (d *dispatcher) rampOf(s *events.WorkerStatus, id string, watts int64, leas
 	now := time.Now().UTC()
 	r := &events.CommandRamp{
 		Decider: "dispatch", Key: d.next(), Agent: id, BootID: s.BootID, Counter: s.Counter, LeaseMilliseconds: lease.Milliseconds(),
-		Reason: events.ReasonAvailable, IssuedAt: now, ValidUntil: now.Add(lease),
+		Reason: events.ReasonAvailable, IssuedAt: now, ValidUntil: now.Add(time.Minute), // how late it may be obeyed is not the lease's affair
 	}
 	for _, u := range units {
 		r.Units = append(r.Units, events.UnitSetpoint{Unit: u, SetpointWatts: watts})
@@ -285,11 +286,57 @@ func (d *dispatcher) renewOf(s *events.WorkerStatus, watts int64, lease time.Dur
 	return r
 }
 
+// stopwatch is a clock of leases that stands still until it is let go: what a
+// test does while a lease lives takes as long as it takes.
+type stopwatch struct {
+	mu   sync.Mutex
+	held bool
+	at   permit.Instant // while held
+	lag  time.Duration  // behind the machine's clock, while it goes
+}
+
+func newStopwatch() *stopwatch { return &stopwatch{held: true, at: agent.Monotonic()} }
+
+func (w *stopwatch) now() permit.Instant {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held {
+		return w.at
+	}
+	return agent.Monotonic().Add(-w.lag)
+}
+
+func (w *stopwatch) hold() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.held {
+		w.held, w.at = true, agent.Monotonic().Add(-w.lag)
+	}
+}
+
+func (w *stopwatch) release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held {
+		w.held, w.lag = false, agent.Monotonic().Sub(w.at)
+	}
+}
+
+// skip lets time pass at once.
+func (w *stopwatch) skip(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at, w.lag = w.at.Add(d), w.lag-d
+}
+
 // start runs an agent until the test ends or stop is called, which returns
-// what Run returned.
+// what Run returned. Without a clock of its own no lease of it runs out.
 func start(t testing.TB, cfg agent.Config, b agent.Bus, driver agent.Driver) (a *agent.Agent, stop func() error) {
 	t.Helper()
 	cfg.Site = site
+	if cfg.Clock == nil {
+		cfg.Clock = newStopwatch().now
+	}
 	a, err := agent.New(cfg, b, driver)
 	if err != nil {
 		t.Fatal(err)
