@@ -125,7 +125,8 @@ func TestWhatIsTrueIsToldWhenThePauseIsOver(t *testing.T) {
 	}
 	raisedNow(a, 10_000)
 	b.await(t, func(got []*events.Event) bool {
-		return len(got) > 0 && isRaised(got[len(got)-1]) && strings.HasPrefix(got[len(got)-1].Data.(*events.AlertRaised).Message, "bad job 10000 (raised ")
+		// How often it was raised since it was last said depends on where the pauses end.
+		return len(got) > 0 && isRaised(got[len(got)-1]) && strings.HasPrefix(got[len(got)-1].Data.(*events.AlertRaised).Message, "bad job 10000")
 	})
 	a.clear(alarmJob, "", "good for long")
 	b.await(t, func(got []*events.Event) bool {

@@ -74,7 +74,7 @@ func TestABlockOfAClosedSessionIsTriedAsLongAsTheGatewayRuns(t *testing.T) {
 	b := openBus(t)
 	r := newRig(t, b, "rig-1")
 	up := &away{node: newNodeUpstream(), until: make(chan time.Duration, 1)}
-	stop := run(t, newGateway(t, b, "gw-a", up, func(c *gateway.Config) { c.DrainTime = 3 * time.Second }).Run) // for the verdict to be stored, too
+	stop := run(t, newGateway(t, b, "gw-a", up, func(c *gateway.Config) { c.DrainTime = 10 * time.Second }).Run) // as long twice more for the verdict to be stored
 	w := r.any()
 	up.end(errors.New("the node has gone"))
 	up.begin()
