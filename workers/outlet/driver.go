@@ -84,8 +84,11 @@ func (h *HTTP) Switch(ctx context.Context, off bool) error {
 	var last error
 	err := backoff.Retry(func() error {
 		tries++
-		last = h.send(ctx, &r)
-		return last
+		err := h.send(ctx, &r)
+		if last == nil || ctx.Err() == nil {
+			last = err // that its time was over is said of the first try only: what the device answers tells more
+		}
+		return err
 	}, backoff.WithContext(backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
 		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0)), ctx))
 	if err != nil {
