@@ -3,7 +3,6 @@
 package bus
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -85,10 +84,14 @@ func TestRevocationReachesTheRunningServer(t *testing.T) {
 func TestTokensExpire(t *testing.T) {
 	ctx := testContext(t)
 	b := secured(t)
-	tok := mint(t, b, Grant{Role: RoleViewer, ID: "wall", TTL: time.Second})
-	w, err := Open(ctx, Config{Name: "wall", Credentials: Credentials{JoinToken: tok.String()}})
-	if err != nil {
-		t.Fatal(err)
+	// On a busy machine a token of a second is over before it has been shown.
+	var w *Bus
+	for ttl := time.Second; w == nil; ttl *= 2 {
+		tok := mint(t, b, Grant{Role: RoleViewer, ID: "wall", TTL: ttl})
+		var err error
+		if w, err = Open(ctx, Config{Name: "wall", Credentials: Credentials{JoinToken: tok.String()}}); err != nil && ttl > time.Minute {
+			t.Fatal(err)
+		}
 	}
 	defer closeTest(t, w)
 	select {
@@ -117,12 +120,12 @@ func TestOpenAndSecuredAreTheSameBus(t *testing.T) {
 	c := testConfig(t)
 	c.Listen = "127.0.0.1:0"
 	b := openTest(t, c)
-	plain, err := nats.Connect(b.ClientURL())
+	plain, err := nats.Connect(b.ClientURL(), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer plain.Close()
-	if _, err := plain.Request("ballast.demo.grid.signal.ercot", []byte("{}"), 10*time.Second); err != nil {
+	if _, err := plain.Request("ballast.demo.grid.signal.ercot", []byte("{}"), patience); err != nil {
 		t.Errorf("anonymous on loopback: %v", err)
 	}
 	tok := mint(t, b, Grant{Role: RoleWorker, ID: "rig-17", Site: "demo"})
@@ -143,7 +146,7 @@ func TestOpenAndSecuredAreTheSameBus(t *testing.T) {
 
 	c.Secure = true
 	b = openTest(t, c)
-	if _, err := nats.Connect(b.ClientURL()); !errors.Is(err, nats.ErrAuthorization) {
+	if _, err := nats.Connect(b.ClientURL(), nats.Timeout(patience)); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("anonymous on a secured bus: %v", err)
 	}
 	tok.Servers = []string{b.ClientURL()}
@@ -260,9 +263,7 @@ func TestCredsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeTest(t, w)
-	rctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	if drift, err := w.CheckStreams(rctx); err != nil || len(drift) > 0 {
+	if drift, err := w.CheckStreams(ctx); err != nil || len(drift) > 0 {
 		t.Errorf("drift %v, %v", drift, err)
 	}
 }

@@ -55,7 +55,7 @@ func TestClusterOfThree(t *testing.T) {
 		servers = append(servers, s)
 	}
 	for _, s := range servers {
-		if !s.ReadyForConnections(20 * time.Second) {
+		if !s.ReadyForConnections(patience) {
 			t.Fatal("server is not ready")
 		}
 		urls = append(urls, s.ClientURL())

@@ -78,7 +78,7 @@ type Config struct {
 	// DuplicateWindow is how long streams remember message ids, 1 s to 24 h;
 	// default DefaultDuplicateWindow.
 	DuplicateWindow time.Duration `yaml:"duplicate_window"`
-	// ConnectTimeout bounds one attempt to reach a server; default
+	// ConnectTimeout bounds one attempt to reach a server elsewhere; default
 	// DefaultConnectTimeout.
 	ConnectTimeout time.Duration `yaml:"connect_timeout"`
 	// Retention bounds what streams keep.

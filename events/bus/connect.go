@@ -41,6 +41,10 @@ func (b *Bus) Dial(ctx context.Context, name string, creds Credentials) (*Bus, e
 	return connect(ctx, c, nil, nil)
 }
 
+// inProcessTimeout bounds an attempt to reach the server of this process; the
+// caller's context ends it sooner.
+const inProcessTimeout = 10 * time.Minute
+
 // connect makes the connection: to e inside the process, or to c's servers.
 // extra options come last.
 func connect(ctx context.Context, c Config, e *embedded, extra []nats.Option) (*Bus, error) {
@@ -85,7 +89,9 @@ func connect(ctx context.Context, c Config, e *embedded, extra []nats.Option) (*
 	url := c.URL
 	switch {
 	case e != nil:
-		opts = append(opts, nats.InProcessServer(e.srv))
+		// Nobody is on the way to a server within the process: one that does
+		// not answer waits for a processor, as the caller does.
+		opts = append(opts, nats.InProcessServer(e.srv), nats.Timeout(inProcessTimeout))
 		url = nats.DefaultURL // unused inside the process
 	case url == "":
 		url = id.servers

@@ -12,6 +12,9 @@ import (
 )
 
 // testConfig is a fresh embedded server without a port.
+// patience bounds what must come; it passes only when something is wrong.
+const patience = 60 * time.Second
+
 func testConfig(t testing.TB) Config {
 	t.Helper()
 	return Config{DataDir: t.TempDir(), Name: "test", Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
@@ -38,7 +41,7 @@ func openTest(t testing.TB, c Config) *Bus {
 
 func closeTest(t testing.TB, b *Bus) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := b.Close(ctx); err != nil {
 		t.Error(err)
@@ -46,7 +49,7 @@ func closeTest(t testing.TB, b *Bus) {
 }
 
 func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience) // for a whole test
 	t.Cleanup(cancel)
 	return ctx
 }

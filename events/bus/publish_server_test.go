@@ -29,7 +29,7 @@ func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{dir: t.TempDir(), port: -1}
 	r.start(t)
-	nc, err := nats.Connect(r.srv.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	nc, err := nats.Connect(r.srv.ClientURL(), nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func (r *rig) start(t testing.TB) {
 		t.Fatal(err)
 	}
 	s.Start()
-	if !s.ReadyForConnections(20 * time.Second) {
+	if !s.ReadyForConnections(patience) {
 		t.Fatal("server did not start")
 	}
 	r.srv = s
@@ -94,7 +94,7 @@ func (r *rig) stream(t testing.TB, name string) {
 
 func deadline(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience) // for a whole test
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/ballast-energy/ballast/events"
@@ -108,7 +107,7 @@ func TestPublishStopsWithContext(t *testing.T) {
 	m.Subject = sub.Subject
 	ctx, cancel := context.WithCancel(deadline(t))
 	go func() {
-		_, _ = sub.NextMsg(10 * time.Second)
+		_, _ = sub.NextMsg(patience)
 		cancel()
 	}()
 	if _, err := b.PublishMsgs(ctx, m); !errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, context.Canceled) {

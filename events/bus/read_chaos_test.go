@@ -21,7 +21,7 @@ func TestFollowNeverSkipsNorRepeats(t *testing.T) {
 	b := newRig(t)
 	ctx, cancel := context.WithCancel(deadline(t))
 	defer cancel()
-	nc, err := nats.Connect(b.srv.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(5*time.Millisecond))
+	nc, err := nats.Connect(b.srv.ClientURL(), nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(5*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -201,7 +201,7 @@ func (r *rig) follower(t testing.TB, ctx context.Context, q events.ReadRequest) 
 
 func expect(t testing.TB, seen <-chan uint64, end <-chan error, from, to uint64) {
 	t.Helper()
-	late := time.After(60 * time.Second)
+	late := time.After(patience)
 	for want := from; want <= to; want++ {
 		select {
 		case got := <-seen:
@@ -291,7 +291,7 @@ func (r *rig) readers(t testing.TB) (names []string) {
 
 func (r *rig) waitReaders(t testing.TB, n int) {
 	t.Helper()
-	for limit := time.Now().Add(20 * time.Second); len(r.readers(t)) != n; {
+	for limit := time.Now().Add(patience); len(r.readers(t)) != n; {
 		if time.Now().After(limit) {
 			t.Fatalf("consumers: %v, want %d", r.readers(t), n)
 		}

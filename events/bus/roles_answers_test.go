@@ -53,7 +53,7 @@ func TestForgedReplySubjectDestroysNothing(t *testing.T) {
 	}
 	// Forged requests to the stream API are worked off in the background:
 	// they are done when the forged epochs, which came last, are stored.
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		s, err := b.js.Stream(ctx, events.StreamInputs)
 		if err != nil {

@@ -336,7 +336,7 @@ func TestWorkerPublishesAndObeys(t *testing.T) {
 	if _, err := b.js.Publish(ctx, "ballast.demo.command.ramp.rig-17", []byte("up")); err != nil {
 		t.Fatal(err)
 	}
-	m, err := sub.NextMsg(10 * time.Second)
+	m, err := sub.NextMsg(patience)
 	if err != nil || string(m.Data) != "up" {
 		t.Fatalf("stored ramp: %v, %v", m, err)
 	}
@@ -372,7 +372,7 @@ func TestReadersRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := cons.Next(jetstream.FetchMaxWait(10 * time.Second))
+		m, err := cons.Next(jetstream.FetchMaxWait(patience))
 		if err != nil || m.Subject() != "ballast.demo.meter.reading.feeder-a" {
 			t.Errorf("%s: %v, %v", matrixGrants[letter].Role, m, err)
 		}

@@ -47,6 +47,14 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 	openTest(t, c) // the directory is free
 }
 
+// A server within the process answers when it gets a processor: how long that
+// may take is the caller's to say, not the limit of a line to somewhere else.
+func TestTheServerWithinIsWaitedForAsLongAsTheCallerDoes(t *testing.T) {
+	c := testConfig(t)
+	c.ConnectTimeout = 1
+	openTest(t, c)
+}
+
 func TestNobodyThere(t *testing.T) {
 	_, err := Open(testContext(t), Config{URL: "nats://127.0.0.1:1", ConnectTimeout: time.Second})
 	if !errors.Is(err, nats.ErrNoServers) || !strings.Contains(err.Error(), "ballast up") {
@@ -96,7 +104,7 @@ func TestCloseIsBoundedByItsContext(t *testing.T) {
 	// What goes on in the background ends by itself; wait for it so that the
 	// directory can be removed.
 	b.server.WaitForShutdown()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		l, err := lockDir(b.cfg.DataDir)
 		if err == nil {
