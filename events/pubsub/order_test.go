@@ -86,7 +86,7 @@ func TestOrder(t *testing.T) {
 				}
 				return nil
 			}
-			r, err := message.NewRouter(message.RouterConfig{CloseTimeout: 10 * time.Second}, watermill.NopLogger{})
+			r, err := message.NewRouter(message.RouterConfig{CloseTimeout: 60 * time.Second}, watermill.NopLogger{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +95,7 @@ func TestOrder(t *testing.T) {
 			go func() { ended <- r.Run(deadline(t)) }()
 			select {
 			case <-done:
-			case <-time.After(60 * time.Second):
+			case <-time.After(3 * time.Minute):
 				mu.Lock()
 				t.Errorf("handled %d of %d", handled, n)
 				mu.Unlock()

@@ -23,7 +23,7 @@ func startServer(t testing.TB) *server.Server {
 		t.Fatal(err)
 	}
 	s.Start()
-	if !s.ReadyForConnections(20 * time.Second) {
+	if !s.ReadyForConnections(60 * time.Second) {
 		t.Fatal("server did not start")
 	}
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
@@ -49,7 +49,7 @@ func stream(t testing.TB, b *bus.Bus, name string, subjects ...string) {
 
 func deadline(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // for a whole test
 	t.Cleanup(cancel)
 	return ctx
 }

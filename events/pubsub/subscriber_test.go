@@ -47,7 +47,7 @@ func next(t testing.TB, ch <-chan *message.Message) *message.Message {
 			t.Fatal("channel closed")
 		}
 		return m
-	case <-time.After(30 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("no message")
 	}
 	return nil
@@ -55,23 +55,27 @@ func next(t testing.TB, ch <-chan *message.Message) *message.Message {
 
 // A handler slower than AckWait is not overtaken by a redelivery.
 func TestSlowHandlerIsInProgress(t *testing.T) {
+	// Who is in progress says so three times per AckWait: a machine that does not
+	// let it speak for two thirds of that has its messages delivered again.
+	const ackWait = 6 * time.Second
 	for _, mode := range []pubsub.Mode{pubsub.Ordered, pubsub.Keyed, pubsub.Unordered} {
-		b := connect(t, startServer(t))
-		stream(t, b, "S", "s.>")
-		s := subscriber(t, b, pubsub.SubscriberConfig{Group: "slow", Mode: mode, AckWait: 200 * time.Millisecond})
-		ch, err := s.Subscribe(context.Background(), "s.>")
-		if err != nil {
-			t.Fatal(err)
-		}
-		publish(t, b, "s.x", 0, 3)
-		m := next(t, ch)
-		// Two more AckWaits pass by the server's clock before the answer.
-		for range 2 {
+		t.Run(fmt.Sprint("mode ", mode), func(t *testing.T) {
+			t.Parallel()
+			b := connect(t, startServer(t))
+			stream(t, b, "S", "s.>")
+			s := subscriber(t, b, pubsub.SubscriberConfig{Group: "slow", Mode: mode, AckWait: ackWait})
+			ch, err := s.Subscribe(context.Background(), "s.>")
+			if err != nil {
+				t.Fatal(err)
+			}
+			publish(t, b, "s.x", 0, 3)
+			m := next(t, ch)
+			// More than an AckWait passes by the server's clock before the answer.
 			con, err := b.JetStream().Consumer(deadline(t), "S", "slow@s_all")
 			if err != nil {
 				t.Fatal(err)
 			}
-			for end := time.Now().Add(400 * time.Millisecond); time.Now().Before(end); {
+			for end := time.Now().Add(ackWait * 4 / 3); time.Now().Before(end); <-time.After(ackWait / 30) {
 				info, err := con.Info(deadline(t))
 				if err != nil {
 					t.Fatal(err)
@@ -80,15 +84,15 @@ func TestSlowHandlerIsInProgress(t *testing.T) {
 					t.Fatalf("mode %d: %d redelivered while in progress", mode, info.NumRedelivered)
 				}
 			}
-		}
-		m.Ack()
-		for range 2 {
-			m := next(t, ch)
-			if d, ok := pubsub.DeliveryOf(m); !ok || d.Attempt != 1 || d.Subject != "s.x" || d.Stream != "S" {
-				t.Fatalf("mode %d: %+v", mode, d)
-			}
 			m.Ack()
-		}
+			for range 2 {
+				m := next(t, ch)
+				if d, ok := pubsub.DeliveryOf(m); !ok || d.Attempt != 1 || d.Subject != "s.x" || d.Stream != "S" {
+					t.Fatalf("mode %d: %+v", mode, d)
+				}
+				m.Ack()
+			}
+		})
 	}
 }
 
@@ -134,7 +138,7 @@ func TestCloseAndContinue(t *testing.T) {
 		}
 		_ = s.Close()
 		before := goleak.IgnoreCurrent()
-		s = subscriber(t, b, pubsub.SubscriberConfig{Group: "c", Mode: mode, CloseTimeout: 30 * time.Second})
+		s = subscriber(t, b, pubsub.SubscriberConfig{Group: "c", Mode: mode, CloseTimeout: 60 * time.Second})
 		ch, err := s.Subscribe(context.Background(), "s.>")
 		if err != nil {
 			t.Fatal(err)
@@ -154,7 +158,7 @@ func TestCloseAndContinue(t *testing.T) {
 		m.Ack()
 		select {
 		case <-closed:
-		case <-time.After(30 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Fatalf("mode %d: Close hangs", mode)
 		}
 		late.Wait()
@@ -206,13 +210,14 @@ func TestSubscriberSurvives(t *testing.T) {
 		if err := b.JetStream().DeleteConsumer(deadline(t), "S", "v@s_all"); err != nil {
 			t.Fatal(err)
 		}
+		late := time.Now().Add(60 * time.Second)
 		for i := 2; ; i++ { // what is published before the consumer is back is not its business
 			publish(t, b, "s.x", i, i+1)
 			select {
 			case m := <-ch:
 				m.Ack()
 			case <-time.After(200 * time.Millisecond):
-				if i > 100 {
+				if time.Now().After(late) {
 					t.Fatal("nothing came after the consumer was deleted")
 				}
 				continue
@@ -258,7 +263,7 @@ func TestEventsThroughWatermill(t *testing.T) {
 	got.Ack()
 	select {
 	case <-ctx.Done():
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("derived context lives on")
 	}
 	if _, err := pubsub.EventOf(m); err == nil {
