@@ -24,7 +24,7 @@ import (
 
 // patience with which a test waits for what must come; it passes only when
 // something is wrong.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // recorder is a sink that writes down what it hears.
 type recorder struct {

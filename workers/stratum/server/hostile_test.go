@@ -18,15 +18,16 @@ import (
 // TestHostileClients are dropped, each for its own reason, while another
 // miner goes on undisturbed.
 func TestHostileClients(t *testing.T) {
+	const opening = 5 * time.Second // in which an honest miner, too, has to have said who it is
 	for name, c := range map[string]struct {
 		limits Limits
 		cause  string
 		attack func(m *miner)
 	}{
-		"slow loris": {Limits{Opening: 50 * time.Millisecond}, "opening-timeout", func(m *miner) { m.say(`{"id":1,`) }},
-		"silence":    {Limits{Opening: 50 * time.Millisecond}, "opening-timeout", func(*miner) {}},
-		"subscribed only": {Limits{Opening: 200 * time.Millisecond}, "opening-timeout", func(m *miner) {
-			m.subscribe()
+		"slow loris": {Limits{Opening: opening}, "opening-timeout", func(m *miner) { m.say(`{"id":1,`) }},
+		"silence":    {Limits{Opening: opening}, "opening-timeout", func(*miner) {}},
+		"subscribed only": {Limits{Opening: opening}, "opening-timeout", func(m *miner) {
+			m.say(`{"id":1,"method":"mining.subscribe"}`)
 		}},
 		"endless line": {Limits{LineBytes: 1 << 10}, "line-too-long", func(m *miner) {
 			m.say(strings.Repeat("x", 4<<10))
@@ -45,6 +46,7 @@ func TestHostileClients(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := open(t, func(k *Config) { k.Limits = c.limits })
 			s.setJob(t, sheetJob(t, "up", "1"))
 			good := s.dial(t)
@@ -113,10 +115,10 @@ func TestSlowWrite(t *testing.T) {
 	s := open(t, func(c *Config) {
 		c.Limits.QueuedBytes, c.Limits.SocketBytes, c.Limits.Write = 1<<30, 4<<10, 20*time.Millisecond
 	})
-	job := sheetJob(t, "up", "1")
-	job.Coinbase2 = make([]byte, 50000)
-	s.setJob(t, job)
+	s.setJob(t, sheetJob(t, "up", "1")) // which the system takes at once
 	s.start(t, "a.slow")
+	job := sheetJob(t, "up", "2")
+	job.Coinbase2 = make([]byte, 50000)
 	for range 100 {
 		s.setJob(t, job)
 	}

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait; nothing is timed.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // clock is a virtual one.
 type clock struct {

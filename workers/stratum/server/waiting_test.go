@@ -53,31 +53,39 @@ func TestSubscriptionWaitsForWork(t *testing.T) {
 	}
 }
 
-// TestWaitIsBounded in number and in time.
-func TestWaitIsBounded(t *testing.T) {
-	s := open(t, func(c *Config) { c.Limits.Waiting, c.Limits.Wait = 1, time.Second })
+// TestWaitIsBoundedInNumber: who comes when enough wait is sent away at once.
+func TestWaitIsBoundedInNumber(t *testing.T) {
+	s := open(t, func(c *Config) { c.Limits.Waiting = 1 })
 	first := s.dial(t)
-	first.say(`{"id":1,"method":"mining.subscribe"}`, `{"id":2,"method":"mining.ping"}`)
+	first.say(`{"id":1,"method":"mining.subscribe"}`)
 	eventually(t, "it waits", func() bool { return s.Stats().Waiting == 1 })
 	second := s.dial(t)
 	if a := second.ask(stratum.MethodSubscribe, "[]"); a.code() != stratum.CodeOther || !strings.Contains(string(a.Error), noWork) {
 		t.Fatalf("%s %s", a.Result, a.Error)
 	}
 	second.ended()
-	if a := first.hear(); string(a.ID) != "1" || !strings.Contains(string(a.Error), noWork) {
-		t.Fatalf("%s: %s %s", a.ID, a.Result, a.Error)
-	}
-	if a := first.hear(); string(a.ID) != "2" || string(a.Result) != `"pong"` {
-		t.Fatalf("%s: %s %s", a.ID, a.Result, a.Error)
-	}
-	first.ended()
-	eventually(t, "both are gone", func() bool { return s.Stats().Ended["no-work"] == 2 })
+	eventually(t, "it is gone", func() bool { return s.Stats().Ended["no-work"] == 1 })
 	// Who gives up by himself leaves nothing behind.
+	first.conn.Close()
+	eventually(t, "the first is gone", func() bool { return s.Stats().Waiting == 0 && s.Stats().Connections == 0 })
 	third := s.dial(t)
 	third.say(`{"id":1,"method":"mining.subscribe"}`)
 	eventually(t, "the third waits", func() bool { return s.Stats().Waiting == 1 })
-	third.conn.Close()
-	eventually(t, "the third is gone", func() bool { return s.Stats().Waiting == 0 && s.Stats().Connections == 0 })
+}
+
+// TestWaitIsBoundedInTime: what was asked meanwhile is answered, too.
+func TestWaitIsBoundedInTime(t *testing.T) {
+	s := open(t, func(c *Config) { c.Limits.Wait = 200 * time.Millisecond })
+	m := s.dial(t)
+	m.say(`{"id":1,"method":"mining.subscribe"}`, `{"id":2,"method":"mining.ping"}`)
+	if a := m.hear(); string(a.ID) != "1" || !strings.Contains(string(a.Error), noWork) {
+		t.Fatalf("%s: %s %s", a.ID, a.Result, a.Error)
+	}
+	if a := m.hear(); string(a.ID) != "2" || string(a.Result) != `"pong"` {
+		t.Fatalf("%s: %s %s", a.ID, a.Result, a.Error)
+	}
+	m.ended()
+	eventually(t, "it is gone", func() bool { return s.Stats().Ended["no-work"] == 1 && s.Stats().Waiting == 0 })
 }
 
 // TestWaitIsNoFreeMemory: a client that asks on and on while it waits is
