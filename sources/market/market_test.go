@@ -20,13 +20,13 @@ func TestRunQuotesAtOnceAndAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := b.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	q := events.MarketQuote{NBits: "17034219", Height: 870_000, SubsidySats: 312_500_000, FeesSats: 5_000_000, BTCPriceMicrousd: 90_000_000_000}
 	start := time.Now()
