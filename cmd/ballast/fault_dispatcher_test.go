@@ -47,11 +47,13 @@ func TestFaultDispatcherKilledTwentyTimes(t *testing.T) {
 // Two and three dispatchers at once: the bus keeps one copy of each decision,
 // and whichever of them dies or sleeps nobody notices. They sleep for longer
 // than the bus remembers message ids, as a replica that was stopped for ten
-// minutes does on a site with the usual window of five.
+// minutes does on a site with the usual window of five. Half the window here is
+// more than a busy machine makes a message wait; if it stood still for longer, the
+// journal shows that.
 func TestFaultReplicas(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			const window = 6 * time.Second
+			const window = 16 * time.Second
 			s := newFaultSite(t, faultOptions{window: window})
 			names := []string{"a", "b", "c"}[:n]
 			hosts := make([]*process, n)
@@ -69,8 +71,8 @@ func TestFaultReplicas(t *testing.T) {
 			}
 			for i, name := range names {
 				hosts[i].signal(syscall.SIGSTOP)
-				// Two windows long the others decide alone.
-				asleep := time.Now().Add(2 * window)
+				// For longer than the window the others decide alone.
+				asleep := time.Now().Add(window + 2*time.Second)
 				next(s, "decisions while "+name+" sleeps", func(e events.Of[events.DispatchDecided]) bool { return e.Arrived.After(asleep) })
 				hosts[i].signal(syscall.SIGCONT)
 				s.decided("a decision after " + name + " woke up")
@@ -88,10 +90,13 @@ func TestFaultReplicas(t *testing.T) {
 }
 
 // uninterrupted fails the test if the clock of the site missed more than one
-// tick between two instants, or any unit lost its permit.
+// tick between two instants, or any unit lost its permit, unless the journal shows
+// that nothing could arrive then.
 func (s *faultSite) uninterrupted(from, to time.Time) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 60*time.Second)
+	still := s.standstills(from.Add(-s.lease), to)
+	excused := false
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	r := events.ReadRequest{Stream: events.StreamJournal, Site: faultSiteID, Types: []events.Type{events.TypeClockTick, events.TypeWorkerStatus}, Since: from, Until: to}
 	var second int64
@@ -109,13 +114,26 @@ func (s *faultSite) uninterrupted(from, to time.Time) {
 				continue // garbage, where a test sends some
 			}
 			if second > 0 && p.Second > second+2 {
-				s.t.Errorf("no tick between the seconds %d and %d (JOURNAL/%d at %s)", second, p.Second, e.Sequence, e.Arrived)
+				missed := time.Duration(p.Second-second-2) * time.Second // more than one
+				if stood := still.within(time.Unix(second, 0), e.Arrived); stood >= missed {
+					s.t.Logf("FORGIVEN: no tick between the seconds %d and %d: nothing reached the journal for %v of that", second, p.Second, stood)
+				} else {
+					s.t.Errorf("no tick between the seconds %d and %d (JOURNAL/%d at %s)", second, p.Second, e.Sequence, e.Arrived)
+				}
 			}
 			second = max(second, p.Second)
 		case *events.WorkerStatus:
 			for _, u := range p.Units {
-				if u.State == events.PermitFailsafe {
+				if u.State != events.PermitFailsafe {
+					continue
+				}
+				// A lease is renewed every second: most of one has no renewal.
+				switch stood := still.within(e.Arrived.Add(-2*s.lease), e.Arrived); {
+				case stood < s.lease/2:
 					s.t.Fatalf("unit %s lost its permit: JOURNAL/%d at %s says failsafe", u.Unit, e.Sequence, e.Arrived)
+				case !excused:
+					excused = true
+					s.t.Logf("FORGIVEN: unit %s lost its permit: nothing reached the journal for %v of two leases", u.Unit, stood)
 				}
 			}
 		}
@@ -126,7 +144,7 @@ func (s *faultSite) uninterrupted(from, to time.Time) {
 // that it had obeyed before.
 func (m *machines) obeyedInOrder(s *faultSite, from time.Time) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	newest := map[string]events.OrderKey{}
 	for e, err := range events.Read[events.WorkerStatus](ctx, s.b, events.AtSite(faultSiteID), events.Since(from)) {
