@@ -5,12 +5,13 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestExplainAndWhy asks a running site, by every way in, and with nonsense.
 func TestExplainAndWhy(t *testing.T) {
 	s := startDemo(t, "--ai-peak", "400kW", "--boot", "1s", "--threads", "0")
-	waitFor(t, s, "mining runs", func(d map[string]any) bool { return d["permitted_after_watts"].(float64) > 0 })
+	waitFor(t, s, time.Time{}, "mining runs", func(d map[string]any) bool { return d["permitted_after_watts"].(float64) > 0 })
 	s.run("signal", "emergency", "--site", "demo", "--for", "10m", "--id", "eea3", "--reason", "EEA3", "--wait")
 	for _, want := range []string{"bound by emergency", "signal emergency of operator eea3", "emergency eea3 of operator to 0W, grid-emergency  ← rules", "to lower less", "what followed"} {
 		if out := s.run("explain", "--last"); !strings.Contains(out, want) {

@@ -215,7 +215,7 @@ func TestFaultGarbageOnEverySubject(t *testing.T) {
 		}
 	}
 	complete := func() bool { have = s.letters(); return len(have) >= wanted }
-	for end := time.Now().Add(30 * time.Second); !complete() && time.Now().Before(end); {
+	for end := time.Now().Add(patience); !complete() && time.Now().Before(end); {
 		<-time.After(200 * time.Millisecond)
 	}
 	s.quiet(2 * time.Second) // for letters too many
@@ -391,7 +391,7 @@ func TestFaultGarbageFlood(t *testing.T) {
 	t.Logf("a signal in the flood was obeyed after %v", time.Since(sent))
 	select {
 	case <-done:
-	case <-time.After(60 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the flood does not end")
 	}
 	until(t, patience, "all machines run again", func() bool { return m.permitted() == 20*3500 })
@@ -464,7 +464,7 @@ func TestFaultTooLargeIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(c, "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPUB %s %d\r\n", subject, len(large))

@@ -24,7 +24,7 @@ func (s *faultSite) gateway(id string, node *nodetest.BTCD, args ...string) *pro
 	s.t.Helper()
 	p := start(s.t, s.dir, append([]string{"gateway", "--site", faultSiteID, "--id", id, "--upstream", node.URL(),
 		"--pool", "node-a", "--network", nodetest.Network, "--address", nodetest.Address, "--server", s.url, "--json"}, args...)...)
-	p.waitLine(`"gateway"`, 60*time.Second)
+	p.waitLine(`"gateway"`, patience)
 	return p
 }
 
@@ -119,7 +119,7 @@ func TestGatewayMinesOnARealNode(t *testing.T) {
 		node.Call(&n, "getblockcount")
 		return n
 	}
-	until(t, 120*time.Second, fmt.Sprintf("%d blocks on the node's chain", want), func() bool { return height() >= want })
+	until(t, patience, fmt.Sprintf("%d blocks on the node's chain", want), func() bool { return height() >= want })
 	out := mustBallast(t, s.dir, "pool", "status", "--json", "--server", s.url)
 	if status := jsonLines(t, out); len(status) != 1 || status[0]["alive"] != true || status[0]["gateway"] != "gw-1" {
 		t.Errorf("pool status: %s", out)
@@ -219,7 +219,7 @@ func TestFaultGatewayAndWorkerKilled(t *testing.T) {
 		func() *process {
 			p := start(t, s.dir, "gateway", "--site", faultSiteID, "--id", "gw-1", "--upstream", "stratum+tcp://acct.tx1:x@"+pool.address,
 				"--pool", "pool-a", "--fee-ppm", "10000", "--server", s.url, "--json")
-			p.waitLine(`"gateway"`, 60*time.Second)
+			p.waitLine(`"gateway"`, patience)
 			return p
 		},
 		func() *process { return s.worker("rig-1") },
@@ -252,7 +252,7 @@ func TestFaultGatewayAndWorkerKilled(t *testing.T) {
 		}
 	}
 	var a *account
-	until(t, 60*time.Second, "a verdict on every share", func() bool {
+	until(t, patience, "a verdict on every share", func() bool {
 		a = s.account()
 		return len(a.found) == len(a.verdicts)
 	})

@@ -44,13 +44,13 @@ func TestFaultLedgerKilled(t *testing.T) {
 	}
 	for range 25 {
 		p := ledger()
-		p.waitLine(`"serving"`, 30*time.Second)
+		p.waitLine(`"serving"`, patience)
 		more(300 + random.IntN(2000))
 		<-time.After(time.Duration(random.IntN(60)) * time.Millisecond) // the moment of death
 		p.kill()
 	}
 	p := ledger()
-	until(t, 60*time.Second, "the ledger holds everything", func() bool {
+	until(t, patience, "the ledger holds everything", func() bool {
 		out, code := ballast(t, s.dir, "ledger", "status", "--ledger", file, "--server", s.url, "--json")
 		if code != 0 {
 			return false // the file may not be there yet

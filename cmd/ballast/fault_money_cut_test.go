@@ -26,7 +26,7 @@ func TestFaultMoneyBookedOnceAfterTailCut(t *testing.T) {
 		b := s.book()
 		return len(b.found) == len(b.verdicts) && b.accrued == b.accepted
 	}
-	until(t, 60*time.Second, "every share has a verdict and its money", settled)
+	until(t, patience, "every share has a verdict and its money", settled)
 	s.book().check(t)
 
 	d.kill()
@@ -38,7 +38,7 @@ func TestFaultMoneyBookedOnceAfterTailCut(t *testing.T) {
 	s.role("dispatcher", "d")
 	s.role("pool", "p")
 	s.quiet(5 * time.Second) // two accruals
-	until(t, 60*time.Second, "every share has its money", settled)
+	until(t, patience, "every share has its money", settled)
 	s.book().check(t)
 	reversals := 0
 	for e, err := range events.Read[events.RevenueAccrued](t.Context(), s.b, events.AtSite(faultSiteID)) {

@@ -64,7 +64,7 @@ func TestFaultShareAndMoneyWritersKilled(t *testing.T) {
 	}
 
 	var b *book
-	until(t, 60*time.Second, "every share has a verdict and its money", func() bool {
+	until(t, patience, "every share has a verdict and its money", func() bool {
 		b = s.book()
 		return len(b.found) == len(b.verdicts) && b.accrued == b.accepted
 	})

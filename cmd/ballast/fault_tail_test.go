@@ -83,7 +83,7 @@ func TestFaultJournalTailCut(t *testing.T) {
 	stop()
 	// The load climbs while the journal passes where it ended before the cut.
 	s.running(s.feed)
-	until(t, 3*time.Minute, "the journal is longer than before the cut", func() bool {
+	until(t, patience, "the journal is longer than before the cut", func() bool {
 		last, _ := s.journalState()
 		return last > end
 	})

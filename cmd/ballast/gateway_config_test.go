@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ballast-energy/ballast/events"
 )
@@ -56,7 +55,7 @@ func TestGatewayOfAConfiguration(t *testing.T) {
 		Gateway, Site, Pool, Upstream string
 		Listens                       []string
 	}
-	if err := json.Unmarshal([]byte(gateway.waitLine(`"listens"`, 60*time.Second)), &ready); err != nil || len(ready.Listens) != 1 {
+	if err := json.Unmarshal([]byte(gateway.waitLine(`"listens"`, patience)), &ready); err != nil || len(ready.Listens) != 1 {
 		t.Fatalf("%+v: %v", ready, err)
 	}
 	if ready.Gateway != "gw-8" || ready.Site != faultSiteID || ready.Pool != "pool-a" || ready.Upstream != "stratum+tcp://"+pool.address {
@@ -65,7 +64,7 @@ func TestGatewayOfAConfiguration(t *testing.T) {
 	next(s, "the gateway has a session", func(e events.Of[events.GatewayStatus]) bool {
 		return e.Source == "gw-8" && e.Data.State == events.UpstreamReady
 	})
-	if code := gateway.end(20 * time.Second); code != 0 {
+	if code := gateway.end(patience); code != 0 {
 		t.Errorf("gateway ended with %d", code)
 	}
 	for what, out := range map[string]string{"config check": check, "config check --json": asJSON, "gateway": gateway.output()} {
@@ -81,8 +80,8 @@ func TestUpMinesForAPool(t *testing.T) {
 	pool := startPool(t, "0.00390625")
 	file := gatewayFile(t, t.TempDir(), pool.address, "")
 	s := startDemo(t, "--config", file, "--ai-peak", "400kW", "--no-fleet")
-	s.main.waitLine("gw-9 of demo connects to pool-a at stratum+tcp://"+pool.address, 60*time.Second)
-	until(t, 120*time.Second, "shares accepted by the pool", func() bool {
+	s.main.waitLine("gw-9 of demo connects to pool-a at stratum+tcp://"+pool.address, patience)
+	until(t, patience, "shares accepted by the pool", func() bool {
 		out, _ := ballast(t, s.dir, "pool", "status", "--json", "--server", s.url)
 		for _, l := range jsonLines(t, out) {
 			if status, ok := l["status"].(map[string]any); ok && status["shares_accepted"].(float64) > 0 {
@@ -91,7 +90,7 @@ func TestUpMinesForAPool(t *testing.T) {
 		}
 		return false
 	})
-	if code := s.main.end(60 * time.Second); code != 0 {
+	if code := s.main.end(patience); code != 0 {
 		t.Errorf("up ended with %d", code)
 	}
 	out := s.main.output()

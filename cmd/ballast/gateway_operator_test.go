@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ballast-energy/ballast/workers/node/nodetest"
 )
@@ -132,9 +131,9 @@ func TestOperatorSeesWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			gateway := start(t, s.dir, append([]string{"gateway", "--site", faultSiteID, "--id", "gw-1", "--upstream", c.upstream, "--server", s.url}, c.args...)...)
-			gateway.waitLine("gw-1 of "+faultSiteID+" connects to ", 60*time.Second)
+			gateway.waitLine("gw-1 of "+faultSiteID+" connects to ", patience)
 			var out string
-			until(t, 60*time.Second, "pool status says "+c.want, func() bool {
+			until(t, patience, "pool status says "+c.want, func() bool {
 				var code int
 				if out, code = piped(t, s.dir, "pool", "status", "--server", s.url); code != exitDiffers {
 					t.Errorf("exit code %d: %s", code, out)
@@ -151,10 +150,10 @@ func TestOperatorSeesWhatIsWrong(t *testing.T) {
 			if out, _ := ballast(t, s.dir, "doctor", "--server", s.url); !strings.Contains(out, "critical "+faultSiteID+" gateway gw-1") {
 				t.Errorf("the doctor says:\n%s", out)
 			}
-			if code := gateway.end(20 * time.Second); code != 0 {
+			if code := gateway.end(patience); code != 0 {
 				t.Errorf("gateway ended with %d", code)
 			}
-			until(t, 30*time.Second, "the gateway is known to have ended", func() bool {
+			until(t, patience, "the gateway is known to have ended", func() bool {
 				out, code = piped(t, s.dir, "pool", "status", "--server", s.url)
 				return strings.Contains(out, "ended ")
 			})
@@ -165,7 +164,7 @@ func TestOperatorSeesWhatIsWrong(t *testing.T) {
 	}
 	t.Run("another network", func(t *testing.T) {
 		gateway := start(t, s.dir, "gateway", "--site", faultSiteID, "--id", "gw-1", "--upstream", real.URL(), "--address", mainAddress, "--server", s.url)
-		if code := gateway.wait(60 * time.Second); code != exitUsage || !strings.Contains(gateway.output(), "is on simnet, configured is main") {
+		if code := gateway.wait(patience); code != exitUsage || !strings.Contains(gateway.output(), "is on simnet, configured is main") {
 			t.Errorf("exit code %d: %s", code, gateway.output())
 		}
 		if strings.Contains(gateway.output(), "gateway gw-1: gateway gw-1") {
@@ -180,7 +179,7 @@ func TestOperatorSeesWhatIsWrong(t *testing.T) {
 		defer taken.Close()
 		gateway := start(t, s.dir, "gateway", "--site", faultSiteID, "--id", "gw-1", "--upstream", "stratum+tcp://acct.x:x@127.0.0.1:1", "--server", s.url,
 			"--listen", taken.Addr().String(), "--any-miner")
-		if code := gateway.wait(60 * time.Second); code != exitFailed || !strings.Contains(gateway.output(), "choose another with --listen") {
+		if code := gateway.wait(patience); code != exitFailed || !strings.Contains(gateway.output(), "choose another with --listen") {
 			t.Errorf("exit code %d: %s", code, gateway.output())
 		}
 	})
@@ -196,15 +195,15 @@ func TestStandby(t *testing.T) {
 	}
 	const serves = `"gateway":"gw-1"`
 	first := launch()
-	first.waitLine(serves, 60*time.Second)
-	if second := launch(); second.wait(60*time.Second) != exitFailed || !strings.Contains(second.output(), "--standby") {
+	first.waitLine(serves, patience)
+	if second := launch(); second.wait(patience) != exitFailed || !strings.Contains(second.output(), "--standby") {
 		t.Errorf("a second gateway of the id says:\n%s", second.output())
 	}
 	standby := launch("--standby", "--lease-time", "2s")
-	standby.waitLine("standby=true", 60*time.Second)
+	standby.waitLine("standby=true", patience)
 	first.kill()
-	standby.waitLine(serves, 60*time.Second)
-	if code := standby.end(20 * time.Second); code != 0 {
+	standby.waitLine(serves, patience)
+	if code := standby.end(patience); code != 0 {
 		t.Errorf("the standby ended with %d", code)
 	}
 }

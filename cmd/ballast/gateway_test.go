@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/workers/node/nodetest"
@@ -37,7 +36,7 @@ func TestForeignMinerOnTheGateway(t *testing.T) {
 		"--pool", "pool-a", "--server", s.url, "--json", "--listen", "127.0.0.1:0", "--miners", miners,
 		"--miner-min-difficulty", "0.0001", "--miner-start-difficulty", easy)
 	var ready struct{ Listens []string }
-	if err := json.Unmarshal([]byte(gateway.waitLine(`"listens"`, 60*time.Second)), &ready); err != nil || len(ready.Listens) != 1 {
+	if err := json.Unmarshal([]byte(gateway.waitLine(`"listens"`, patience)), &ready); err != nil || len(ready.Listens) != 1 {
 		t.Fatalf("%v: %v", ready, err)
 	}
 	_, port, err := net.SplitHostPort(ready.Listens[0])
@@ -45,7 +44,7 @@ func TestForeignMinerOnTheGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	mine := func(user, password string) (string, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		out, err := exec.CommandContext(ctx, node, filepath.Join("testdata", "js", "miner.mjs"), port, user, password, "3").CombinedOutput()
 		return string(out), err
@@ -59,7 +58,7 @@ func TestForeignMinerOnTheGateway(t *testing.T) {
 		t.Errorf("a wrong password: %v: %s", err, out)
 	}
 	units := map[string]int{}
-	until(t, 30*time.Second, "verdicts on the miner's shares", func() bool {
+	until(t, patience, "verdicts on the miner's shares", func() bool {
 		clear(units)
 		for e, err := range events.Read[events.ShareAccepted](t.Context(), s.b, events.AtSite(faultSiteID), events.BySource("gw-1")) {
 			if err != nil {
@@ -71,7 +70,7 @@ func TestForeignMinerOnTheGateway(t *testing.T) {
 		}
 		return units["rig-a"] >= 3 && units["rig-b"] >= 3
 	})
-	if code := gateway.end(20 * time.Second); code != 0 {
+	if code := gateway.end(patience); code != 0 {
 		t.Errorf("gateway ended with %d", code)
 	}
 	s.account().check(t)

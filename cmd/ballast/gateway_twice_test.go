@@ -5,7 +5,6 @@ package main
 import (
 	"strings"
 	"testing"
-	"time"
 )
 
 // Two processes of one gateway's id would call each other's shares stale: the
@@ -20,9 +19,9 @@ func TestSecondGatewayOfAnIDEnds(t *testing.T) {
 	}
 	const serves = `"gateway":"gw-1"`
 	first := launch()
-	first.waitLine(serves, 60*time.Second)
+	first.waitLine(serves, patience)
 	second := launch()
-	if code := second.wait(60 * time.Second); code == 0 {
+	if code := second.wait(patience); code == 0 {
 		t.Error("the second ended as if nothing were wrong")
 	}
 	for _, part := range []string{"gw-1", "runs already", "host ", "process ", "--id"} {
@@ -35,8 +34,8 @@ func TestSecondGatewayOfAnIDEnds(t *testing.T) {
 	}
 	first.kill()
 	third := launch()
-	third.waitLine(serves, 60*time.Second)
-	if code := third.end(20 * time.Second); code != 0 {
+	third.waitLine(serves, patience)
+	if code := third.end(patience); code != 0 {
 		t.Errorf("gateway ended with %d", code)
 	}
 }

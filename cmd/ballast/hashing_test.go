@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -86,16 +85,16 @@ func TestWorkerHashesWhereToldTo(t *testing.T) {
 		Kernel  string
 		Threads int
 	}
-	if err := json.Unmarshal([]byte(w.waitLine(`"ready"`, 20*time.Second)), &ready); err != nil {
+	if err := json.Unmarshal([]byte(w.waitLine(`"ready"`, patience)), &ready); err != nil {
 		t.Fatal(err)
 	}
 	if ready.Kernel != "portable" || ready.Threads != 1 {
 		t.Errorf("it says %+v", ready)
 	}
-	if code := w.end(30 * time.Second); code != exitOK {
+	if code := w.end(patience); code != exitOK {
 		t.Errorf("worker ended with %d", code)
 	}
-	if code := s.main.end(60 * time.Second); code != exitOK {
+	if code := s.main.end(patience); code != exitOK {
 		t.Errorf("up ended with %d", code)
 	}
 }

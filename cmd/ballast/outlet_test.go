@@ -45,14 +45,14 @@ func TestOutletIsSwitched(t *testing.T) {
 	s.b = s.connect("test")
 	s.role("dispatcher", "d1")
 	agent := start(t, s.dir, "outlet", "serve", "--site", faultSiteID, "--config", controller, "--server", s.url, "--json")
-	agent.waitLine(`"ready":true`, 60*time.Second)
+	agent.waitLine(`"ready":true`, patience)
 
 	// switched waits until the plug was asked and the answer to the newest command
 	// is stored.
 	switched := func(request string, off bool, state events.OutletState) {
 		t.Helper()
-		until(t, 60*time.Second, "the plug is asked for "+request, func() bool { return asked.Load() == request })
-		until(t, 60*time.Second, "the outlet is known to be "+string(state), func() bool {
+		until(t, patience, "the plug is asked for "+request, func() bool { return asked.Load() == request })
+		until(t, patience, "the outlet is known to be "+string(state), func() bool {
 			c, o := last[events.CommandOutlet](s, time.Time{}), last[events.OutletStatus](s, time.Time{})
 			if c == nil || o == nil || c.Data.Off != off || o.Data.Applied == nil || *o.Data.Applied != c.Data.Key {
 				return false
@@ -81,7 +81,7 @@ func TestOutletIsSwitched(t *testing.T) {
 	}
 	// The end of the process that switches is none of the outlet's business.
 	agent.signal(os.Interrupt)
-	if code := agent.wait(60 * time.Second); code != 0 {
+	if code := agent.wait(patience); code != 0 {
 		t.Errorf("outlet serve ends with %d:\n%s", code, agent.output())
 	}
 	if got := asked.Load(); got != "POST /relay/on" {

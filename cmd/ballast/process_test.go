@@ -9,10 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -161,10 +163,14 @@ func (p *process) wait(within time.Duration) int {
 }
 
 // ballast runs a command to its end and returns its standard output and exit
-// code.
+// code. One that waits for what follows from it does so with the patience of the
+// tests instead of the half minute of a person.
 func ballast(t *testing.T, dir string, args ...string) (stdout string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+	if slices.Contains(args, "--wait") {
+		args = append(slices.Clone(args), "--deadline", patience.String())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, builtBinary, args...)
 	cmd.Dir = dir
@@ -209,15 +215,21 @@ func jsonLines(t *testing.T, out string) []map[string]any {
 	return all
 }
 
-// freeAddress is a loopback address that nobody listens on now.
+// freeAddress is a loopback address that nobody listens on now. Its port is
+// below those that systems give to whoever asks for any, so that nobody has it by
+// chance when the process under test takes it, or takes it again.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err != nil {
+			continue // taken
+		}
+		defer l.Close()
+		return l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("a hundred ports between 10000 and 30000 were taken")
+	panic("unreachable")
 }
 
 // site is a running demo with its own place and port.
@@ -236,7 +248,7 @@ func startDemo(t *testing.T, args ...string) *site {
 	s.url = "nats://" + addr
 	t.Setenv("BALLAST_BUS_LISTEN", addr)
 	s.main = start(t, s.dir, append([]string{"up"}, args...)...)
-	s.main.waitLine("bus at", 60*time.Second)
+	s.main.waitLine("bus at", patience)
 	return s
 }
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestProgrammeLs: what the configuration says of programmes, what of them is in
@@ -27,7 +26,7 @@ func TestProgrammeLs(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, dir, "serve", "--config", conf, "--role", "bus,dispatcher")
-	p.waitLine("serving", 20*time.Second)
+	p.waitLine("serving", patience)
 	mustBallast(t, dir, "signal", "curtail", "--config", conf, "--site", "tx1", "--to", "1MW", "--programme", "ers-10", "--id", "eea", "--for", "1h")
 	out := mustBallast(t, dir, "programme", "ls", "--config", conf, "--site", "tx1")
 	for _, want := range []string{"ers-10", "ramping", "Emergency response", "ERCOT ERS-10", "mining capped at the point of connection", "response 10m", "recovery 15m",

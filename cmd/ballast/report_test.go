@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestEventReport goes from a signal to the report of what came of it, over a
@@ -24,7 +23,7 @@ func TestEventReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	site := start(t, dir, "serve", "--config", conf, "--role", "bus,dispatcher,pool,load,fleet,market", "--ai-peak", "2MW", "--machines", "20", "--boot", "500ms")
-	site.waitLine("serving", 30*time.Second)
+	site.waitLine("serving", patience)
 	waitEvent(t, dir, "mining is permitted", func(ev map[string]any) bool {
 		w, _ := data(ev)["permitted_after_watts"].(float64)
 		return w > 0

@@ -116,7 +116,7 @@ func TestForgoneUnderItsSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	site := start(t, dir, "serve", "--config", conf, "--role", "bus,dispatcher,pool,load,fleet,market", "--ai-peak", "2MW", "--machines", "20", "--boot", "500ms")
-	site.waitLine("serving", 20*time.Second)
+	site.waitLine("serving", patience)
 	waitEvent(t, dir, "mining is permitted", func(ev map[string]any) bool {
 		w, _ := data(ev)["permitted_after_watts"].(float64)
 		return w > 0
@@ -161,7 +161,7 @@ func TestForgoneUnderItsSignal(t *testing.T) {
 	if out := mustBallast(t, dir, "revenue", "--config", conf, "--by", "signal"); !strings.Contains(out, "eea-7 grid-curtail") {
 		t.Errorf("by signal:\n%s", out)
 	}
-	if code := site.end(30 * time.Second); code != exitOK {
+	if code := site.end(patience); code != exitOK {
 		t.Errorf("the site ended with %d:\n%s", code, site.output())
 	}
 }

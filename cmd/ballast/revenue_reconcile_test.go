@@ -113,7 +113,7 @@ func TestReconcile(t *testing.T) {
 		if err := os.WriteFile(name, raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, code := ballast(t, s.dir, "revenue", "reconcile", "--site", faultSiteID, "--pool", "pool-a", "--statement", name, "--deadline", "90s", "--json", "--server", s.url)
+		out, code := ballast(t, s.dir, "revenue", "reconcile", "--site", faultSiteID, "--pool", "pool-a", "--statement", name, "--deadline", patience.String(), "--json", "--server", s.url)
 		return code, jsonLines(t, out)
 	}
 	code, rows := state("first", from, until, 1001, "1049624576", 3_780_485, lost)

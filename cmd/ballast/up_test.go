@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +20,7 @@ func TestNewcomer(t *testing.T) {
 	// Follow money from the start.
 	money := start(t, s.dir, "revenue", "--follow", "--json", "--server", s.url)
 
-	waitFor(t, s, "mining runs", func(w map[string]any) bool { return w["permitted_after_watts"].(float64) > 0 })
+	waitFor(t, s, time.Time{}, "mining runs", func(w map[string]any) bool { return w["permitted_after_watts"].(float64) > 0 })
 
 	out := s.run("signal", "curtail", "--site", "demo", "--to", "0MW", "--for", "10m", "--reason", "EEA2", "--id", "eea2", "--wait", "--json")
 	steps := map[string]bool{}
@@ -36,20 +37,21 @@ func TestNewcomer(t *testing.T) {
 	if ls := s.run("signal", "ls", "--site", "demo"); !strings.Contains(ls, "eea2") || !strings.Contains(ls, "EEA2") {
 		t.Errorf("signal ls does not show the curtail:\n%s", ls)
 	}
+	cancelled := time.Now()
 	s.run("signal", "cancel", "eea2", "--site", "demo")
-	waitFor(t, s, "mining runs again", func(w map[string]any) bool {
+	waitFor(t, s, cancelled, "mining runs again", func(w map[string]any) bool {
 		return w["permitted_after_watts"].(float64) > 0 && w["permitted_before_watts"].(float64) < w["permitted_after_watts"].(float64)
 	})
 
 	var accrued map[string]any
-	line := money.waitLine(`"type":"revenue.accrued"`, 90*time.Second)
+	line := money.waitLine(`"type":"revenue.accrued"`, patience)
 	if err := json.Unmarshal([]byte(line), &accrued); err != nil {
 		t.Fatal(err)
 	}
 	if basis := accrued["data"].(map[string]any)["payout"].(map[string]any)["basis"]; basis != "practice" && basis != "modelled" {
 		t.Errorf("a demo earned %v money", basis)
 	}
-	if code := money.end(10 * time.Second); code != 0 {
+	if code := money.end(patience); code != 0 {
 		t.Errorf("revenue --follow ended with %d after Ctrl-C", code)
 	}
 	if out := s.run("doctor", "--json"); strings.Contains(out, `"critical"`) {
@@ -59,7 +61,7 @@ func TestNewcomer(t *testing.T) {
 	if out := s.run("journal", "replay", "--verify", "--site", "demo"); !strings.Contains(out, "verified") {
 		t.Errorf("journal replay --verify says:\n%s", out)
 	}
-	if code := s.main.end(60 * time.Second); code != 0 {
+	if code := s.main.end(patience); code != 0 {
 		t.Errorf("up ended with %d after Ctrl-C", code)
 	}
 	summary := s.main.output()
@@ -70,32 +72,36 @@ func TestNewcomer(t *testing.T) {
 	}
 }
 
-// waitFor watches decisions until one satisfies ok.
-func waitFor(t *testing.T, s *site, what string, ok func(decided map[string]any) bool) {
+// waitFor watches decisions stored after an instant until one satisfies ok,
+// however long the command that watches takes to start.
+func waitFor(t *testing.T, s *site, after time.Time, what string, ok func(decided map[string]any) bool) {
 	t.Helper()
-	w := start(t, s.dir, "watch", "dispatch.decided", "--json", "--since", "5s", "--server", s.url)
+	w := start(t, s.dir, "watch", "dispatch.decided", "--json", "--since", "1h", "--server", s.url)
 	defer w.kill()
-	deadline := time.Now().Add(90 * time.Second)
+	deadline := time.After(patience)
 	seen := 0
-	for time.Now().Before(deadline) {
+	for {
 		w.mu.Lock()
 		lines, more := w.out[seen:], w.line
 		seen = len(w.out)
 		w.mu.Unlock()
 		for _, line := range lines {
 			var v struct {
-				Data map[string]any `json:"data"`
+				Arrived time.Time      `json:"arrived"`
+				Data    map[string]any `json:"data"`
 			}
-			if json.Unmarshal([]byte(line), &v) == nil && v.Data != nil && ok(v.Data) {
+			if json.Unmarshal([]byte(line), &v) == nil && v.Data != nil && v.Arrived.After(after) && ok(v.Data) {
 				return
 			}
 		}
 		select {
 		case <-more:
-		case <-time.After(time.Until(deadline)):
+		case <-w.done:
+			t.Fatalf("%s: watch ended: %s", what, w.output())
+		case <-deadline:
+			t.Fatalf("%s: no such decision within %v; the site says:\n%s", what, patience, s.main.output())
 		}
 	}
-	t.Fatalf("%s: no such decision; the site says:\n%s", what, s.main.output())
 }
 
 // TestJavaScriptClient lets the independent client from npm publish a signal
@@ -109,7 +115,7 @@ func TestJavaScriptClient(t *testing.T) {
 		t.Skip("SKIPPED: the JavaScript client is not installed; make js-deps installs it")
 	}
 	s := startDemo(t, "--ai-peak", "400kW", "--boot", "2s")
-	cmd := exec.CommandContext(t.Context(), "node", "client.mjs", s.url, "demo", "90")
+	cmd := exec.CommandContext(t.Context(), "node", "client.mjs", s.url, "demo", fmt.Sprint(patience.Seconds()))
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
