@@ -53,7 +53,7 @@ func TestFaultDispatcherKilledTwentyTimes(t *testing.T) {
 func TestFaultReplicas(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			const window = 16 * time.Second
+			const window = 12 * time.Second
 			s := newFaultSite(t, faultOptions{window: window})
 			names := []string{"a", "b", "c"}[:n]
 			hosts := make([]*process, n)

@@ -38,9 +38,7 @@ func TestFaultLedgerKilled(t *testing.T) {
 		}
 		evs = append(evs, events.New(faultSiteID, events.SiteSource, &events.RevenueAccrued{From: now, Until: now.Add(time.Second), Payout: pay, SharesAccepted: int64(count),
 			DifficultySum: "1", ValueMillisats: int64(n), CarryNumerator: "1", CarryDenominator: "3", Key: events.OrderKey{Epoch: 1, Sequence: uint64(n)}}).WithID(fmt.Sprintf("accrual-%d", n)))
-		if err := s.b.Publish(t.Context(), evs...); err != nil {
-			t.Fatal(err)
-		}
+		s.publishAll(evs...)
 	}
 	for range 25 {
 		p := ledger()

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ballast-energy/ballast/cmd/ballast/internal/roles"
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/handlers/audit"
 	"github.com/ballast-energy/ballast/handlers/decider"
 )
 
@@ -116,4 +118,56 @@ func tell(told map[string]setpoint, epoch uint64, agentID string, units []events
 		told[name] = setpoint{epoch, u.SetpointWatts}
 	}
 	return repeated
+}
+
+// verify folds the journal undisturbed and compares it with what was stored.
+// Outputs of which nothing is stored are waited for: on a busy machine they may
+// be on their way for longer than the grace.
+func (s *faultSite) verify(grace time.Duration) map[string]*audit.Report {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		out := s.verifyNow(grace)
+		missing := uint64(0)
+		for _, r := range out {
+			missing += r.Missing.Count
+		}
+		if missing == 0 || time.Now().After(deadline) {
+			return out
+		}
+		s.t.Logf("%d outputs are not stored yet: waiting for them", missing)
+		s.quiet(time.Second)
+	}
+}
+
+func (s *faultSite) verifyNow(grace time.Duration) map[string]*audit.Report {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	reports, err := audit.Verify(ctx, audit.Live(s.b, faultSiteID), audit.Options{Grace: grace}, roles.Deciders(false)...)
+	if err != nil {
+		s.t.Fatalf("verify: %v", err)
+	}
+	out := map[string]*audit.Report{}
+	for _, r := range reports {
+		out[r.Identity.Name] = r
+	}
+	return out
+}
+
+// identical fails the test unless what every decider said is what an
+// undisturbed fold of the journal says: nothing twice, nothing missing. What was
+// decided on after the fold began is not compared.
+func (s *faultSite) identical(grace time.Duration) {
+	s.t.Helper()
+	reports := s.verify(grace)
+	s.forgiveCopies()
+	for name, r := range reports {
+		forgiven := min(r.Copies, s.copiesOf[name])
+		r.Copies, r.Stored = r.Copies-forgiven, r.Stored-forgiven
+		if !r.Clean() || len(r.Lost) > 0 || r.Equal+r.Behind != r.Stored {
+			s.t.Errorf("%s:\n%s", name, r)
+			continue
+		}
+		s.t.Logf("%s: %d messages, %d outputs, all equal", name, r.Messages, r.Equal)
+	}
 }

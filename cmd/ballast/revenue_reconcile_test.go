@@ -98,9 +98,7 @@ func TestReconcile(t *testing.T) {
 	lost := strings.Repeat("e", 64)
 	evs = append(evs, events.New(faultSiteID, "gw-1", &events.ShareUnknown{ShareID: lost, JobID: "j", Agent: "a", Unit: "u", Difficulty: "1048576", Detail: "cut",
 		Basis: events.BasisLive, JudgedAt: from}).WithID("lost"))
-	if err := s.b.Publish(t.Context(), evs...); err != nil {
-		t.Fatal(err)
-	}
+	s.publishAll(evs...)
 	until := time.Now().UTC().Truncate(time.Second).Add(2 * time.Second)
 
 	state := func(id string, from, until time.Time, shares int64, sum string, msat int64, credited ...string) (int, []map[string]any) {
