@@ -4,6 +4,7 @@ package books
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -209,9 +210,7 @@ func (f *facts) store(t testing.TB, b *bus.Bus, n int) {
 			again = append(again, &nats.Msg{Subject: "ballast.tx1.share.accepted.gw-1", Data: []byte("{")}, &nats.Msg{Subject: "ballast.tx1.revenue.accrued.site", Data: []byte(`{"from":1}`)})
 		}
 	}
-	if err := b.Publish(testContext(t), evs...); err != nil {
-		t.Fatal(err)
-	}
+	publish(t, b, evs...)
 	for _, m := range again {
 		if _, err := b.JetStream().PublishMsg(testContext(t), m); err != nil {
 			t.Fatal(err)
@@ -282,4 +281,19 @@ func run(t testing.TB, b *bus.Bus, s *Store, change ...func(*Config)) (stop func
 	}
 	t.Cleanup(func() { _ = stop() })
 	return stop
+}
+
+// publish stores events. Where a busy server acknowledges nothing in time, it is
+// given them again under the same ids, as whoever publishes has to do.
+func publish(t testing.TB, b *bus.Bus, evs ...*events.Event) {
+	t.Helper()
+	ctx := testContext(t)
+	err := b.Publish(ctx, evs...)
+	for errors.Is(err, bus.ErrOutcomeUnknown) && ctx.Err() == nil {
+		t.Logf("publishing again: %v", err)
+		err = b.Publish(ctx, evs...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

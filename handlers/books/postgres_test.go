@@ -71,7 +71,7 @@ var postgresServer = sync.OnceValues(func() (*server, error) {
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		err := s.admin("SELECT 1")
 		if err == nil {
 			return s, nil

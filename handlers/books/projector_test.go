@@ -203,7 +203,7 @@ func TestDatabaseThatIsAwayIsTriedAgain(t *testing.T) {
 		}
 		reg := newRegistry()
 		stop := run(t, b, s, func(c *Config) { c.Registerer = reg })
-		for end := time.Now().Add(time.Minute); counter(t, reg, "ballast_ledger_failures_total") < 3; time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(3 * time.Minute); counter(t, reg, "ballast_ledger_failures_total") < 3; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("no failure was counted")
 			}

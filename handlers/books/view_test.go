@@ -200,9 +200,7 @@ func TestStatementDecidesUnknownShares(t *testing.T) {
 	}
 	evs = append(evs, f.event("pool-a", &events.PoolStatement{StatementID: "s", Pool: "pool-a", From: f.at, Until: f.at.Add(time.Hour), DifficultySum: "2", SharesAccepted: 1,
 		Credited: []string{id("a")}, Refused: []string{id("b")}, Basis: events.BasisLive, StatedAt: f.at}))
-	if err := b.Publish(testContext(t), evs...); err != nil {
-		t.Fatal(err)
-	}
+	publish(t, b, evs...)
 	onEach(t, func(t *testing.T, address string) {
 		s := openStore(t, address)
 		stop := run(t, b, s)

@@ -17,7 +17,7 @@ import (
 // A letter is possible about anything that can cross the bus, and is stored
 // once.
 func TestLettersAboutAnything(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	b, err := bus.Open(ctx, bus.Config{DataDir: t.TempDir(), Name: "test", Durability: bus.ProcessCrash, MaxPayload: 64 << 10})
 	if err != nil {

@@ -23,9 +23,7 @@ func signals(t testing.TB, b *bus.Bus, from, n int) {
 	w := int64(0)
 	for i := range n {
 		e := events.New(site, "grid", &events.GridSignal{Kind: events.SignalCurtail, PowerWatts: &w, Reason: fmt.Sprint("signal ", from+i)})
-		if err := b.Publish(testContext(t), e); err != nil {
-			t.Fatal(err)
-		}
+		publish(t, b, e)
 	}
 }
 

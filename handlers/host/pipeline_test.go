@@ -46,7 +46,7 @@ func TestReductionsPassWhatWaits(t *testing.T) {
 	readings(t, b, 500, 1) // a reduction
 	select {
 	case <-heard:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the reduction is not on the wire")
 	}
 	if _, err := cfg.UpdateStream(testContext(t), kept); err != nil {

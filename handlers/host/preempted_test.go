@@ -31,9 +31,7 @@ func TestIDsUsedByOthersKeepNothingOut(t *testing.T) {
 	for i := range int64(60) {
 		spend(fmt.Sprintf("%s/tick/%d", site, now+i))
 	}
-	if err := b.Publish(ctx, spent...); err != nil {
-		t.Fatal(err)
-	}
+	publish(t, b, spent...)
 	start(t, b, "host-a", toy("1.0"))
 	signals(t, b, 0, 5)
 	until(t, "signals are relayed", func() bool { return len(relayedOrigins(t, b)) >= len(relayable(t, b)) })

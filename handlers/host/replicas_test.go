@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus"
 	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/decider/decidertest"
 )
@@ -50,18 +51,25 @@ func TestKilledTwentyTimesUnderLoad(t *testing.T) {
 	b := openBus(t, t.TempDir(), 2*time.Minute)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	var alive atomic.Pointer[running]
 	wg.Go(func() {
-		for i := 0; ; i++ {
+		for i := 0; ; {
 			select {
 			case <-stop:
 				return
 			case <-time.After(50 * time.Millisecond):
-				readings(t, b, 900+10*i, 10)
 			}
+			// Always load, and never more than the machine can ever work off.
+			if h := alive.Load(); h == nil || lastSequence(t, b, events.StreamJournal) > h.Standings()[0].Confirmed+500 {
+				continue
+			}
+			readings(t, b, 900+10*i, 10)
+			i++
 		}
 	})
 	for range 20 {
 		h := start(t, b, "host-a", toy("1.0"))
+		alive.Store(h)
 		from := lastSequence(t, b, events.StreamJournal)
 		settled(t, h, from+uint64(rand.IntN(60)))
 		h.kill()
@@ -80,7 +88,7 @@ func TestKilledTwentyTimesUnderLoad(t *testing.T) {
 // A host that stands still for longer than the server remembers ids finds what
 // its replica said meanwhile and repeats none of it.
 func TestPausedHostRepeatsNothing(t *testing.T) {
-	const window = 10 * time.Second // half of it is more than a loaded machine makes a message wait
+	const window = 30 * time.Second // half of it is more than a busy machine makes a message wait
 	b := openBus(t, t.TempDir(), window)
 	var stopAt atomic.Uint64
 	gate := make(chan struct{})
@@ -110,7 +118,34 @@ func TestPausedHostRepeatsNothing(t *testing.T) {
 	settled(t, steady, lastSequence(t, b, events.StreamJournal))
 	paused.kill()
 	steady.kill()
-	sameAsUndisturbed(t, b, "1.0")
+	// If the machine itself stood still for a good part of the window, the server
+	// may have forgotten an id while a message was on its way: then what is stored
+	// again must be the same, and no more is promised.
+	still := standstill(t, b)
+	equalOutputs(t, b, undisturbed(t, b, "1.0"), func(first, second time.Time) bool {
+		if second.Sub(first) < window || still < window/4 {
+			return false
+		}
+		t.Logf("FORGIVEN: stored again after %v with a window of %v: the machine stood still for %v", second.Sub(first), window, still)
+		return true
+	})
+}
+
+// standstill is the longest time for which the journal got no tick, or one was on
+// its way: every host offers one each second.
+func standstill(t testing.TB, b *bus.Bus) (longest time.Duration) {
+	t.Helper()
+	var before time.Time
+	for e, err := range events.Read[events.ClockTick](testContext(t), b, events.AtSite(site)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if longest = max(longest, e.Arrived.Sub(time.Unix(e.Data.Second, 0))); !before.IsZero() {
+			longest = max(longest, e.Arrived.Sub(before))
+		}
+		before = e.Arrived
+	}
+	return longest
 }
 
 // The same with the process asleep: nothing moves, not even its clock, until
@@ -215,7 +250,7 @@ func alerts(t testing.TB, b interface {
 	events.Log
 }, id string) (raised, cleared bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for e, err := range b.Events(ctx, events.ReadRequest{Stream: events.StreamCommands, Types: []events.Type{events.TypeAlertRaised, events.TypeAlertCleared}}) {
 		if err != nil {

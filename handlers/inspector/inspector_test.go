@@ -4,6 +4,7 @@ package inspector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,6 +19,10 @@ import (
 
 const site = "tx1"
 
+// patience is how long a test waits for what must come: so long that only what
+// never comes fails it, on a machine that is busy with other things, too.
+const patience = 3 * time.Minute
+
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		// The client library starts it on a connection that was closed before:
@@ -26,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -42,7 +47,7 @@ func openBus(t testing.TB, dir string) *bus.Bus {
 }
 
 func closeBus(b *bus.Bus) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_ = b.Close(ctx)
 }
@@ -86,9 +91,9 @@ func letters(t testing.TB, b *bus.Bus) map[string][]*events.DeadLetter {
 
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(40 * time.Second); !f(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); !f(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited 40 s for: %s", what)
+			t.Fatalf("waited %v for: %s", patience, what)
 		}
 	}
 }
@@ -204,7 +209,8 @@ func TestFloodIsBoundedWithOneAlert(t *testing.T) {
 	for range 3000 {
 		msgs = append(msgs, &nats.Msg{Subject: "ballast.tx1.meter.reading.m", Data: []byte(`{`)})
 	}
-	if _, err := b.PublishMsgs(testContext(t), msgs...); err != nil {
+	// What a busy server acknowledges late is there all the same.
+	if _, err := b.PublishMsgs(testContext(t), msgs...); err != nil && !errors.Is(err, bus.ErrOutcomeUnknown) {
 		t.Fatal(err)
 	}
 	// Behind the flood, from somebody else.
