@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // deadline of everything that is waited for.
-const deadline = 60 * time.Second
+const deadline = 3 * time.Minute
 
 // site is a real bus with a real host, and a farm of four machines that says by
 // hand what it does.
