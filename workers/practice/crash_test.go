@@ -230,7 +230,7 @@ func TestEverybodyHasWorkAtOnceHoweverMany(t *testing.T) {
 
 func TestPoolJudgesWhatIsLeftWhenItEnds(t *testing.T) {
 	b := openBus(t, t.TempDir())
-	stop := run(t, newPool(t, b, practice.Config{}).Run)
+	stop := run(t, newPool(t, b, practice.Config{DrainTime: patience}).Run)
 	job := jobOf(t, b, "hall")
 	publish(t, b, shares(job, "hall", 0, 900)...)
 	stop()

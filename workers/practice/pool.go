@@ -27,6 +27,7 @@ import (
 // Defaults of Config.
 const (
 	DefaultJobPeriod = 30 * time.Second
+	DefaultDrainTime = 3 * time.Second
 	// DefaultNBits is difficulty 0.25: about a block every 25 seconds for a core
 	// of 45 MH/s, every six minutes for one of 3 MH/s.
 	DefaultNBits                   = "1d03fffc"
@@ -54,6 +55,9 @@ type Config struct {
 	// JobLifetime after which a share of a job is stale; default 10 minutes,
 	// which is how long JOBS keeps it.
 	JobLifetime time.Duration
+	// DrainTime bounds the judging of the shares that have been found when Run's
+	// context ends; default DefaultDrainTime.
+	DrainTime time.Duration
 	// NBits of the practice chain, 8 hex digits; default DefaultNBits.
 	NBits string
 	// SharesPerSecond wanted of one real agent, and of all of them together;
@@ -80,6 +84,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.JobLifetime == 0 {
 		c.JobLifetime = 10 * time.Minute
+	}
+	if c.DrainTime == 0 {
+		c.DrainTime = DefaultDrainTime
 	}
 	if c.NBits == "" {
 		c.NBits = DefaultNBits
@@ -115,6 +122,9 @@ func (c Config) validate() error {
 	errs := []error{events.CheckToken("site", c.Site), events.CheckToken("gateway", c.Gateway)}
 	if c.JobPeriod < time.Second || c.JobLifetime < c.JobPeriod {
 		errs = append(errs, fmt.Errorf("job period %s must be 1s at least and not above the job lifetime %s", c.JobPeriod, c.JobLifetime))
+	}
+	if c.DrainTime < 0 {
+		errs = append(errs, fmt.Errorf("drain time %s is negative", c.DrainTime))
 	}
 	if c.SharesPerSecond < 0 || c.RealSharesPerSecond < 0 || c.ModelledSharesPerSecond < 0 {
 		errs = append(errs, errors.New("shares per second must not be negative"))

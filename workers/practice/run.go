@@ -26,15 +26,13 @@ const (
 	round = 500
 	// storeTime bounds storing one round.
 	storeTime = 20 * time.Second
-	// drainTime bounds the judging of what is left at the end.
-	drainTime = 3 * time.Second
 	// healthy is how long a session lasts for its predecessor's failure to be
 	// forgotten.
 	healthy = 30 * time.Second
 )
 
 // Run serves until ctx ends, and then judges the shares that have been found,
-// for some seconds at most. Whatever goes wrong with the bus, it starts over
+// for Config.DrainTime at most. Whatever goes wrong with the bus, it starts over
 // from what is stored, with a growing pause; so it returns only nil, after ctx
 // ended. It may be called once.
 func (p *Pool) Run(ctx context.Context) error {
@@ -157,11 +155,11 @@ func gather(m jetstream.Msg, shares <-chan jetstream.Msg) []jetstream.Msg {
 	return batch
 }
 
-// drain judges what has been found when the pool ends, within drainTime: the
+// drain judges what has been found when the pool ends, within DrainTime: the
 // workers have stopped before it, so this is the last of their work. What it
 // does not get to waits for the next start.
 func (p *Pool) drain(ctx context.Context, c jetstream.Consumer, shares <-chan jetstream.Msg, stored map[string]struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.DrainTime)
 	defer cancel()
 	p.draining = true
 	look := time.NewTicker(20 * time.Millisecond)

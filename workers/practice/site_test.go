@@ -242,7 +242,7 @@ func TestRealSharesEndToEnd(t *testing.T) {
 	generous(t, b)
 	pool := newPool(t, b, practice.Config{SharesPerSecond: 20, NBits: "1f00ffff"}) // blocks come fast
 	run(t, pool.Run)
-	w, err := software.New(software.Config{Site: site, Agent: "cpu-1", Threads: 1}, b)
+	w, err := software.New(software.Config{Site: site, Agent: "cpu-1", Threads: 1, DrainTimeout: patience}, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,8 +264,13 @@ func TestRealSharesEndToEnd(t *testing.T) {
 			blocks++
 		}
 	}
-	if st := pool.Stats(); int64(blocks) != st.Blocks || st.Height < st.Blocks {
-		t.Errorf("%d blocks in verdicts, stats %+v", blocks, st)
+	// A block is counted once its verdict is stored: a moment after it can be read.
+	st := pool.Stats()
+	for late := time.Now().Add(patience); int64(blocks) != st.Blocks || st.Height < st.Blocks; st = pool.Stats() {
+		if time.Now().After(late) {
+			t.Fatalf("%d blocks in verdicts, stats %+v", blocks, st)
+		}
+		<-time.After(time.Millisecond)
 	}
 	t.Logf("%d accepted, %d stale, %d blocks", len(s.accepted), s.rejected[events.RejectStale], blocks)
 }
@@ -290,7 +295,7 @@ func TestModelledSharesEndToEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := agent.New(agent.Config{Site: site, Agent: "hall"}, b, fleet)
+	a, err := agent.New(agent.Config{Site: site, Agent: "hall", DrainTimeout: patience}, b, fleet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait; nothing is timed.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // shelf keeps what is published.
 type shelf struct {
@@ -457,7 +457,7 @@ func openBus(t *testing.T) *bus.Bus {
 
 func TestWorkerDrains(t *testing.T) {
 	b := openBus(t)
-	w, err := New(Config{Site: "demo", Agent: "cpu", Threads: 1, EnergyCounters: "none"}, b)
+	w, err := New(Config{Site: "demo", Agent: "cpu", Threads: 1, EnergyCounters: "none", DrainTimeout: patience}, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -481,7 +481,6 @@ func TestWorkerDrains(t *testing.T) {
 	if s.Units[0].Healthy {
 		t.Error("healthy without work")
 	}
-	now := time.Now().UTC()
 	pub := func(p events.Payload) {
 		if err := b.Publish(context.Background(), events.New("demo", "cpu", p)); err != nil {
 			t.Error(err)
@@ -490,16 +489,35 @@ func TestWorkerDrains(t *testing.T) {
 	j := work("j1", "0.00002", 4)
 	j.Payout = events.Payout{Pool: "pool", NBits: "1703ffff", RewardSats: 1, Scheme: events.SchemePPS, Basis: events.BasisPractice}
 	pub(j)
-	for s := range last {
+	for s = range last {
 		if s.Units[0].Healthy {
 			break
 		}
 	}
-	pub(&events.CommandRamp{
-		Decider: "d", Key: events.OrderKey{Epoch: 1, Sequence: 1}, Agent: "cpu", BootID: s.BootID, Counter: s.Counter, LeaseMilliseconds: 12000,
-		Units: []events.UnitSetpoint{{Unit: "cpu", SetpointWatts: 10}}, Reason: events.ReasonAvailable, IssuedAt: now, ValidUntil: now.Add(time.Minute),
-	})
-	await(t, "hits", func() bool { return w.Stats().Hits >= 10 })
+	// Power for as long as it takes: each status is answered, as a dispatcher does.
+	key := events.OrderKey{Epoch: 1}
+	full := []events.UnitSetpoint{{Unit: "cpu", SetpointWatts: 10}}
+	for late := time.After(patience); w.Stats().Hits < 10; {
+		if s != nil {
+			key.Sequence++
+			if st := s.Units[0].State; st == events.PermitBoot || st == events.PermitFailsafe {
+				now := time.Now().UTC()
+				pub(&events.CommandRamp{
+					Decider: "d", Key: key, Agent: "cpu", BootID: s.BootID, Counter: s.Counter, LeaseMilliseconds: 12000,
+					Units: full, Reason: events.ReasonAvailable, IssuedAt: now, ValidUntil: now.Add(time.Minute),
+				})
+			} else {
+				pub(&events.PermitRenewed{Decider: "d", Key: key, BootID: s.BootID, Counter: s.Counter, LeaseMilliseconds: 12000, Units: full})
+			}
+		}
+		select {
+		case s = <-last:
+		case <-time.After(time.Millisecond):
+			s = nil
+		case <-late:
+			t.Fatal("waited in vain for hits")
+		}
+	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Fatal(err)
