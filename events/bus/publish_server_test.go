@@ -5,7 +5,9 @@ package bus
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,7 +29,7 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{dir: t.TempDir(), port: -1}
+	r := &rig{dir: t.TempDir(), port: steadyPort(t)}
 	r.start(t)
 	nc, err := nats.Connect(r.srv.ClientURL(), nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
@@ -49,7 +51,29 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
-// start starts the server, again on the same port after the first time.
+// steadyPort is one that nobody listens on just now, and none of those that the
+// system gives out by itself: such a one may be somebody else's before it is
+// listened on (again).
+func steadyPort(t testing.TB) int {
+	t.Helper()
+	for range 1000 {
+		port := 10_000 + rand.IntN(20_000)
+		if _, taken := ports.LoadOrStore(port, true); taken {
+			continue
+		}
+		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
+// ports given out by steadyPort.
+var ports sync.Map
+
+// start starts the server, always on the same port.
 func (r *rig) start(t testing.TB) {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{
@@ -64,7 +88,6 @@ func (r *rig) start(t testing.TB) {
 		t.Fatal("server did not start")
 	}
 	r.srv = s
-	r.port = s.Addr().(*net.TCPAddr).Port
 }
 
 func (r *rig) stream(t testing.TB, name string) {

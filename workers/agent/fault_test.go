@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,16 +17,27 @@ import (
 	"github.com/ballast-energy/ballast/workers/agent"
 )
 
-// freePort is one that nobody listens on just now.
+// freePort is one that nobody listens on just now, and none of those that the
+// system gives out by itself: such a one may be somebody else's before it is
+// listened on (again).
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if _, taken := ports.LoadOrStore(addr, true); taken {
+			continue
+		}
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
+
+// ports given out by freePort.
+var ports sync.Map
 
 func serve(t testing.TB, dir, listen string) *bus.Bus {
 	t.Helper()

@@ -5,10 +5,12 @@ package nodetest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,17 +84,27 @@ func (b *BTCD) URL() string {
 // Client that calls the node.
 func (b *BTCD) Client() *rpc.Client { return b.client }
 
+// freePort is one that nobody listens on just now, and none of those that the
+// system gives out by itself: such a one may be somebody else's before it is
+// listened on (again).
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if _, taken := ports.LoadOrStore(addr, true); taken {
+			continue
+		}
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
 	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
+
+// ports given out by freePort.
+var ports sync.Map
 
 // startTimeout is how long a node may take to answer.
 const startTimeout = 60 * time.Second

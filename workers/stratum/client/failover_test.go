@@ -4,6 +4,8 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"testing"
@@ -28,8 +30,22 @@ func (r *recorder) expect(t *testing.T, want, skip string) string {
 	}
 }
 
+func somePort() string { return fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)) }
+
 func TestFailoverAndReturn(t *testing.T) {
 	primary, backup := newPool(t), newPool(t)
+	// None of the ports that the system gives out by itself: such a one may be
+	// somebody else's before the primary is there again.
+	primary.l.Close()
+	var err error
+	for range 1000 {
+		if primary.l, err = net.Listen("tcp", somePort()); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	address := primary.l.Addr().String()
 	primary.l.Close()
 	_, sink := running(t, Config{Pool: "test", URLs: []string{primary.url(), backup.url()}, Timing: quick})
@@ -44,7 +60,6 @@ func TestFailoverAndReturn(t *testing.T) {
 	first := <-sink.opens
 
 	// The primary is there again, and at first turns the probe away.
-	var err error
 	if primary.l, err = net.Listen("tcp", address); err != nil {
 		t.Fatal(err)
 	}
