@@ -93,7 +93,7 @@ func run(t *testing.T, f func(context.Context) error) (stop func()) {
 // lowest and first difficulty. All of it ends with the test, and so does ctx.
 func stack(t *testing.T, up upstream.Upstream, lowest, start string) (context.Context, *bus.Bus, *server.Server, *gateway.Gateway) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience) // for a whole test
 	t.Cleanup(cancel)
 	b, err := bus.Open(ctx, bus.Config{DataDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -162,6 +162,9 @@ func (m *miner) ask(method string, params ...any) message {
 // next reads one message.
 func (m *miner) next() message {
 	m.t.Helper()
+	if err := m.nc.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		m.t.Fatal(err)
+	}
 	if !m.lines.Scan() {
 		m.t.Fatalf("the server hung up: %v", m.lines.Err())
 	}
@@ -190,9 +193,6 @@ func dial(t *testing.T, srv *server.Server) *miner {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
 	return &miner{t: t, nc: nc, lines: bufio.NewScanner(nc)}
 }
 

@@ -134,9 +134,6 @@ func (h *hall) dial() *miner {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { _ = nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		h.t.Fatal(err)
-	}
 	return &miner{t: h.t, nc: nc, lines: bufio.NewScanner(nc)}
 }
 
