@@ -96,7 +96,15 @@ func (s *scanner) more(n int, end byte) bool {
 // key reads a field name and its colon. The name is valid until the next
 // string is read.
 func (s *scanner) key() []byte {
-	k := s.stringBytes()
+	k, ok := s.plain()
+	if ok && s.pos < len(s.data) && s.data[s.pos] == ':' {
+		s.pos++
+		s.field = k
+		return k
+	}
+	if !ok {
+		k = s.stringBytes()
+	}
 	if s.err != nil {
 		return nil
 	}
@@ -210,6 +218,9 @@ func (s *scanner) uint32() uint32 {
 // rawString reads a string and returns what stands between the quotes, and
 // whether it stands for itself: ASCII without escapes.
 func (s *scanner) rawString() (raw []byte, plain bool) {
+	if raw, plain = s.plain(); plain {
+		return raw, true
+	}
 	if s.err != nil {
 		return nil, false
 	}
