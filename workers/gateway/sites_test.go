@@ -170,14 +170,27 @@ func TestSlicesAreNeverHandedOutAgain(t *testing.T) {
 	f := follow(t, b)
 	rigs := manyRigs(t, b, 5)
 	p := newPool("0.000001")
+	start := func(w *events.WorkAssigned) string {
+		of, _, _ := strings.Cut(w.JobID, "-")
+		return of
+	}
+	before := ""
 	for range 3 { // a pool that resumes the session at each start
 		p.number = 6
 		p.jobs, p.height = 0, 1
 		stop := run(t, newGateway(t, b, "gw-a", p).Run)
-		f.mu.Lock()
-		clear(f.last)
-		f.mu.Unlock()
-		until(t, b, rigs, "work", func() bool { return f.count("gw-a") == 5 })
+		// Agents that it knows have work at once, others when they have spoken.
+		until(t, b, rigs, "work of this start", func() bool {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			n := 0
+			for _, w := range f.last {
+				if start(w) != before {
+					n++
+				}
+			}
+			return n == len(rigs)
+		})
 		rigs[0].boot += "x" // starts anew: not the slice that it had
 		f.mu.Lock()
 		had := f.last["rig-0"].ExtranoncePrefix
@@ -188,6 +201,9 @@ func TestSlicesAreNeverHandedOutAgain(t *testing.T) {
 			return f.last["rig-0"].ExtranoncePrefix != had
 		})
 		stop()
+		f.mu.Lock()
+		before = start(f.last["rig-0"])
+		f.mu.Unlock()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
