@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ballast-energy/ballast/events"
 )
@@ -26,6 +27,8 @@ func TestFaultExportVerifiedElsewhere(t *testing.T) {
 		s.decided("decisions go on")
 	}
 	stop()
+	s.quiet(3 * time.Second)
+	s.verify(2 * time.Second) // waits until what was decided is stored
 	file := filepath.Join(t.TempDir(), "case.ndjson.zst")
 	mustBallast(t, s.dir, "journal", "export", file, "--site", faultSiteID, "--server", s.url)
 	verified(t, s.dir, "--file", file)

@@ -317,6 +317,48 @@ func TestVerifyFindsForgeries(t *testing.T) {
 	})
 }
 
+// While the streams of a live site are exported one after the other, outputs are
+// stored whose causes the file does not have any more. They are no finding; those
+// of a cause that the journal lost are.
+func TestExportOfALiveSite(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	decide(t, b, "1.0", 900, 50)
+	last := lastSequence(t, b, events.StreamJournal)
+	say := func(sequence uint64, at time.Time) {
+		key := events.OrderKey{Sequence: sequence}
+		publish(t, b, events.New(site, "agent-0", &events.CommandRamp{
+			Decider: decidertest.Name, Key: key, Agent: "agent-0", BootID: "b", Counter: 1, LeaseMilliseconds: 12000,
+			Units: []events.UnitSetpoint{{Unit: "u", SetpointWatts: 5}}, Reason: events.ReasonAvailable, IssuedAt: at, ValidUntil: at.Add(time.Second),
+		}).At(at).WithID(decider.MessageID(site, decidertest.Name, key)))
+	}
+	exported := func() *audit.Report {
+		name := filepath.Join(t.TempDir(), "x.ndjson.zst")
+		file, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if _, err := audit.Export(testContext(t), b, site, "test", time.Time{}, time.Time{}, file); err != nil {
+			t.Fatal(err)
+		}
+		src, err := audit.File(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return verify(t, src, "1.0", audit.Options{})
+	}
+	say(last+1, time.Now().UTC().Add(time.Hour)) // after the journal was read, whenever that is
+	r := exported()
+	clean(t, r)
+	if r.Behind != 0 || r.Stored != r.Equal {
+		t.Errorf("the file holds an output of a cause behind its journal:\n%s", r)
+	}
+	say(last+2, time.Now().UTC().Add(-time.Hour))
+	if r = exported(); len(r.Lost) != 1 || r.Lost[0].KnownCut || r.Lost[0].Outputs != 1 {
+		t.Errorf("the cause that the journal lost is not found:\n%s", r)
+	}
+}
+
 func TestDamagedFile(t *testing.T) {
 	b := openBus(t, t.TempDir())
 	decide(t, b, "1.0", 1000, 50)

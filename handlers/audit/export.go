@@ -34,6 +34,10 @@ var ErrImported = errors.New("stream REPLAY holds an import of that name: choose
 // version says who wrote it, for people. It returns how many messages were
 // written.
 //
+// The streams are read one after the other. Outputs of causes that arrived after
+// the end of the journal in the file are left out: there they would be of causes
+// that nobody knows.
+//
 // The snapshots of the hosts are added where this connection may read them. An
 // export that begins in the middle can only be verified from a snapshot
 // taken there.
@@ -55,7 +59,7 @@ func Export(ctx context.Context, b *bus.Bus, site, version string, from, to time
 		head.To = &to
 	}
 	x, err := NewWriter(w, head)
-	n := uint64(0)
+	e := &export{b: b, request: events.ReadRequest{Site: site, Since: from, Until: to}, epochs: &epochs, began: serverTime(ctx, b), x: x}
 	if err == nil {
 		err = exportSnapshots(ctx, src, x)
 	}
@@ -63,17 +67,25 @@ func Export(ctx context.Context, b *bus.Bus, site, version string, from, to time
 		if err != nil {
 			break
 		}
-		var lines uint64
-		lines, err = exportStream(ctx, b, site, stream, from, to, &epochs, x)
-		n += lines
+		err = e.stream(ctx, stream)
 	}
 	if err == nil {
 		err = x.Close()
 	}
 	if err != nil {
-		return n, fmt.Errorf("export of %s broke off after %d messages, the file is of no use: %w", site, n, err)
+		return e.n, fmt.Errorf("export of %s broke off after %d messages, the file is of no use: %w", site, e.n, err)
 	}
-	return n, nil
+	return e.n, nil
+}
+
+// serverTime is the present time by the clock of the server, which dates what is
+// stored; by ours where it does not tell.
+func serverTime(ctx context.Context, b *bus.Bus) time.Time {
+	s, err := b.JetStream().Stream(ctx, events.StreamJournal)
+	if err != nil {
+		return time.Now()
+	}
+	return s.CachedInfo().TimeStamp
 }
 
 // exportSnapshots writes what the hosts keep, so that a file can be verified
@@ -98,23 +110,49 @@ func exportSnapshots(ctx context.Context, src Source, x *Writer) error {
 	return nil
 }
 
-func exportStream(ctx context.Context, b *bus.Bus, site, stream string, from, to time.Time, epochs *decider.Epochs, x *Writer) (uint64, error) {
-	n := uint64(0)
-	for m, err := range b.RawEvents(ctx, events.ReadRequest{Stream: stream, Site: site, Since: from, Until: to}) {
+// export is one on its way into a file.
+type export struct {
+	b       *bus.Bus
+	request events.ReadRequest
+	epochs  *decider.Epochs
+	began   time.Time // by the clock of the server
+	last    uint64    // sequence of the journal in the file
+	x       *Writer
+	n       uint64 // messages written
+}
+
+// stream writes what one stream holds; the journal is the first.
+func (e *export) stream(ctx context.Context, stream string) error {
+	r := e.request
+	r.Stream = stream
+	for m, err := range e.b.RawEvents(ctx, r) {
 		if err != nil {
-			return n, err
+			return err
 		}
 		raw := decider.Raw{Subject: m.Subject, Header: m.Header, Data: m.Data, Sequence: m.Sequence, Arrived: m.Arrived}
 		epoch := uint64(0)
 		if stream == events.StreamJournal {
-			epoch = epochs.At(m.Sequence)
+			epoch, e.last = e.epochs.At(m.Sequence), m.Sequence
+		} else if e.tooNew(&raw) {
+			continue
 		}
-		if err := x.Write(stream, epoch, &raw); err != nil {
-			return n, err
+		if err := e.x.Write(stream, epoch, &raw); err != nil {
+			return err
 		}
-		n++
+		e.n++
 	}
-	return n, nil
+	return nil
+}
+
+// tooNew reports whether an output is of a cause that came into the journal after
+// it was read. A cause of earlier is missing there, and its output tells of that.
+func (e *export) tooNew(m *decider.Raw) bool {
+	_, _, key, ok := decider.ParseMessageID(m.Header.Get(events.HeaderMsgID))
+	if !ok || key.Sequence <= e.last && key.Epoch <= e.epochs.Newest() {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339Nano, m.Header.Get(events.HeaderCETime))
+	return err == nil && at.After(e.began)
 }
 
 // importSubject is where a message of an import goes: below the replay prefix,
