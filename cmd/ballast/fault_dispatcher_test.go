@@ -61,7 +61,7 @@ func TestFaultReplicas(t *testing.T) {
 				hosts[i] = s.role("dispatcher", name)
 			}
 			m, _ := s.machines("fleet-1", 100)
-			stop := s.running(s.feed, s.signals)
+			stop := s.running(s.feed, s.signals, s.probe)
 			s.decided("the machines get power")
 			began := time.Now()
 			for i, name := range names {
@@ -115,8 +115,8 @@ func (s *faultSite) uninterrupted(from, to time.Time) {
 			}
 			if second > 0 && p.Second > second+2 {
 				missed := time.Duration(p.Second-second-2) * time.Second // more than one
-				if stood := still.within(time.Unix(second, 0), e.Arrived); stood >= missed {
-					s.t.Logf("FORGIVEN: no tick between the seconds %d and %d: nothing reached the journal for %v of that", second, p.Second, stood)
+				if stood := s.stood(still, time.Unix(second, 0), e.Arrived); stood >= missed {
+					s.t.Logf("FORGIVEN: no tick between the seconds %d and %d: nothing reached the bus for %v of that", second, p.Second, stood)
 				} else {
 					s.t.Errorf("no tick between the seconds %d and %d (JOURNAL/%d at %s)", second, p.Second, e.Sequence, e.Arrived)
 				}
@@ -128,12 +128,12 @@ func (s *faultSite) uninterrupted(from, to time.Time) {
 					continue
 				}
 				// A lease is renewed every second: most of one has no renewal.
-				switch stood := still.within(e.Arrived.Add(-2*s.lease), e.Arrived); {
+				switch stood := s.stood(still, e.Arrived.Add(-2*s.lease), e.Arrived); {
 				case stood < s.lease/2:
 					s.t.Fatalf("unit %s lost its permit: JOURNAL/%d at %s says failsafe", u.Unit, e.Sequence, e.Arrived)
 				case !excused:
 					excused = true
-					s.t.Logf("FORGIVEN: unit %s lost its permit: nothing reached the journal for %v of two leases", u.Unit, stood)
+					s.t.Logf("FORGIVEN: unit %s lost its permit: nothing reached the bus for %v of two leases", u.Unit, stood)
 				}
 			}
 		}

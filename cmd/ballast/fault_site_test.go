@@ -40,6 +40,9 @@ type faultSite struct {
 	// copies each decider has of them.
 	storedTwice map[string]bool
 	copiesOf    map[string]uint64
+	// probed are the stalls of COMMANDS that a probe has seen.
+	mu     sync.Mutex
+	probed spans
 }
 
 // faultOptions of a site; zero values are filled in.

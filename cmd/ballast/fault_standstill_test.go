@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -83,6 +84,42 @@ func (s *faultSite) standstills(from, to time.Time) spans {
 	return out
 }
 
+// probe stores an event in COMMANDS twice a second and records how long the bus
+// took for it wherever that was a stall: that stream is synced, and may stand still
+// while the journal goes on.
+func (s *faultSite) probe(ctx context.Context) {
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(500 * time.Millisecond):
+		}
+		began := time.Now()
+		e := events.New(faultSiteID, "probe", &events.AlertCleared{Alert: "probe", Message: "the bus answers"}).At(began.UTC()).WithID(fmt.Sprintf("%s/probe/%d", faultSiteID, n))
+		m, err := events.Encode(s.b.Prefix(), e)
+		if err == nil {
+			_, err = s.b.JetStream().PublishMsg(ctx, m)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.t.Logf("probe: %v", err)
+		}
+		if ended := time.Now(); ended.Sub(began) >= stall {
+			s.t.Logf("COMMANDS stood still for %v at %s", ended.Sub(began), began.Format(time.RFC3339Nano))
+			s.mu.Lock()
+			s.probed.add(span{began, ended})
+			s.mu.Unlock()
+		}
+	}
+}
+
+// stood is for how long between two instants nothing could arrive, in the journal
+// or, where a probe runs, in COMMANDS.
+func (s *faultSite) stood(journal spans, from, to time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(journal.within(from, to), s.probed.within(from, to))
+}
+
 // ownClock records when the process of the test stood still or was late: what
 // machines in it do late is then nobody else's fault.
 type ownClock struct {
@@ -157,7 +194,7 @@ func (s *faultSite) forgiveCopies() {
 			if still == nil {
 				still = append(s.standstills(time.Time{}, time.Now()), span{})
 			}
-			apart, stood := m.Arrived.Sub(first), still.within(first.Add(-s.window), m.Arrived)
+			apart, stood := m.Arrived.Sub(first), s.stood(still, first.Add(-s.window), m.Arrived)
 			if apart < s.window || stood < s.window/4 {
 				continue
 			}
