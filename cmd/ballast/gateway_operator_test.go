@@ -143,16 +143,23 @@ func TestOperatorSeesWhatIsWrong(t *testing.T) {
 			if !strings.Contains(out, "→ ballast watch alert --site "+faultSiteID) || !strings.Contains(out, "no gateway serves "+faultSiteID) || strings.Contains(out, "\x1b") {
 				t.Errorf("pool status says:\n%q", out)
 			}
-			asJSON, code := ballast(t, s.dir, "pool", "status", "--json", "--server", s.url)
-			if v := jsonLines(t, asJSON); len(v) != 1 || code != exitDiffers || v[0]["alive"] != true || v[0]["serving"] != false {
-				t.Errorf("exit code %d: %s", code, asJSON)
-			}
+			// A gateway whose words are late, on a busy machine, is taken for dead
+			// until the next one comes.
+			until(t, patience, "pool status says that the gateway is alive and serves nobody", func() bool {
+				asJSON, code := ballast(t, s.dir, "pool", "status", "--json", "--server", s.url)
+				v := jsonLines(t, asJSON)
+				if len(v) != 1 || code != exitDiffers || v[0]["serving"] != false {
+					t.Errorf("exit code %d: %s", code, asJSON)
+				}
+				return t.Failed() || v[0]["alive"] == true
+			})
 			if out, _ := ballast(t, s.dir, "doctor", "--server", s.url); !strings.Contains(out, "critical "+faultSiteID+" gateway gw-1") {
 				t.Errorf("the doctor says:\n%s", out)
 			}
 			if code := gateway.end(patience); code != 0 {
 				t.Errorf("gateway ended with %d", code)
 			}
+			var code int
 			until(t, patience, "the gateway is known to have ended", func() bool {
 				out, code = piped(t, s.dir, "pool", "status", "--server", s.url)
 				return strings.Contains(out, "ended ")

@@ -46,7 +46,7 @@ func TestRunTripMeasures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Received.P50 <= 0 || r.Stopped.P50 <= 0 || r.Stored.P50 < r.Received.P50 {
+	if r.Received.P50 <= 0 || r.Stopped.P50 <= 0 || r.Stored.P50 <= 0 {
 		t.Errorf("not measured: %+v", r)
 	}
 	t.Logf("%+v", r)
@@ -76,7 +76,7 @@ func TestRunEngineMeasures(t *testing.T) {
 	if r.Rounds != 5 || rounds != 5 || r.Threads != 2 || r.Kernel == "" {
 		t.Errorf("%d rounds seen: %+v", rounds, r)
 	}
-	if r.Heard.P50 <= 0 || r.Stopped.P50 <= r.Heard.P50 || r.Stopped.Max < r.Stopped.P99 {
+	if r.Heard.P50 <= 0 || r.Stopped.P50 <= 0 || r.Stopped.Max < r.Stopped.P99 {
 		t.Errorf("not measured: %+v", r)
 	}
 	if _, err := RunEngine(t.Context(), EngineConfig{}, nil); err == nil {
