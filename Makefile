@@ -24,7 +24,7 @@ run: build ## Run a demo site with everything in one process (Ctrl-C ends it wit
 
 .PHONY: test
 test: js-deps ## Run all tests
-	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 40m ./...
 
 .PHONY: build
 build: ## Build bin/ballast
@@ -32,7 +32,7 @@ build: ## Build bin/ballast
 
 .PHONY: race
 race: js-deps ## Run all tests under the race detector
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -timeout 40m ./...
 
 .PHONY: faults
 faults: ## Run the fault tests: the real binary, processes killed and stopped
@@ -98,7 +98,7 @@ postgres: ## Test the ledger on PostgreSQL too (installs the Debian package when
 
 .PHONY: ci
 ci: lint postgres race build arm64 simulate ## What CI runs: linters, the ledger on PostgreSQL, every test under the race detector, the build, arm64, the simulation
-	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 40m ./...
 
 .PHONY: clean
 clean: ## Remove what was built (never data)
