@@ -255,13 +255,17 @@ func TestNoRoomIsSaidAndDisturbsNobody(t *testing.T) {
 			}
 		}
 	}
-	one := h.work("a.one")
-	// Whoever comes before the second session is refused after a while.
+	// Whoever comes before there is a session for it is refused after a while.
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
-	for h.srv.Room().Slots < 2 {
-		<-look.C
+	sessions := func(n uint64) {
+		for h.srv.Room().Slots < n {
+			<-look.C
+		}
 	}
+	sessions(1)
+	one := h.work("a.one")
+	sessions(2)
 	two := h.work("a.two")
 	text := await(events.TypeAlertRaised)
 	for _, part := range []string{"no room", "2 have work", "2 bytes of extranonce2", "larger extranonce2", "keep it"} {
