@@ -19,8 +19,9 @@ const (
 	DefaultDuplicateWindow = 5 * time.Minute
 	// DefaultMaxPayload of the embedded server, bytes.
 	DefaultMaxPayload = 1 << 20
-	// DefaultConnectTimeout bounds one attempt to reach a server.
-	DefaultConnectTimeout = 5 * time.Second
+	// DefaultConnectTimeout bounds one attempt to reach a server: as long as an
+	// embedded server waits for who connects.
+	DefaultConnectTimeout = patienceWithClients
 )
 
 // Durability says what an acknowledged event survives.

@@ -91,6 +91,10 @@ func startServer(ctx context.Context, c Config) (_ *embedded, err error) {
 	return e, nil
 }
 
+// patienceWithClients that connect: a thousand agents may come back at once to
+// a machine whose cores all hash.
+const patienceWithClients = 10 * time.Second
+
 // serverOptions translates c.
 func serverOptions(c Config, auth *Authority) (*server.Options, error) {
 	store := filepath.Join(c.DataDir, "store")
@@ -106,10 +110,8 @@ func serverOptions(c Config, auth *Authority) (*server.Options, error) {
 		MaxPayload:         int32(c.MaxPayload),
 		MaxPending:         256 << 20,
 		WriteDeadline:      10 * time.Second,
-		// Patient, because a thousand agents may come back at once to a
-		// machine whose cores all hash. Seconds.
-		AuthTimeout: 10,
-		DontListen:  true,
+		AuthTimeout:        patienceWithClients.Seconds(),
+		DontListen:         true,
 	}
 	switch c.Durability {
 	case PowerLoss:
@@ -135,7 +137,7 @@ func serverOptions(c Config, auth *Authority) (*server.Options, error) {
 			return nil, err
 		}
 		opts.TLS = opts.TLSConfig != nil
-		opts.TLSTimeout = 5
+		opts.TLSTimeout = patienceWithClients.Seconds()
 	}
 	if err := auth.configure(opts, c.Secure); err != nil {
 		return nil, err
