@@ -19,9 +19,10 @@ const (
 	DefaultDuplicateWindow = 5 * time.Minute
 	// DefaultMaxPayload of the embedded server, bytes.
 	DefaultMaxPayload = 1 << 20
-	// DefaultConnectTimeout bounds one attempt to reach a server: as long as an
-	// embedded server waits for who connects.
-	DefaultConnectTimeout = patienceWithClients
+	// DefaultConnectTimeout bounds one attempt to reach a server. A dead server
+	// of a cluster must cost who looks for the next one no more than a part of a
+	// lease, or machines go off for it.
+	DefaultConnectTimeout = 5 * time.Second
 )
 
 // Durability says what an acknowledged event survives.
