@@ -334,6 +334,15 @@ func solve(t testing.TB, w *events.WorkAssigned, unit, difficulty string, from, 
 	}
 }
 
+// hearsShares waits until a first share has its verdict. Work is handed out while
+// a gateway still reads what is stored: one that is told to end then leaves the
+// shares to its next start.
+func hearsShares(t testing.TB, b *bus.Bus, r *rig, w *events.WorkAssigned) {
+	t.Helper()
+	r.found(solve(t, w, r.id, w.ShareDifficulty, 9000, 1)...) // where no test searches
+	await(t, b, "the first verdict", func(s tally) bool { return len(s.accepted) == 1 })
+}
+
 func (r *rig) found(shares ...*events.ShareFound) {
 	r.t.Helper()
 	var evs []*events.Event

@@ -76,6 +76,7 @@ func TestABlockOfAClosedSessionIsTriedAsLongAsTheGatewayRuns(t *testing.T) {
 	up := &away{node: newNodeUpstream(), until: make(chan time.Duration, 1)}
 	stop := run(t, newGateway(t, b, "gw-a", up, func(c *gateway.Config) { c.DrainTime = 10 * time.Second }).Run) // as long twice more for the verdict to be stored
 	w := r.any()
+	hearsShares(t, b, r, w)
 	up.end(errors.New("the node has gone"))
 	up.begin()
 	up.job(true)
@@ -85,7 +86,7 @@ func TestABlockOfAClosedSessionIsTriedAsLongAsTheGatewayRuns(t *testing.T) {
 		t.Errorf("the node has %s to come back", left)
 	}
 	stop() // and it does not hold up the end
-	s := await(t, b, "a verdict", func(s tally) bool { return s.judged() == 1 })
+	s := await(t, b, "a verdict", func(s tally) bool { return s.judged() == 2 })
 	s.balanced(t)
 	if len(s.unknown) != 1 {
 		t.Errorf("%+v %+v", s.accepted, s.refused)
