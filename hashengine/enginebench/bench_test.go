@@ -73,8 +73,12 @@ func TestMeasure(t *testing.T) {
 	if hasShaUnit() != (r.Machine.CyclesPerRounds > 0) {
 		t.Errorf("SHA256RNDS2 every %g cycles", r.Machine.CyclesPerRounds)
 	}
-	if e := r.Engine; e.Windows < 4 || e.Jobs == 0 || e.BareRate <= 0 || e.EngineRate <= 0 || e.OverBare <= 0 || e.Faults != 0 || e.Threads != 2 {
-		t.Errorf("engine: %+v", e)
+	// The miner's threads stand back behind everybody's: beside others that take
+	// the processors none may come in a window, and a median of 0 is the truth.
+	e, alone := r.Engine, r.Machine.Others >= 0 && r.Machine.Others < 0.5
+	if e.Windows < 4 || e.Jobs == 0 || e.BareRate <= 0 || e.EngineRate < 0 || e.OverBare < 0 || e.Faults != 0 || e.Threads != 2 ||
+		alone && (e.EngineRate == 0 || e.OverBare == 0) {
+		t.Errorf("engine beside %g processors busy with others: %+v", r.Machine.Others, e)
 	}
 	if s := r.Stop; s.Samples < 3 || s.P50 <= 0 || s.P99 < s.P50 || s.Max < s.P99 {
 		t.Errorf("stop: %+v", s)
