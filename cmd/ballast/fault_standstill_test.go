@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
@@ -209,6 +210,24 @@ func (s *faultSite) forgiveCopies() {
 			if _, name, _, ok := decider.ParseMessageID(id); ok {
 				s.copiesOf[name]++
 			}
+		}
+	}
+}
+
+// What is forgiven must not be more than what was recorded.
+func TestSpansCountEachInstantOnce(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	var l spans
+	for _, s := range [][2]int{{10, 12}, {20, 23}, {21, 24}, {15, 25}, {30, 31}, {5, 32}} {
+		l.add(span{at(s[0]), at(s[1])})
+		if n := len(l); n > 1 && !l[n-2].to.Before(l[n-1].from) {
+			t.Fatalf("after %v the spans touch: %v", s, l)
+		}
+	}
+	l.add(span{at(40), at(50)})
+	for _, c := range []struct{ from, to, want int }{{0, 100, 37}, {0, 5, 0}, {6, 8, 2}, {31, 45, 6}, {33, 39, 0}, {60, 70, 0}} {
+		if have := l.within(at(c.from), at(c.to)); have != time.Duration(c.want)*time.Second {
+			t.Errorf("between %d and %d: %v, want %d s", c.from, c.to, have, c.want)
 		}
 	}
 }
