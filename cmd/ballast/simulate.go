@@ -44,16 +44,17 @@ func (a *app) simulateCommand() *cobra.Command {
 		Use:   "simulate",
 		Short: "Run the deciders and permit machines under a virtual clock, with faults",
 		Long: `Plays the real deciders and the real permit machines together under a virtual
-clock and a virtual network. Each seed is ten minutes at a site of its own, most
-with a power tree of up to five levels, with two hosts, several agents, eight
-units and six meters or more, changing loads, limits and signals, and at least
-five faults: lost, late, repeated and overtaking messages, partitions, crashes
+clock and a virtual network. Each seed is ten to twelve minutes at a site of its
+own, most with a power tree of up to five levels, with two hosts, several agents,
+eight units and six meters or more, changing loads, limits and signals, and at
+least five faults: lost, late, repeated and overtaking messages, partitions, crashes
 at the worst moments, a journal that loses its end, meters that lie, clocks that
 jump, machines that do not obey, two versions at once.
 
 After every step no unit may draw power without a live permit, no limit of any
 node may be exceeded because of mining beyond the response time, no reduction
-may wait. At the end energy and money must balance, no unit may be off for which
+may wait, and a unit that draws on must be asked again, have others make room for
+it, and lose its outlet or have people called, each in time. At the end energy and money must balance, no unit may be off for which
 there is room, and a replay of the journal must give the same commands, byte for
 byte. The summary counts what the faults did.
 

@@ -47,6 +47,14 @@
 // and while it does no other meter fails; two such at once cannot be told from a
 // real load. Everything else goes together as it comes.
 //
+// Every fifth story has an act behind all its other faults in which a unit
+// acknowledges its orders and hashes on, and nothing else is wrong. It has to be
+// asked again, others have to make room, and its outlet has to be cut or people be
+// called, each within the times that dispatch declares. A meter falls a moment
+// before the unit says so that has fallen; where its fall thus counts for the one
+// that draws on, that one has to be found out as draw that nobody admits. In all
+// stories each step has to follow the one before, and to be done where it is told.
+//
 // In every third story without jumping clocks AI jobs announce some steps of the
 // load. Where one does so in time, and all is quiet, mining must have made way when
 // the step comes: there is no response time.

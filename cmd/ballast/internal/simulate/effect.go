@@ -36,6 +36,7 @@ const (
 	BusStopped           Effect = "stops of the bus"
 	JournalLost          Effect = "journal messages lost"
 	OrdersIgnored        Effect = "orders acknowledged and ignored"
+	OrdersDefied         Effect = "seconds of orders defied and nothing else wrong"
 	ReadingsMissing      Effect = "readings missing"
 	ReadingsFrozen       Effect = "readings frozen"
 	ReadingsNaN          Effect = "readings not a number"
@@ -53,7 +54,7 @@ const (
 var Effects = []Effect{
 	MessagesLost, MessagesRepeated, MessagesLate, MessagesOvertaken, HostPartitioned, AgentPartitioned, MeterPartitioned,
 	HostStopped, HostStoppedPublish, HostStoppedAck, HostStoppedSnapshot, HostStoppedFold, AgentStopped, AgentOrphaned, AllRestarted,
-	BusStopped, JournalLost, OrdersIgnored, ReadingsMissing, ReadingsFrozen, ReadingsNaN, ReadingsNegative, ReadingsThousandth,
+	BusStopped, JournalLost, OrdersIgnored, OrdersDefied, ReadingsMissing, ReadingsFrozen, ReadingsNaN, ReadingsNegative, ReadingsThousandth,
 	ReadingsThousandfold, ReadingsSkewed, ClocksJumped, VersionsSwitched, VersionsAtOnce,
 }
 

@@ -10,6 +10,9 @@ func (w *world) plan(f *Fault) {
 		w.note("fault: %s", f)
 		w.injected++
 		w.oracle.faultUntil = max(w.oracle.faultUntil, f.Until+faultEcho)
+		if f.Kind != FaultIgnores {
+			w.oracle.unclear = max(w.oracle.unclear, f.Until+faultEcho)
+		}
 		w.inject(f)
 	})
 	w.at(f.Until, func() {

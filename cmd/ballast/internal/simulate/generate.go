@@ -18,8 +18,9 @@ const (
 	leastFaults = 5
 )
 
-// NewStory makes the story of a seed: ten minutes, at least eight units behind
-// several agents, six meters, two hosts, five faults.
+// NewStory makes the story of a seed: ten minutes, or two more where a unit defies
+// its orders at the end, at least eight units behind several agents, six meters,
+// two hosts, five faults.
 func NewStory(seed uint64) *Story {
 	g := &generator{r: rand.New(rand.NewPCG(seed, 0x62616c6c617374))}
 	g.s = &Story{Seed: seed, Length: storyLength, Hosts: []Host{{Name: "host-a"}, {Name: "host-b"}}}
@@ -41,6 +42,7 @@ func NewStory(seed uint64) *Story {
 	g.faults()
 	g.announce()
 	g.jobs()
+	g.defy()
 	return g.s
 }
 

@@ -31,6 +31,10 @@ type judge struct {
 	agents  map[string]*heard
 	order   []*heard
 	ceiling []*limit
+	// climbing are the units escalated at present, stepped is the second of the
+	// last tick that was looked at for them.
+	climbing []*climbing
+	stepped  int64
 }
 
 // belief is the newest good reading of a meter.
@@ -117,6 +121,9 @@ func (j *judge) fold(st *decider.Step) (string, Rule) {
 	}
 	if what := j.exceeded(); what != "" {
 		return what, RuleHeadroom
+	}
+	if what := j.ladder(st); what != "" {
+		return what, RuleEscalation
 	}
 	return "", ""
 }

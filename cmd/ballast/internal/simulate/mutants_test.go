@@ -320,6 +320,25 @@ func mutants() []mutant {
 			}
 		}), []Rule{RuleReplay}},
 		{"what is stored is said again", rig{unsaid: func(batches, _ []decider.Batch) []decider.Batch { return batches }}, []Rule{RuleReplay}},
+		{"an acknowledgement is believed", configured(func(c *events.SiteConfig) {
+			c.Meters = slices.DeleteFunc(c.Meters, func(m events.MeterConfig) bool { return m.Measures == events.MeasuresMining })
+		}), []Rule{RuleEscalation}},
+		{"who does not follow is not asked again", escalated(func(step events.Rung, p events.Payload) bool {
+			_, curtail := p.(*events.CommandCurtail)
+			return step != events.RungRetry || !curtail
+		}), []Rule{RuleEscalation}},
+		{"nobody makes room for who does not follow", escalated(until(events.RungRetry)), []Rule{RuleEscalation}},
+		{"the escalation ends with others making room", escalated(until(events.RungShed)), []Rule{RuleEscalation}},
+		{"people are not called", escalated(func(step events.Rung, p events.Payload) bool {
+			_, alert := p.(*events.AlertRaised)
+			return step != events.RungPage || !alert
+		}), []Rule{RuleEscalation}},
+		{"no reduction is accounted for", says(func() func(*events.Event, decider.Output) (decider.Output, bool) {
+			return func(_ *events.Event, o decider.Output) (decider.Output, bool) {
+				_, account := o.Data.(*events.CurtailmentMetered)
+				return o, !account
+			}
+		}), []Rule{RuleEscalation}},
 		{"the lease is counted from receipt", panels(func(p *permit.Panel, _ string) panel { return &receipt{Panel: p} }), []Rule{RulePermit}},
 		{"leases never end", rig{maxLease: time.Hour, panel: func(p *permit.Panel, _ string) panel { return &endless{p} }}, []Rule{RulePermit}},
 		{"nobody looks when a lease ends", panels(func(p *permit.Panel, _ string) panel { return &sleepy{p} }), []Rule{RulePermit}},

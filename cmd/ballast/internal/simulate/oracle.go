@@ -24,6 +24,10 @@ const (
 	RuleReplay    Rule = "a replay is identical"
 	RuleAgreement Rule = "replicas agree"
 	RuleRecovery  Rule = "the site recovers by itself"
+	// RuleEscalation: a unit that draws on although it was told to fall is asked
+	// again, then others make room for it, then its outlet is cut or people are
+	// called, each in its time.
+	RuleEscalation Rule = "who does not follow is escalated"
 )
 
 // Violation is the first rule that a run broke.
@@ -76,6 +80,9 @@ type oracle struct {
 	// the others has to be looked at again.
 	changes []*place
 	due     time.Duration
+	// unclear is until when anything but a unit that ignores its orders may be why
+	// a meter shows what it shows; slowest is the longest fall of all units.
+	unclear, slowest time.Duration
 }
 
 // watch is what the oracle knows of a place: what was left for mining in the
@@ -87,6 +94,11 @@ type watch struct {
 	// foretold: what was before the present instant excuses nothing.
 	foretold bool
 	past     []flowed
+	// Where mining meters hang: the most mining of the last minute, the longest
+	// period of those meters, and when the record last said of a reduction that
+	// they showed it, and that they missed it.
+	busy               roof
+	slowest, met, told time.Duration
 }
 
 // Response times declared, beyond the fall time of the slowest unit.
@@ -200,6 +212,9 @@ func (o *oracle) look() {
 		}
 		n.quick.push(now, room)
 		n.slow.push(now, room)
+		if n.minings {
+			n.busy.push(now, n.mining)
+		}
 		n.remember(now, flowed{at: now, ai: n.ai, own: n.own, top: usable - n.house - n.rogue, ceiling: ceiling})
 	}
 	if now < o.due && shaken == o.shaken {

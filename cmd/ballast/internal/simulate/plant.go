@@ -24,6 +24,7 @@ type unit struct {
 	// has begun to obey again and comes down.
 	ignores, orphan, settling bool
 	lease                     lease
+	defies                    defiance
 }
 
 // deaf reports whether no command reaches the unit.
@@ -171,6 +172,7 @@ func (p *plant) drive(u *unit, watts int64) {
 	if u.deaf() {
 		if u.ignores {
 			p.w.effects[OrdersIgnored]++
+			p.w.oracle.tried(u)
 		}
 		return
 	}

@@ -77,7 +77,7 @@ func TestSeedsHold(t *testing.T) {
 	for _, f := range s.Failed {
 		t.Errorf("seed %d: %v", f.Seed, f.Violation)
 	}
-	if s.Seeds != seeds || s.Idle > seeds/10 || s.Simulated != time.Duration(seeds)*storyLength {
+	if s.Seeds != seeds || s.Idle > seeds/10 || s.Simulated < time.Duration(seeds)*storyLength {
 		t.Errorf("%d seeds, %d of them idle, %s simulated: this proves too little", s.Seeds, s.Idle, s.Simulated)
 	}
 	if seeds < 60 {

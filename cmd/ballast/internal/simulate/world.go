@@ -96,8 +96,12 @@ func newWorld(st *Story, g rig, trace io.Writer) *world {
 	for _, h := range st.Hosts {
 		w.hosts = append(w.hosts, &host{w: w, spec: h, link: newLink(w, "host "+h.Name, HostPartitioned)})
 	}
+	w.oracle.slowest = fall
 	for _, n := range w.plant.places {
-		n.watch = watch{quick: roof{span: fall + quickResponse}, slow: roof{span: fall + slowResponse}}
+		n.watch = watch{quick: roof{span: fall + quickResponse}, slow: roof{span: fall + slowResponse}, busy: roof{span: busyFor}}
+		for _, m := range n.meters {
+			n.slowest = max(n.slowest, millis(m.cfg.PeriodMilliseconds))
+		}
 		w.oracle.changed(n)
 	}
 	return w
@@ -207,6 +211,7 @@ func (w *world) second() {
 	}
 	w.plant.tremble()
 	w.oracle.inspect()
+	w.oracle.defied()
 }
 
 // activate makes a version speak.
@@ -287,6 +292,7 @@ func (w *world) stored(stream string, m *stored) {
 		}
 	case events.StreamCommands:
 		w.audit.said(m)
+		w.oracle.recorded(m)
 		name, ok := addressee(m.Subject, events.TypeCommandRamp)
 		if !ok {
 			return
