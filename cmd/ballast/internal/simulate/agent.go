@@ -144,7 +144,7 @@ func (a *agent) status(units []int, announce bool) {
 		if u.ignores {
 			st.PowerWatts = u.level(u.order)
 		}
-		st.Healthy, st.Modelled, st.Hashes = true, true, "0"
+		st.Healthy, st.Modelled, st.Hashes = !u.dark, true, "0"
 		a.panel.Describe(now, i, st)
 		if announce {
 			st.Capabilities = u.caps

@@ -239,6 +239,9 @@ func (a *auditor) recovered() {
 	}
 	room := w.plant.rooms()
 	for _, u := range w.plant.units {
+		if u.dark || u.plug != nil && w.oracle.cut[u.plug.id] {
+			continue // only people switch its outlet on
+		}
 		least := room[u.place]
 		for n := u.place; n != nil; n = n.up {
 			least = min(least, room[n]-n.mining-2*max(u.caps.MinWatts, 1)-n.usable/50)

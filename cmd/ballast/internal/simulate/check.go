@@ -59,6 +59,16 @@ func (s *Story) Check() error {
 		name("meter", s.Config.Meters[i].Meter)
 		meters = append(meters, s.Config.Meters[i].Meter)
 	}
+	for i := range s.Config.Outlets {
+		if c := s.Config.Outlets[i].Controller; !known[c] || !s.controls(c) {
+			name("controller", c)
+		}
+	}
+	for i := range s.Switches {
+		if o := &s.Switches[i]; !s.hasOutlet(o.Outlet) {
+			bad("%s: there is no such outlet", o)
+		}
+	}
 	s.checkNodes(bad)
 	for i := range s.Signals {
 		if err := s.Signals[i].Grid.Validate(); err != nil {
@@ -85,6 +95,8 @@ func (s *Story) Check() error {
 			ok = slices.Contains(units, f.Who)
 		case FaultSilent, FaultFrozen, FaultNaN, FaultNegative, FaultThousand, FaultTimes, FaultSkewed:
 			ok = slices.Contains(meters, f.Who)
+		case FaultIdle, FaultUnable:
+			ok = s.controls(f.Who)
 		case FaultOrphan:
 			ok = slices.ContainsFunc(s.Agents, func(a Agent) bool { return a.Name == f.Who })
 		case FaultActivate:
@@ -92,9 +104,9 @@ func (s *Story) Check() error {
 		case FaultLoses, FaultRepeats, FaultDelays, FaultMixes, FaultCutOff, FaultHeldUp:
 			ok = ok && f.Who != TheBus && f.Who != Everything
 		case FaultCrash:
-			ok = ok && f.Who != Everything && !slices.Contains(meters, f.Who)
+			ok = ok && f.Who != Everything && !slices.Contains(meters, f.Who) && !s.controls(f.Who)
 		case FaultClock:
-			ok = ok && !slices.Contains(meters, f.Who)
+			ok = ok && !slices.Contains(meters, f.Who) && !s.controls(f.Who)
 		}
 		if !ok {
 			bad("%s: there is no such %q to which that can happen", f, f.Who)
@@ -104,6 +116,10 @@ func (s *Story) Check() error {
 		return fmt.Errorf("story: %w", err)
 	}
 	return nil
+}
+
+func (s *Story) hasOutlet(id string) bool {
+	return slices.ContainsFunc(s.Config.Outlets, func(o events.OutletConfig) bool { return o.Outlet == id })
 }
 
 func (s *Story) hasNode(id string) bool {

@@ -52,8 +52,13 @@
 // asked again, others have to make room, and its outlet has to be cut or people be
 // called, each within the times that dispatch declares. A meter falls a moment
 // before the unit says so that has fallen; where its fall thus counts for the one
-// that draws on, that one has to be found out as draw that nobody admits. In all
-// stories each step has to follow the one before, and to be done where it is told.
+// that draws on, what is drawn has to be found out as draw that nobody admits, if
+// need be against another unit beneath those meters. In all stories each step has
+// to follow the one before, and to be done where it is told.
+//
+// Half of these acts have outlets before the units, some with controllers that lose
+// commands, fail, or say that they switched and did not. A unit without power
+// draws nothing, gets no permit, and comes back when an operator asks for it.
 //
 // In every third story without jumping clocks AI jobs announce some steps of the
 // load. Where one does so in time, and all is quiet, mining must have made way when
@@ -74,14 +79,16 @@
 //	config node N [in N] [2n] [n+1 of K paths] limit P [factor S] [cooling P] [KEY VALUE …] [agent W …]
 //	config meter M measures WHAT [at N], every D, stale D, range P to P [stuck D] [group G]
 //	worker W has N units of P [at E J/TH] [min P] [falls D] [levels P …] [meter M] [node N]
+//	config outlet O by CONTROLLER feeds W [unit W-N]
 //	at 0s house load P [at N]        at T ai load P [at N]
 //	at T limit|cooling of N becomes P
 //	at T signal KIND [to P] [for D] from ISSUER id ID [at N] [in D] [ramp D] [cancels ID]
 //	at T job ID STATE [at N] [peak P] [seen by M]… [starting in D]
+//	at T operator switches outlet O on|off
 //	from T to T WHO FAULT
 //
-// FAULT is one of these, of a host, a worker, a unit (W-1, W-2 …), a meter, the
-// bus or everything:
+// FAULT is one of these, of a host, a worker, a unit (W-1, W-2 …), a meter, a
+// controller of outlets, the bus or everything:
 //
 //	loses N% of its messages         repeats N% of its messages
 //	has messages delayed by D        has messages overtake each other within D
@@ -91,6 +98,8 @@
 //	crashes after its next|every publish|acknowledgement|snapshot
 //	crashes between fold|every fold and publish
 //	ignores its orders               restarts
+//	switches nothing and says it does
+//	cannot switch                    (a controller)
 //	is silent                        is frozen
 //	reads no number                  reads the wrong sign
 //	reads a thousandth               reads a thousand times too much

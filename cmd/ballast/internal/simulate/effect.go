@@ -24,6 +24,8 @@ const (
 	HostPartitioned  Effect = "hosts cut off"
 	AgentPartitioned Effect = "agents cut off"
 	MeterPartitioned Effect = "meters cut off"
+	// ControllerPartitioned: on the side of the outlets.
+	ControllerPartitioned Effect = "controllers of outlets cut off"
 	// Hosts that stopped at each point.
 	HostStopped          Effect = "hosts stopped"
 	HostStoppedPublish   Effect = "hosts stopped after a publish"
@@ -37,6 +39,9 @@ const (
 	JournalLost          Effect = "journal messages lost"
 	OrdersIgnored        Effect = "orders acknowledged and ignored"
 	OrdersDefied         Effect = "seconds of orders defied and nothing else wrong"
+	OutletsCut           Effect = "outlets cut"
+	OutletsIdle          Effect = "outlets said to be switched that were not"
+	OutletsFailed        Effect = "outlets that could not be switched"
 	ReadingsMissing      Effect = "readings missing"
 	ReadingsFrozen       Effect = "readings frozen"
 	ReadingsNaN          Effect = "readings not a number"
@@ -52,9 +57,9 @@ const (
 
 // Effects are all that are counted, in the order in which people read them.
 var Effects = []Effect{
-	MessagesLost, MessagesRepeated, MessagesLate, MessagesOvertaken, HostPartitioned, AgentPartitioned, MeterPartitioned,
+	MessagesLost, MessagesRepeated, MessagesLate, MessagesOvertaken, HostPartitioned, AgentPartitioned, MeterPartitioned, ControllerPartitioned,
 	HostStopped, HostStoppedPublish, HostStoppedAck, HostStoppedSnapshot, HostStoppedFold, AgentStopped, AgentOrphaned, AllRestarted,
-	BusStopped, JournalLost, OrdersIgnored, OrdersDefied, ReadingsMissing, ReadingsFrozen, ReadingsNaN, ReadingsNegative, ReadingsThousandth,
+	BusStopped, JournalLost, OrdersIgnored, OrdersDefied, OutletsCut, OutletsIdle, OutletsFailed, ReadingsMissing, ReadingsFrozen, ReadingsNaN, ReadingsNegative, ReadingsThousandth,
 	ReadingsThousandfold, ReadingsSkewed, ClocksJumped, VersionsSwitched, VersionsAtOnce,
 }
 

@@ -10,7 +10,10 @@ func (w *world) plan(f *Fault) {
 		w.note("fault: %s", f)
 		w.injected++
 		w.oracle.faultUntil = max(w.oracle.faultUntil, f.Until+faultEcho)
-		if f.Kind != FaultIgnores {
+		switch c := w.controller(f.Who); {
+		case c != nil:
+			c.troubled = max(c.troubled, f.Until+faultEcho)
+		case f.Kind != FaultIgnores:
 			w.oracle.unclear = max(w.oracle.unclear, f.Until+faultEcho)
 		}
 		w.inject(f)
@@ -51,6 +54,8 @@ func (w *world) inject(f *Fault) {
 		}
 	case FaultSilent, FaultFrozen, FaultNaN, FaultNegative, FaultThousand, FaultTimes:
 		w.meter(f.Who).fault = f.Kind
+	case FaultIdle, FaultUnable:
+		w.controller(f.Who).fault = f.Kind
 	case FaultSkewed:
 		w.meter(f.Who).offset += f.By
 	case FaultClock:
@@ -105,6 +110,8 @@ func (w *world) end(f *Fault) {
 		if m := w.meter(f.Who); m.fault == f.Kind {
 			m.fault = ""
 		}
+	case FaultIdle, FaultUnable:
+		w.controller(f.Who).fault = ""
 	case FaultSkewed:
 		w.meter(f.Who).offset -= f.By
 	case FaultClock:
@@ -226,6 +233,9 @@ func (w *world) linkOf(who string) *link {
 	}
 	if a := w.byAgent[who]; a != nil {
 		return a.link
+	}
+	if c := w.controller(who); c != nil {
+		return c.link
 	}
 	return w.meter(who).link
 }

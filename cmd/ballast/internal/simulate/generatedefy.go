@@ -5,6 +5,7 @@ package simulate
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
@@ -40,8 +41,49 @@ func (g *generator) defy() {
 		g.loads(wants, 900, 1000)
 	}
 	g.s.Faults = append(g.s.Faults, f)
+	if g.one(2) {
+		g.outlets(&f)
+	}
 	g.s.Length = f.Until.Truncate(time.Second) + 6*time.Second + calmEnd
 	g.loads(g.s.Length-calmEnd-5*time.Second, 250, 450)
+	for _, o := range g.s.Config.Outlets {
+		g.s.Switches = append(g.s.Switches, Switch{At: g.s.Length - calmEnd - 4*time.Second, Outlet: o.Outlet})
+	}
+}
+
+// outlets puts one before every unit of some agents, one before all units of
+// others, and always one before the unit that defies; half of their controllers
+// do not do what they are told meanwhile. In the end an operator switches all on.
+func (g *generator) outlets(f *Fault) {
+	c := &g.s.Config
+	for i := range g.s.Agents {
+		a := &g.s.Agents[i]
+		by, alone := fmt.Sprintf("pdu-%d", 1+i%2), strings.HasPrefix(f.Who, a.Name+"-")
+		if g.one(4) {
+			c.Outlets = append(c.Outlets, events.OutletConfig{Outlet: "out-" + a.Name, Controller: by, Agent: a.Name})
+		} else {
+			for n := range a.Units {
+				u := fmt.Sprintf("%s-%d", a.Name, n+1)
+				if alone && u == f.Who || !g.one(3) {
+					c.Outlets = append(c.Outlets, events.OutletConfig{Outlet: "out-" + u, Controller: by, Agent: a.Name, Unit: u})
+				}
+			}
+		}
+		if !alone {
+			continue
+		}
+		switch bad := (Fault{Who: by, At: f.At, Until: f.Until, Point: PointNow}); g.r.IntN(6) {
+		case 0:
+			bad.Kind = FaultIdle
+			g.s.Faults = append(g.s.Faults, bad)
+		case 1:
+			bad.Kind = FaultUnable
+			g.s.Faults = append(g.s.Faults, bad)
+		case 2:
+			bad.Kind, bad.Thousandths = FaultLoses, int(g.between(30, 100))*10
+			g.s.Faults = append(g.s.Faults, bad)
+		}
+	}
 }
 
 // loads moves the AI load wherever some hangs, to so many parts in a thousand of

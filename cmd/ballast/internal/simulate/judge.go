@@ -35,6 +35,9 @@ type judge struct {
 	// last tick that was looked at for them.
 	climbing []*climbing
 	stepped  int64
+	// cut are the outlets that are commanded off, wanted those that an operator
+	// asked to be switched on.
+	cut, wanted map[string]bool
 }
 
 // belief is the newest good reading of a meter.
@@ -63,6 +66,7 @@ type heard struct {
 
 // permitted is what a unit may draw by the commands so far.
 type permitted struct {
+	id       string
 	caps     events.Capabilities
 	node     *judged
 	watts    int64
@@ -82,7 +86,8 @@ type limit struct {
 }
 
 func newJudge(w *world) *judge {
-	return &judge{w: w, byNode: map[string]*judged{"": {id: events.RootNode}}, meters: make(map[string]*belief), agents: make(map[string]*heard), tickGen: -1}
+	return &judge{w: w, byNode: map[string]*judged{"": {id: events.RootNode}}, meters: make(map[string]*belief), agents: make(map[string]*heard), tickGen: -1,
+		cut: make(map[string]bool), wanted: make(map[string]bool)}
 }
 
 // fold takes one event and what was decided, and says what is wrong with it.
@@ -113,6 +118,13 @@ func (j *judge) fold(st *decider.Step) (string, Rule) {
 		}
 	case *events.GridSignal:
 		j.signal(e, p)
+	case *events.OutletRequested:
+		if !p.Off && e.Source == events.OperatorSource {
+			j.wanted[string([]byte(p.Outlet))] = true
+		}
+	}
+	if what := j.outlets(st); what != "" {
+		return what, RuleEscalation
 	}
 	for i := range st.Outputs {
 		if what, rule := j.output(e, &st.Outputs[i]); what != "" {
@@ -191,7 +203,7 @@ func (j *judge) hear(name string, s *events.WorkerStatus) {
 			if st.Capabilities == nil {
 				continue
 			}
-			u = &permitted{caps: *st.Capabilities, off: -1}
+			u = &permitted{id: string([]byte(st.Unit)), caps: *st.Capabilities, off: -1}
 			u.caps.Node, u.caps.LevelsWatts = string([]byte(u.caps.Node)), append([]int64(nil), u.caps.LevelsWatts...)
 			u.node = j.homeOf(name, &u.caps)
 			a.units[string([]byte(st.Unit))] = u

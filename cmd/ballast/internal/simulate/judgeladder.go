@@ -65,7 +65,7 @@ func (j *judge) step(p *events.UnitEscalated, outputs []decider.Output) string {
 		want = events.RungRetry
 	case was == events.RungRetry:
 		want = events.RungShed
-	case was == events.RungShed && p.Outlet != "":
+	case was == events.RungShed && j.outletOf(p.Agent, p.Unit) != "":
 		want = events.RungOutlet
 	}
 	switch {
@@ -88,8 +88,9 @@ func (j *judge) step(p *events.UnitEscalated, outputs []decider.Output) string {
 }
 
 // done reports whether a fold that takes a step does what the step says: a unit
-// whose agent is alive is commanded again, people are called by an alert. That
-// others make room is seen on the floor.
+// whose agent is alive is commanded again, its outlet is commanded off unless it
+// is off already, people are called by an alert. That others make room is seen on
+// the floor.
 func (j *judge) done(p *events.UnitEscalated, outputs []decider.Output) bool {
 	a := j.agents[p.Agent]
 	for i := range outputs {
@@ -108,8 +109,46 @@ func (j *judge) done(p *events.UnitEscalated, outputs []decider.Output) bool {
 	switch p.Rung {
 	case events.RungRetry:
 		return a == nil || j.cfg == nil || j.now-a.at >= j.cfg.Policy.LeaseMilliseconds*milli
+	case events.RungOutlet:
+		return j.cut[j.outletOf(p.Agent, p.Unit)]
 	case events.RungPage:
 		return false
 	}
 	return true
+}
+
+// outlets books the commands for outlets of a fold: only people switch one on.
+func (j *judge) outlets(st *decider.Step) string {
+	for i := range st.Outputs {
+		c, ok := st.Outputs[i].Data.(*events.CommandOutlet)
+		switch {
+		case !ok:
+		case c.Off:
+			j.cut[c.Outlet] = true
+			delete(j.wanted, c.Outlet)
+		case !j.wanted[c.Outlet]:
+			return fmt.Sprintf("outlet %s is switched on although no operator asked for it", c.Outlet)
+		default:
+			delete(j.cut, c.Outlet)
+		}
+	}
+	return ""
+}
+
+// outletOf a unit, empty for none known.
+func (j *judge) outletOf(agent, unit string) string {
+	if j.cfg == nil {
+		return ""
+	}
+	all := ""
+	for i := range j.cfg.Outlets {
+		o := &j.cfg.Outlets[i]
+		if o.Agent == agent && o.Unit == unit {
+			return o.Outlet
+		}
+		if o.Agent == agent && o.Unit == "" && all == "" {
+			all = o.Outlet
+		}
+	}
+	return all
 }

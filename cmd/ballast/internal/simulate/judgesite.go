@@ -33,6 +33,7 @@ func (j *judge) configure(c *events.SiteConfig) {
 	own := *c
 	own.Meters = append([]events.MeterConfig(nil), c.Meters...)
 	own.Nodes = append([]events.NodeConfig(nil), c.Nodes...)
+	own.Outlets = append([]events.OutletConfig(nil), c.Outlets...)
 	was := j.byNode
 	j.cfg = &own
 	root := &judged{id: events.RootNode, usable: share64(c.LimitWatts, c.ContinuousFactorPPM), nameplate: c.AINameplateWatts, house: c.HouseWatts,
@@ -282,6 +283,8 @@ func (j *judge) unearned(a *heard, u *permitted) string {
 		return fmt.Sprintf("it has been off for %s only", time.Duration(j.now-u.off))
 	case u.watts == 0 && j.now < u.restart:
 		return "its restart delay is not over"
+	case j.cut[j.outletOf(a.name, u.id)]:
+		return "its outlet is off"
 	}
 	for n := u.node; n != nil; n = n.up {
 		if !n.fresh {

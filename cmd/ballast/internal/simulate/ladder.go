@@ -3,6 +3,7 @@
 package simulate
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -103,28 +104,44 @@ func (o *oracle) climbed(u *unit, n *place, lasts time.Duration) {
 			u.id, u.draw, lasts, u.order, what, d.rung, n.id)
 	}
 	due := o.slowest + n.slowest + answerTime + ladderSlack
-	mistaken := d.acquitted > 0 || n.met > d.since
+	rung, paged, mistaken := d.rung, d.paged, d.acquitted > 0 || n.met > d.since
 	if mistaken {
 		due += o.slowest + answerTime + strangeTime // others that fall in two steps may hide it
+		rung, paged = o.accused(n, rung, paged)
 	}
 	switch {
 	case d.acquitted > mostAcquitted:
 		lacks("it is taken to follow again and again")
-	case lasts >= due && d.rung == "":
+	case lasts >= due && rung == "":
 		lacks("nobody acts on it")
-	case lasts >= due+retryTime && d.rung == events.RungRetry:
+	case lasts >= due+retryTime && rung == events.RungRetry:
 		lacks("others do not make room for it")
 	case d.retried > d.since && now > d.retried+retryTime && d.asked < d.retried-time.Second:
 		lacks("it has not been asked again")
-	case lasts >= due+retryTime+shedTime && d.rung == events.RungShed:
+	case lasts >= due+retryTime+shedTime && rung == events.RungShed:
 		lacks("neither its outlet is cut nor are people called")
-	case lasts >= due+retryTime+shedTime+outletTime && d.rung == events.RungOutlet:
+	case lasts >= due+retryTime+shedTime+outletTime && rung == events.RungOutlet:
 		lacks("people are not called although cutting its outlet has not helped")
-	case d.rung == events.RungPage && !d.paged:
+	case lasts >= due+retryTime+shedTime && !mistaken && u.plug != nil && u.plugged.sound():
+		lacks("its outlet is on")
+	case rung == events.RungPage && !paged:
 		lacks("the alert for people is missing")
 	case lasts >= due+retryTime+shedTime+outletTime && n.told < d.since && !mistaken:
 		lacks("no account of a reduction says that it was not met")
 	}
+}
+
+// accused is how far the escalation has come against anybody beneath the meters
+// of n: once the fall of another one has counted for a unit, nobody can tell which
+// of them draws on.
+func (o *oracle) accused(n *place, rung events.Rung, paged bool) (events.Rung, bool) {
+	steps := []events.Rung{"", events.RungRetry, events.RungShed, events.RungOutlet, events.RungPage}
+	for _, u := range o.w.plant.units {
+		if d := &u.defies; u.witness() == n && slices.Index(steps, d.rung) > slices.Index(steps, rung) {
+			rung, paged = d.rung, d.paged
+		}
+	}
+	return rung, paged
 }
 
 // recorded books what the record says of units that do not follow.
@@ -139,7 +156,7 @@ func (o *oracle) recorded(m *stored) {
 		}
 		return
 	}
-	for _, t := range [...]events.Type{events.TypeUnitEscalated, events.TypeAlertRaised, events.TypeAlertCleared, events.TypeCurtailmentMetered} {
+	for _, t := range [...]events.Type{events.TypeCommandOutlet, events.TypeUnitEscalated, events.TypeAlertRaised, events.TypeAlertCleared, events.TypeCurtailmentMetered} {
 		if _, ok := addressee(m.Subject, t); ok {
 			o.told(m)
 			return
@@ -181,6 +198,8 @@ func (o *oracle) told(m *stored) {
 		return
 	}
 	switch p := e.Data.(type) {
+	case *events.CommandOutlet:
+		o.cut[p.Outlet] = p.Off
 	case *events.UnitEscalated:
 		if u := o.w.unit(p.Unit); u != nil {
 			d := &u.defies
@@ -204,6 +223,8 @@ func (o *oracle) told(m *stored) {
 			case n == nil:
 			case w.Outcome == events.OutcomeMet:
 				n.met = o.w.now
+			case w.Outcome == events.OutcomeLate:
+				n.met, n.told = o.w.now, o.w.now
 			default:
 				n.told = o.w.now
 			}

@@ -48,3 +48,24 @@ func until(last events.Rung) func(step events.Rung, p events.Payload) bool {
 		return !ok || s.Rung == events.RungRetry || s.Rung == last || s.Rung == events.RungFollowed
 	}
 }
+
+// impatient takes it that an operator wants every outlet on, half a minute after
+// it was cut.
+func impatient(d decider.Decider) decider.Decider {
+	cut, at := "", int64(0)
+	return &editor{Decider: d, add: func(e *events.Event) *events.Event {
+		t, tick := e.Data.(*events.ClockTick)
+		if p, ok := e.Data.(*events.OutletStatus); ok && p.State == events.OutletOff && cut == "" {
+			cut, at = string([]byte(p.Outlet)), 0
+		}
+		if !tick || cut == "" {
+			return nil
+		}
+		if at++; at != 30 {
+			return nil
+		}
+		c := with(e, &events.OutletRequested{Outlet: cut})
+		c.Source, c.ID = events.OperatorSource, "impatient/"+itoa(uint64(t.Second))
+		return c
+	}}
+}

@@ -333,6 +333,14 @@ func mutants() []mutant {
 			_, alert := p.(*events.AlertRaised)
 			return step != events.RungPage || !alert
 		}), []Rule{RuleEscalation}},
+		{"outlets are not known", configured(func(c *events.SiteConfig) { c.Outlets = nil }), []Rule{RuleEscalation}},
+		{"an outlet is switched off in words only", says(func() func(*events.Event, decider.Output) (decider.Output, bool) {
+			return func(_ *events.Event, o decider.Output) (decider.Output, bool) {
+				_, outlet := o.Data.(*events.CommandOutlet)
+				return o, !outlet
+			}
+		}), []Rule{RuleEscalation}},
+		{"an outlet is switched on by itself", pure(rig{decider: impatient}), []Rule{RuleEscalation}},
 		{"no reduction is accounted for", says(func() func(*events.Event, decider.Output) (decider.Output, bool) {
 			return func(_ *events.Event, o decider.Output) (decider.Output, bool) {
 				_, account := o.Data.(*events.CurtailmentMetered)

@@ -83,6 +83,8 @@ type oracle struct {
 	// unclear is until when anything but a unit that ignores its orders may be why
 	// a meter shows what it shows; slowest is the longest fall of all units.
 	unclear, slowest time.Duration
+	// cut are the outlets that dispatch wants off.
+	cut map[string]bool
 }
 
 // watch is what the oracle knows of a place: what was left for mining in the

@@ -40,6 +40,8 @@ var phrases = []phrase{
 	{kind: FaultCrash, point: PointSnapshot, words: "crashes after its next snapshot"},
 	{kind: FaultCrash, point: PointFold, words: "crashes between fold and publish"},
 	{kind: FaultIgnores, words: "ignores its orders"},
+	{kind: FaultIdle, words: "switches nothing and says it does"},
+	{kind: FaultUnable, words: "cannot switch"},
 	{kind: FaultSilent, words: "is silent"},
 	{kind: FaultFrozen, words: "is frozen"},
 	{kind: FaultNaN, words: "reads no number"},

@@ -25,6 +25,12 @@ type unit struct {
 	ignores, orphan, settling bool
 	lease                     lease
 	defies                    defiance
+	// plug is the outlet that feeds the unit, plugged who switches it; nil for
+	// none. dark: it has no power; drew is what it drew before.
+	plug    *socket
+	plugged *controller
+	dark    bool
+	drew    int64
 }
 
 // deaf reports whether no command reaches the unit.
@@ -101,6 +107,9 @@ func (p *plant) flow(n *place, change func(n *place)) {
 }
 
 func (p *plant) setDraw(u *unit, watts int64) {
+	if u.dark {
+		watts = 0
+	}
 	if u.draw == watts {
 		return
 	}

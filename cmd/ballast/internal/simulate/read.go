@@ -83,6 +83,9 @@ func (s *Story) configure(w *words) error {
 	if w.take("node") {
 		return s.node(w)
 	}
+	if w.take("outlet") {
+		return s.readOutlet(w)
+	}
 next:
 	for w.more() {
 		if w.take("jobs") {
@@ -196,8 +199,10 @@ func (s *Story) happens(w *words) error {
 		return s.signal(w, at)
 	case w.take("job"):
 		return s.job(w, at)
+	case w.take("operator"):
+		return s.operator(w, at)
 	}
-	return fmt.Errorf("at a time there is an ai load, a house load, a limit of, a cooling of, a signal or a job, not %q", w.peek())
+	return fmt.Errorf("at a time there is an ai load, a house load, a limit of, a cooling of, a signal, a job or an operator, not %q", w.peek())
 }
 
 func (s *Story) signal(w *words, at time.Duration) error {

@@ -25,7 +25,7 @@ func shrink(ctx context.Context, st *Story, g rig) *Story {
 	for again := true; again && ctx.Err() == nil; {
 		again = false
 		for _, pass := range []func() bool{s.dropFaults, s.dropSignals, s.dropJobs, s.dropChanges, s.dropLoad, s.dropAgents, s.dropUnits, s.dropHosts,
-			s.dropNodes, s.dropMeters, s.plain, s.shorten, s.round} {
+			s.dropNodes, s.dropMeters, s.dropOutlets, s.plain, s.shorten, s.round} {
 			again = pass() || again
 		}
 	}
@@ -45,9 +45,9 @@ func (s *Story) clone() *Story {
 	c := *s
 	c.Hosts, c.Agents, c.Load = slices.Clone(s.Hosts), slices.Clone(s.Agents), slices.Clone(s.Load)
 	c.Signals, c.Faults = slices.Clone(s.Signals), slices.Clone(s.Faults)
-	c.Jobs = slices.Clone(s.Jobs)
+	c.Jobs, c.Switches = slices.Clone(s.Jobs), slices.Clone(s.Switches)
 	c.House, c.Changes = slices.Clone(s.House), slices.Clone(s.Changes)
-	c.Config.Nodes, c.Config.Meters = slices.Clone(s.Config.Nodes), slices.Clone(s.Config.Meters)
+	c.Config.Nodes, c.Config.Meters, c.Config.Outlets = slices.Clone(s.Config.Nodes), slices.Clone(s.Config.Meters), slices.Clone(s.Config.Outlets)
 	return &c
 }
 
@@ -81,6 +81,7 @@ func (s *shrinker) end(at time.Duration) {
 	c.Faults = slices.DeleteFunc(c.Faults, func(f Fault) bool { return f.At > length })
 	c.Signals = slices.DeleteFunc(c.Signals, func(g Signal) bool { return g.At > length })
 	c.Jobs = slices.DeleteFunc(c.Jobs, func(j Job) bool { return j.At > length })
+	c.Switches = slices.DeleteFunc(c.Switches, func(o Switch) bool { return o.At > length })
 	c.Load = slices.DeleteFunc(c.Load, func(l Step) bool { return l.At > length })
 	c.Changes = slices.DeleteFunc(c.Changes, func(g Change) bool { return g.At > length })
 	if r, err := play(c, s.rig, nil); err == nil && r.Violation != nil && r.Violation.Rule == s.rule {

@@ -53,6 +53,11 @@ func (s *shrinker) dropMeters() bool {
 	})
 }
 
+func (s *shrinker) dropOutlets() bool {
+	any := s.each(func() int { return len(s.best.Switches) }, func(c *Story, i int) { c.Switches = slices.Delete(c.Switches, i, i+1) })
+	return s.each(func() int { return len(s.best.Config.Outlets) }, func(c *Story, i int) { c.Config.Outlets = slices.Delete(c.Config.Outlets, i, i+1) }) || any
+}
+
 // forgetMeter takes a meter out of what happens.
 func (s *Story) forgetMeter(id string) {
 	s.Faults = slices.DeleteFunc(s.Faults, func(f Fault) bool { return f.Who == id })

@@ -39,6 +39,8 @@ type Story struct {
 	Signals []Signal
 	// Jobs of AI schedulers, as they say it.
 	Jobs []Job
+	// Switches are what an operator asks for outlets.
+	Switches []Switch
 	// Faults injected.
 	Faults []Fault
 }
@@ -166,6 +168,10 @@ const (
 	FaultClock FaultKind = "clock-jumps"
 	// FaultActivate: the version of host Who is activated.
 	FaultActivate FaultKind = "activated"
+	// FaultIdle: a controller of outlets says that it switches them and does
+	// not. FaultUnable: it says that it cannot.
+	FaultIdle   FaultKind = "switches-nothing"
+	FaultUnable FaultKind = "cannot-switch"
 	// FaultRestart: every agent restarts at once.
 	FaultRestart FaultKind = "all-restart"
 )
@@ -247,6 +253,11 @@ func (s *Story) calmSince(t time.Duration) bool {
 	}
 	for i := range s.Jobs {
 		if s.Jobs[i].At > t {
+			return false
+		}
+	}
+	for i := range s.Switches {
+		if s.Switches[i].At > t {
 			return false
 		}
 	}

@@ -40,25 +40,27 @@ type rig struct {
 // world is one run. Everything in it happens in one goroutine.
 type world struct {
 	agenda
-	story     *Story
-	rig       rig
-	trace     io.Writer
-	bus       *bus
-	config    events.SiteConfig // in force
-	hosts     []*host
-	agents    []*agent
-	byAgent   map[string]*agent
-	plant     plant
-	oracle    oracle
-	audit     *auditor
-	signals   []signalInForce
-	shares    int64
-	effects   Counts
-	speaking  string // the version activated last
-	injected  int
-	folded    int64
-	minutes   []int64 // mining energy, mWh, at the end of each minute
-	violation *Violation
+	story   *Story
+	rig     rig
+	trace   io.Writer
+	bus     *bus
+	config  events.SiteConfig // in force
+	hosts   []*host
+	agents  []*agent
+	byAgent map[string]*agent
+	plant   plant
+	// controllers of outlets.
+	controllers []*controller
+	oracle      oracle
+	audit       *auditor
+	signals     []signalInForce
+	shares      int64
+	effects     Counts
+	speaking    string // the version activated last
+	injected    int
+	folded      int64
+	minutes     []int64 // mining energy, mWh, at the end of each minute
+	violation   *Violation
 }
 
 // signalInForce is a ceiling as the oracle knows it, by true time.
@@ -75,7 +77,7 @@ func newWorld(st *Story, g rig, trace io.Writer) *world {
 	w.bus = newBus(w)
 	w.config = st.Config
 	w.plant = plant{w: w}
-	w.oracle = oracle{w: w}
+	w.oracle = oracle{w: w, cut: make(map[string]bool)}
 	w.plant.grow()
 	w.plant.hang()
 	fall := time.Duration(0)
@@ -96,6 +98,7 @@ func newWorld(st *Story, g rig, trace io.Writer) *world {
 	for _, h := range st.Hosts {
 		w.hosts = append(w.hosts, &host{w: w, spec: h, link: newLink(w, "host "+h.Name, HostPartitioned)})
 	}
+	w.wire()
 	w.oracle.slowest = fall
 	for _, n := range w.plant.places {
 		n.watch = watch{quick: roof{span: fall + quickResponse}, slow: roof{span: fall + slowResponse}, busy: roof{span: busyFor}}
@@ -173,6 +176,12 @@ func (w *world) begin() {
 	}
 	for i := range st.Signals {
 		w.at(st.Signals[i].At, func() { w.signal(&st.Signals[i]) })
+	}
+	for i := range st.Switches {
+		w.at(st.Switches[i].At, func() { w.request(&st.Switches[i]) })
+	}
+	for i, c := range w.controllers {
+		w.at(time.Duration(i)*83*time.Millisecond, c.repeat)
 	}
 	for i := range st.Faults {
 		w.plan(&st.Faults[i])
@@ -293,13 +302,13 @@ func (w *world) stored(stream string, m *stored) {
 	case events.StreamCommands:
 		w.audit.said(m)
 		w.oracle.recorded(m)
-		name, ok := addressee(m.Subject, events.TypeCommandRamp)
-		if !ok {
-			return
+		for _, t := range [...]events.Type{events.TypeCommandRamp, events.TypeCommandOutlet} {
+			if name, ok := addressee(m.Subject, t); ok {
+				// The server repeats what it has stored.
+				msg := &nats.Msg{Subject: events.StoredSubject(events.DefaultPrefix, siteName, t, name), Header: m.Header, Data: m.Data}
+				w.deliver(name, msg, true)
+			}
 		}
-		// The server repeats what it has stored.
-		msg := &nats.Msg{Subject: events.StoredSubject(events.DefaultPrefix, siteName, events.TypeCommandRamp, name), Header: m.Header, Data: m.Data}
-		w.deliver(name, msg, true)
 	}
 }
 
@@ -315,7 +324,7 @@ func (w *world) heard(m *nats.Msg) {
 		}
 		return
 	}
-	for _, t := range [...]events.Type{events.TypeCommandCurtail, events.TypePermitRenewed} {
+	for _, t := range [...]events.Type{events.TypeCommandCurtail, events.TypePermitRenewed, events.TypeCommandOutlet} {
 		if name, ok := addressee(m.Subject, t); ok {
 			w.deliver(name, m, false)
 		}
@@ -329,6 +338,8 @@ func addressee(subject string, t events.Type) (string, bool) {
 func (w *world) deliver(name string, m *nats.Msg, storedCopy bool) {
 	if a := w.byAgent[name]; a != nil {
 		a.link.carry(fromBus, func() { a.hear(m, storedCopy) })
+	} else if c := w.controller(name); c != nil {
+		c.link.carry(fromBus, func() { c.hear(m, storedCopy) })
 	}
 }
 

@@ -48,6 +48,9 @@ func (s *Story) Write(w io.Writer, comment string) error {
 	for i := range s.Jobs {
 		writeJob(&b, &s.Jobs[i])
 	}
+	for i := range s.Switches {
+		fmt.Fprintf(&b, "%s\n", &s.Switches[i])
+	}
 	for i := range s.Faults {
 		fmt.Fprintf(&b, "%s\n", &s.Faults[i])
 	}
@@ -91,6 +94,7 @@ func (s *Story) writeConfig(b *strings.Builder) {
 	for i := range s.Config.Nodes {
 		writeNode(b, &s.Config.Nodes[i])
 	}
+	writeOutlets(b, &s.Config)
 	for i := range s.Config.Meters {
 		m := &s.Config.Meters[i]
 		fmt.Fprintf(b, "config meter %s measures %s%s, every %s, stale %s, range %s to %s", m.Meter, m.Measures, at(m.Node),
