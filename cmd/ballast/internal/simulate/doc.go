@@ -53,7 +53,8 @@
 // called, each within the times that dispatch declares. A meter falls a moment
 // before the unit says so that has fallen; where its fall thus counts for the one
 // that draws on, what is drawn has to be found out as draw that nobody admits, if
-// need be against another unit beneath those meters. In all stories each step has
+// need be against another unit beneath those meters; of that only units are accused
+// that may draw nothing. In all stories each step has
 // to follow the one before, and to be done where it is told.
 //
 // Half of these acts have outlets before the units, some with controllers that lose

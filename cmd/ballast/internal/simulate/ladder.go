@@ -106,6 +106,9 @@ func (o *oracle) climbed(u *unit, n *place, lasts time.Duration) {
 	due := o.slowest + n.slowest + answerTime + ladderSlack
 	rung, paged, mistaken := d.rung, d.paged, d.acquitted > 0 || n.met > d.since
 	if mistaken {
+		if u.order > 0 {
+			return // nobody is accused of draw who may draw something
+		}
 		due += o.slowest + answerTime + strangeTime // others that fall in two steps may hide it
 		rung, paged = o.accused(n, rung, paged)
 	}

@@ -3,9 +3,44 @@
 package simulate
 
 import (
+	"slices"
+
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/handlers/decider"
 )
+
+// ladderMutants break the escalation against units that do not follow.
+func ladderMutants() []mutant {
+	return []mutant{
+		{"an acknowledgement is believed", configured(func(c *events.SiteConfig) {
+			c.Meters = slices.DeleteFunc(c.Meters, func(m events.MeterConfig) bool { return m.Measures == events.MeasuresMining })
+		}), []Rule{RuleEscalation}},
+		{"who does not follow is not asked again", escalated(func(step events.Rung, p events.Payload) bool {
+			_, curtail := p.(*events.CommandCurtail)
+			return step != events.RungRetry || !curtail
+		}), []Rule{RuleEscalation}},
+		{"nobody makes room for who does not follow", escalated(until(events.RungRetry)), []Rule{RuleEscalation}},
+		{"the escalation ends with others making room", escalated(until(events.RungShed)), []Rule{RuleEscalation}},
+		{"people are not called", escalated(func(step events.Rung, p events.Payload) bool {
+			_, alert := p.(*events.AlertRaised)
+			return step != events.RungPage || !alert
+		}), []Rule{RuleEscalation}},
+		{"outlets are not known", configured(func(c *events.SiteConfig) { c.Outlets = nil }), []Rule{RuleEscalation}},
+		{"an outlet is switched off in words only", says(func() func(*events.Event, decider.Output) (decider.Output, bool) {
+			return func(_ *events.Event, o decider.Output) (decider.Output, bool) {
+				_, outlet := o.Data.(*events.CommandOutlet)
+				return o, !outlet
+			}
+		}), []Rule{RuleEscalation}},
+		{"an outlet is switched on by itself", pure(rig{decider: impatient}), []Rule{RuleEscalation}},
+		{"no reduction is accounted for", says(func() func(*events.Event, decider.Output) (decider.Output, bool) {
+			return func(_ *events.Event, o decider.Output) (decider.Output, bool) {
+				_, account := o.Data.(*events.CurtailmentMetered)
+				return o, !account
+			}
+		}), []Rule{RuleEscalation}},
+	}
+}
 
 // stepped is a dispatch decider whose folds that escalate are edited.
 type stepped struct {

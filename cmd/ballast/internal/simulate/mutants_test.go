@@ -133,7 +133,7 @@ func panels(broken func(p *permit.Panel, boot string) panel) rig { return rig{pa
 const forever = 86_400_000 // ms
 
 func mutants() []mutant {
-	return []mutant{
+	return append(ladderMutants(), []mutant{
 		{"no reserve is kept", configured(func(c *events.SiteConfig) { c.Reserve = events.ReserveConfig{} }), nil},
 		{"half of the reserve is kept", configured(func(c *events.SiteConfig) { c.Reserve.FloorWatts /= 2 }), nil},
 		{"the margin is forgotten", configured(func(c *events.SiteConfig) { c.Reserve.MarginWatts = 0 }), nil},
@@ -320,33 +320,6 @@ func mutants() []mutant {
 			}
 		}), []Rule{RuleReplay}},
 		{"what is stored is said again", rig{unsaid: func(batches, _ []decider.Batch) []decider.Batch { return batches }}, []Rule{RuleReplay}},
-		{"an acknowledgement is believed", configured(func(c *events.SiteConfig) {
-			c.Meters = slices.DeleteFunc(c.Meters, func(m events.MeterConfig) bool { return m.Measures == events.MeasuresMining })
-		}), []Rule{RuleEscalation}},
-		{"who does not follow is not asked again", escalated(func(step events.Rung, p events.Payload) bool {
-			_, curtail := p.(*events.CommandCurtail)
-			return step != events.RungRetry || !curtail
-		}), []Rule{RuleEscalation}},
-		{"nobody makes room for who does not follow", escalated(until(events.RungRetry)), []Rule{RuleEscalation}},
-		{"the escalation ends with others making room", escalated(until(events.RungShed)), []Rule{RuleEscalation}},
-		{"people are not called", escalated(func(step events.Rung, p events.Payload) bool {
-			_, alert := p.(*events.AlertRaised)
-			return step != events.RungPage || !alert
-		}), []Rule{RuleEscalation}},
-		{"outlets are not known", configured(func(c *events.SiteConfig) { c.Outlets = nil }), []Rule{RuleEscalation}},
-		{"an outlet is switched off in words only", says(func() func(*events.Event, decider.Output) (decider.Output, bool) {
-			return func(_ *events.Event, o decider.Output) (decider.Output, bool) {
-				_, outlet := o.Data.(*events.CommandOutlet)
-				return o, !outlet
-			}
-		}), []Rule{RuleEscalation}},
-		{"an outlet is switched on by itself", pure(rig{decider: impatient}), []Rule{RuleEscalation}},
-		{"no reduction is accounted for", says(func() func(*events.Event, decider.Output) (decider.Output, bool) {
-			return func(_ *events.Event, o decider.Output) (decider.Output, bool) {
-				_, account := o.Data.(*events.CurtailmentMetered)
-				return o, !account
-			}
-		}), []Rule{RuleEscalation}},
 		{"the lease is counted from receipt", panels(func(p *permit.Panel, _ string) panel { return &receipt{Panel: p} }), []Rule{RulePermit}},
 		{"leases never end", rig{maxLease: time.Hour, panel: func(p *permit.Panel, _ string) panel { return &endless{p} }}, []Rule{RulePermit}},
 		{"nobody looks when a lease ends", panels(func(p *permit.Panel, _ string) panel { return &sleepy{p} }), []Rule{RulePermit}},
@@ -357,7 +330,7 @@ func mutants() []mutant {
 		{"a ramp is obeyed after its time", panels(func(p *permit.Panel, _ string) panel { return &timeless{p} }), []Rule{RuleUp, RulePermit}},
 		{"a ramp for an earlier boot is obeyed", panels(func(p *permit.Panel, boot string) panel { return &anyBoot{p, boot} }), []Rule{RuleUp, RulePermit}},
 		{"a reduction waits for the next renewal", panels(func(p *permit.Panel, _ string) panel { return &waiting{Panel: p} }), []Rule{RuleDown}},
-	}
+	}...)
 }
 
 // said edits facts of one type, or drops them.
