@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 	"github.com/ballast-energy/ballast/workers/agent"
 	"github.com/ballast-energy/ballast/workers/modelled"
 )
@@ -96,7 +96,7 @@ func newFaultSite(t *testing.T, o faultOptions) *faultSite {
 		o.payload = 1 << 20
 	}
 	s := &faultSite{t: t, dir: t.TempDir(), lease: o.lease, window: o.window}
-	addr := freeAddress(t)
+	addr := bustest.FreeAddress(t)
 	s.url = "nats://" + addr
 	s.conf = filepath.Join(s.dir, "site.yaml")
 	text := fmt.Sprintf(faultConfig, filepath.Join(s.dir, "data"), addr, o.window, o.payload, o.lease)
@@ -248,20 +248,11 @@ func (s *faultSite) publish(ctx context.Context, e *events.Event) {
 	}
 }
 
-// publishAll stores events. Where a busy bus acknowledges nothing in time, it is
-// given them again under the same ids, as whoever publishes has to do.
 func (s *faultSite) publishAll(evs ...*events.Event) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	err := s.b.Publish(ctx, evs...)
-	for errors.Is(err, bus.ErrOutcomeUnknown) && ctx.Err() == nil {
-		s.t.Logf("publishing again: %v", err)
-		err = s.b.Publish(ctx, evs...)
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	bustest.Publish(ctx, s.t, s.b, evs...)
 }
 
 // machines are modelled machines behind one agent in the test, with a record

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 )
 
 // TestOutletIsSwitched: what a person asks for goes through the journal and
@@ -29,7 +30,7 @@ func TestOutletIsSwitched(t *testing.T) {
 	t.Cleanup(plug.Close)
 
 	s := &faultSite{t: t, dir: t.TempDir()}
-	addr := freeAddress(t)
+	addr := bustest.FreeAddress(t)
 	s.url, s.conf = "nats://"+addr, filepath.Join(s.dir, "site.yaml")
 	text := fmt.Sprintf(faultConfig, filepath.Join(s.dir, "data"), addr, 2*time.Minute, 1<<20, 10*time.Second) +
 		"    outlets:\n      - {id: rack-7-o3, controller: pdu-7, agent: farm, unit: farm-3}\n"

@@ -9,8 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 )
 
 // The real binary, built once for all tests of this package.
@@ -215,23 +215,6 @@ func jsonLines(t *testing.T, out string) []map[string]any {
 	return all
 }
 
-// freeAddress is a loopback address that nobody listens on now. Its port is
-// below those that systems give to whoever asks for any, so that nobody has it by
-// chance when the process under test takes it, or takes it again.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
-		if err != nil {
-			continue // taken
-		}
-		defer l.Close()
-		return l.Addr().String()
-	}
-	t.Fatal("a hundred ports between 10000 and 30000 were taken")
-	panic("unreachable")
-}
-
 // site is a running demo with its own place and port.
 type site struct {
 	t    *testing.T
@@ -244,7 +227,7 @@ type site struct {
 func startDemo(t *testing.T, args ...string) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir()}
-	addr := freeAddress(t)
+	addr := bustest.FreeAddress(t)
 	s.url = "nats://" + addr
 	t.Setenv("BALLAST_BUS_LISTEN", addr)
 	s.main = start(t, s.dir, append([]string{"up"}, args...)...)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 )
 
 // TestEventReport goes from a signal to the report of what came of it, over a
@@ -17,7 +19,7 @@ import (
 func TestEventReport(t *testing.T) {
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "site.yaml")
-	text := "bus:\n  listen: " + freeAddress(t) + "\n  data_dir: " + filepath.Join(dir, "data") + "\n" +
+	text := "bus:\n  listen: " + bustest.FreeAddress(t) + "\n  data_dir: " + filepath.Join(dir, "data") + "\n" +
 		strings.Replace(testSite, "interval: 1m, grace: 2s", "interval: 5s, grace: 1s", 1)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

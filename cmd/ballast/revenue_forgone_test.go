@@ -14,6 +14,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/ballast-energy/ballast/events"
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 )
 
 // forgoneLog is two sites and three intervals, one of them taken back.
@@ -110,7 +111,7 @@ func TestForgoneGroups(t *testing.T) {
 func TestForgoneUnderItsSignal(t *testing.T) {
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "site.yaml")
-	text := "bus:\n  listen: " + freeAddress(t) + "\n  data_dir: " + filepath.Join(dir, "data") + "\n" +
+	text := "bus:\n  listen: " + bustest.FreeAddress(t) + "\n  data_dir: " + filepath.Join(dir, "data") + "\n" +
 		strings.Replace(testSite, "interval: 1m, grace: 2s", "interval: 5s, grace: 1s", 1)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

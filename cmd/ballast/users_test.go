@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 )
 
 // testSite is a site that feeds machines within seconds of its first readings.
@@ -33,7 +35,7 @@ sites:
 func writeSite(t *testing.T, dir, bus string) string {
 	t.Helper()
 	name := filepath.Join(dir, "site.yaml")
-	text := "bus:\n  listen: " + freeAddress(t) + "\n  data_dir: " + filepath.Join(dir, "data") + "\n" + bus + testSite
+	text := "bus:\n  listen: " + bustest.FreeAddress(t) + "\n  data_dir: " + filepath.Join(dir, "data") + "\n" + bus + testSite
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +80,7 @@ func data(ev map[string]any) map[string]any {
 func TestSeparateProcesses(t *testing.T) {
 	dir := t.TempDir()
 	conf := writeSite(t, dir, "")
-	metrics := freeAddress(t)
+	metrics := bustest.FreeAddress(t)
 	serve := func(args ...string) *process {
 		p := start(t, dir, append([]string{"serve", "--config", conf}, args...)...)
 		p.waitLine("serving", patience)
@@ -124,7 +126,7 @@ func TestSeparateProcesses(t *testing.T) {
 func TestMetricsEndpoint(t *testing.T) {
 	dir := t.TempDir()
 	conf := writeSite(t, dir, "")
-	addr := freeAddress(t)
+	addr := bustest.FreeAddress(t)
 	p := start(t, dir, "serve", "--config", conf, "--role", "bus,dispatcher", "--metrics", addr)
 	p.waitLine("serving", patience)
 	resp, err := http.Get("http://" + addr + "/metrics")

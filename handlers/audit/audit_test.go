@@ -17,6 +17,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 	"github.com/ballast-energy/ballast/handlers/audit"
 	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/decider/decidertest"
@@ -83,19 +84,9 @@ func decide(t testing.TB, b *bus.Bus, version string, from, n int) {
 	until(t, func() bool { st := h.Standings()[0]; return st.Sequence >= last && st.Confirmed >= last })
 }
 
-// publish stores events. Where a busy server acknowledges nothing in time, it is
-// given them again under the same ids, as whoever publishes has to do.
 func publish(t testing.TB, b *bus.Bus, evs ...*events.Event) {
 	t.Helper()
-	ctx := testContext(t)
-	err := b.Publish(ctx, evs...)
-	for errors.Is(err, bus.ErrOutcomeUnknown) && ctx.Err() == nil {
-		t.Logf("publishing again: %v", err)
-		err = b.Publish(ctx, evs...)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	bustest.Publish(testContext(t), t, b, evs...)
 }
 
 func until(t testing.TB, f func() bool) {

@@ -4,7 +4,6 @@ package books
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 )
 
 func TestMain(m *testing.M) {
@@ -283,17 +283,7 @@ func run(t testing.TB, b *bus.Bus, s *Store, change ...func(*Config)) (stop func
 	return stop
 }
 
-// publish stores events. Where a busy server acknowledges nothing in time, it is
-// given them again under the same ids, as whoever publishes has to do.
 func publish(t testing.TB, b *bus.Bus, evs ...*events.Event) {
 	t.Helper()
-	ctx := testContext(t)
-	err := b.Publish(ctx, evs...)
-	for errors.Is(err, bus.ErrOutcomeUnknown) && ctx.Err() == nil {
-		t.Logf("publishing again: %v", err)
-		err = b.Publish(ctx, evs...)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	bustest.Publish(testContext(t), t, b, evs...)
 }

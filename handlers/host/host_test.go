@@ -4,7 +4,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/decider/decidertest"
 )
@@ -117,19 +117,9 @@ func start(t testing.TB, b *bus.Bus, name string, f Factory, change ...func(*Con
 	return r
 }
 
-// publish stores events. Where a busy server acknowledges nothing in time, it is
-// given them again under the same ids, as whoever publishes has to do.
 func publish(t testing.TB, b *bus.Bus, evs ...*events.Event) {
 	t.Helper()
-	ctx := testContext(t)
-	err := b.Publish(ctx, evs...)
-	for errors.Is(err, bus.ErrOutcomeUnknown) && ctx.Err() == nil {
-		t.Logf("publishing again: %v", err)
-		err = b.Publish(ctx, evs...)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	bustest.Publish(testContext(t), t, b, evs...)
 }
 
 // readings publishes n readings with the watts from, from+1, ….

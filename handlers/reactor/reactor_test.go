@@ -17,6 +17,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 	"github.com/ballast-energy/ballast/handlers/reactor"
 )
 
@@ -81,19 +82,9 @@ func run(t testing.TB, r *reactor.Reactor) (stop func()) {
 	return stop
 }
 
-// publish stores events. Where a busy server acknowledges nothing in time, it is
-// given them again under the same ids, as whoever publishes has to do.
 func publish(t testing.TB, b *bus.Bus, evs ...*events.Event) {
 	t.Helper()
-	ctx := testContext(t)
-	err := b.Publish(ctx, evs...)
-	for errors.Is(err, bus.ErrOutcomeUnknown) && ctx.Err() == nil {
-		t.Logf("publishing again: %v", err)
-		err = b.Publish(ctx, evs...)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	bustest.Publish(testContext(t), t, b, evs...)
 }
 
 func quote(h int64) *events.Event {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 	"github.com/ballast-energy/ballast/workers/agent"
 )
 
@@ -63,7 +64,7 @@ func BenchmarkBroadcast(b *testing.B) {
 }
 
 func broadcast(b *testing.B, agents, each int) {
-	listen := freePort(b)
+	listen := bustest.FreeAddress(b)
 	server := serve(b, b.TempDir(), listen)
 	d := newDispatcher(b, server)
 	var on atomic.Int64

@@ -6,38 +6,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"net"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 	"github.com/ballast-energy/ballast/workers/agent"
 )
-
-// freePort is one that nobody listens on just now, and none of those that the
-// system gives out by itself: such a one may be somebody else's before it is
-// listened on (again).
-func freePort(t testing.TB) string {
-	t.Helper()
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
-		if _, taken := ports.LoadOrStore(addr, true); taken {
-			continue
-		}
-		if l, err := net.Listen("tcp", addr); err == nil {
-			_ = l.Close()
-			return addr
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
-
-// ports given out by freePort.
-var ports sync.Map
 
 func serve(t testing.TB, dir, listen string) *bus.Bus {
 	t.Helper()
@@ -64,7 +40,7 @@ func join(t testing.TB, listen, name string) *bus.Bus {
 }
 
 func TestBusLossAndReturn(t *testing.T) {
-	dir, listen := t.TempDir(), freePort(t)
+	dir, listen := t.TempDir(), bustest.FreeAddress(t)
 	server := serve(t, dir, listen)
 	d := newDispatcher(t, server)
 	const n = 1000
@@ -167,7 +143,7 @@ func TestAnnouncesUntilTheBusIsSetUp(t *testing.T) {
 }
 
 func TestOutboxKeepsWhatTheBusDoesNotTake(t *testing.T) {
-	dir, listen := t.TempDir(), freePort(t)
+	dir, listen := t.TempDir(), bustest.FreeAddress(t)
 	server := serve(t, dir, listen)
 	client := join(t, listen, "rig")
 	o := agent.NewOutbox(client, 50, nil)

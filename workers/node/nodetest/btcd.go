@@ -5,15 +5,13 @@ package nodetest
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 	"github.com/ballast-energy/ballast/workers/node/rpc"
 )
 
@@ -52,7 +50,7 @@ func Start(t testing.TB) *BTCD {
 	b := &BTCD{t: t, dir: t.TempDir()}
 	var err error
 	for range 3 { // somebody else may take a port before btcd does
-		b.listen, b.rpc = freePort(t), freePort(t)
+		b.listen, b.rpc = bustest.FreeAddress(t), bustest.FreeAddress(t)
 		if b.client, err = rpc.NewClient(b.Endpoint()); err != nil {
 			t.Fatal(err)
 		}
@@ -83,28 +81,6 @@ func (b *BTCD) URL() string {
 
 // Client that calls the node.
 func (b *BTCD) Client() *rpc.Client { return b.client }
-
-// freePort is one that nobody listens on just now, and none of those that the
-// system gives out by itself: such a one may be somebody else's before it is
-// listened on (again).
-func freePort(t testing.TB) string {
-	t.Helper()
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
-		if _, taken := ports.LoadOrStore(addr, true); taken {
-			continue
-		}
-		if l, err := net.Listen("tcp", addr); err == nil {
-			_ = l.Close()
-			return addr
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
-
-// ports given out by freePort.
-var ports sync.Map
 
 // startTimeout is how long a node may take to answer.
 const startTimeout = 60 * time.Second

@@ -14,6 +14,7 @@ import (
 	"github.com/ballast-energy/ballast/cmd/ballast/internal/explain"
 	"github.com/ballast-energy/ballast/events"
 	"github.com/ballast-energy/ballast/events/bus"
+	"github.com/ballast-energy/ballast/events/bus/bustest"
 	"github.com/ballast-energy/ballast/handlers/decider"
 	"github.com/ballast-energy/ballast/handlers/dispatch"
 	"github.com/ballast-energy/ballast/handlers/host"
@@ -172,16 +173,7 @@ func (s *site) host() {
 
 func (s *site) publish(source string, p events.Payload) {
 	s.t.Helper()
-	// Where a busy server acknowledges nothing in time: again, under the same id.
-	ctx, e := testContext(s.t), events.New(s.id, source, p)
-	err := s.b.Publish(ctx, e)
-	for errors.Is(err, bus.ErrOutcomeUnknown) && ctx.Err() == nil {
-		s.t.Logf("publishing again: %v", err)
-		err = s.b.Publish(ctx, e)
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	bustest.Publish(testContext(s.t), s.t, s.b, events.New(s.id, source, p))
 }
 
 func (s *site) reading(meter string, watts int64) {
