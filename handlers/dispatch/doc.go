@@ -72,9 +72,7 @@
 // A command is received, applied, metered. Every reduction is held against the
 // mining meters nearest to its units until they show it (curtailment.metered).
 // What they still see after the time to fall is booked there, so that others
-// make room for it. A meter sees a fall before the unit says that it has fallen:
-// while that may be what it shows, nobody is taken to follow nor accused for it,
-// for a few seconds; the response counts from the reading that showed it first.
+// make room for it.
 //
 // # Grid programmes
 //

@@ -100,13 +100,6 @@ func (d *Dispatch) visitLadder(tick bool) {
 			continue
 		case !yes && u.overdue && d.now < x.Next:
 			continue // its outlet is off and it is silent: time will tell
-		case !yes && d.hides(u) != nil:
-			// Others say soon whether it was their fall that the meter saw.
-			if x.Rung == rungPage || d.now < x.Next+answerGrace {
-				continue
-			}
-			by = d.hides(u)
-			d.climb(u, d.rungAfter(u), by.missing, by)
 		case !yes:
 			d.followed(u)
 		case x.Rung < rungPage && (d.now >= x.Next || x.Rung == rungOutlet && d.outletFailed(u)):

@@ -70,8 +70,6 @@ type node struct {
 	// meters are while they are asked.
 	missing int64
 	watch   *witness
-	// unsaid is by how much units beneath it may have fallen before they say so.
-	unsaid int64
 	// work is what shares prove beneath its mining meters.
 	work account
 	// strange is since when its mining meters see more than losses beyond what

@@ -53,8 +53,6 @@ type proof struct {
 	at place
 	partState
 	touched bool // in the present fold
-	// counted is what of it stands in the sums of the nodes, see unsaid.
-	counted int64
 	h       uint64
 }
 
@@ -85,17 +83,13 @@ type partState struct {
 	Raised   int64 `json:"raised"`
 	// Due, elapsed ns.
 	Due int64 `json:"due"`
-	// Lapsed: what its units have not said by now is not waited for.
-	Lapsed bool `json:"lapsed,omitempty"`
 	// Members is the digest of the units in it.
 	Members uint64 `json:"members"`
-	// Response is when a reading began to show it, ns from Opened, −1 while none
-	// does; After is that reading.
-	Response int64 `json:"response"`
-	After    int64 `json:"after"`
 	// Once settled.
 	Settled   bool                  `json:"settled,omitempty"`
 	Outcome   events.MeteredOutcome `json:"outcome,omitempty"`
+	Response  int64                 `json:"response"` // ns, −1 for none
+	After     int64                 `json:"after"`
 	Shortfall int64                 `json:"shortfall"`
 }
 
@@ -133,7 +127,6 @@ func (p *proof) hash() uint64 {
 	g.int(p.After)
 	g.int(p.Shortfall)
 	g.bool(p.Rebased)
-	g.bool(p.Lapsed)
 	g.bool(p.Settled)
 	g.text(string(p.Outcome))
 	g.text(p.at.Meter)
@@ -145,7 +138,6 @@ func (d *Dispatch) touchPart(p *proof) {
 	h := p.hash()
 	d.entries += h - p.h
 	p.h = h
-	p.count(p.unsaid())
 }
 
 func (d *Dispatch) touchCurtailment(c *curtailment) {
@@ -178,36 +170,16 @@ func (p *proof) tolerance() int64 {
 	return max(p.Asked/20, min(noise(p.Before), p.Asked/2)) + max(-p.others(), 0)/50
 }
 
-// unsaid is by how much the units in p are still to fall by their own word, while
-// that may come.
-func (p *proof) unsaid() int64 {
-	if !p.open() || p.by == nil || p.of == nil || p.Lapsed {
-		return 0
-	}
-	return max(p.Asked-p.Passed-p.Raised+p.Suspects, 0)
-}
-
-// count keeps the sums of what is unsaid at the nodes above the units in p.
-func (p *proof) count(unsaid int64) {
-	if delta := unsaid - p.counted; delta != 0 {
-		p.counted = unsaid
-		for n := p.by.node; n != nil; n = n.up {
-			n.unsaid += delta
-		}
-	}
-}
-
-// shown reports whether a reading of the witness shows p besides a fall of others
-// by so much that they have not told of yet: it has come down to the target; or
-// its units say that they have fallen by all that was asked, and what all units
-// under it say accounts for what it reads. The latter forgives what a unit said to
-// draw before its meter saw it. What they have been raised by since need not have
-// fallen.
-func (p *proof) shown(now, others int64) bool {
-	if now <= max(p.target()-others, 0)+p.tolerance() {
+// shown reports whether a reading of the witness shows p: it has come down to
+// the target; or its units say that they have fallen by all that was asked, and
+// what all units under it say accounts for what it reads. The latter forgives
+// what a unit said to draw before its meter saw it. What they have been raised by
+// since need not have fallen.
+func (p *proof) shown(now int64) bool {
+	if now <= p.target()+p.tolerance() {
 		return true
 	}
-	said := p.by.seen() - others
+	said := p.by.seen()
 	return p.Raised-p.Suspects >= p.Asked-p.Passed && now <= said+noise(said)
 }
 
@@ -357,7 +329,7 @@ func (d *Dispatch) begin(p *proof) {
 		p.Seen = w.seen()
 	}
 	first := p.h == 0
-	p.Asked, p.Lapsed = scaled(p.Raw, p.Before, p.Seen), false
+	p.Asked = scaled(p.Raw, p.Before, p.Seen)
 	d.touchPart(p)
 	if first && p.Asked <= noise(p.Before) {
 		d.blind(p)
@@ -395,24 +367,10 @@ func (d *Dispatch) overrun(p *proof) int64 {
 		return 0
 	}
 	now, ok := p.by.read(d)
-	if ok && !p.shown(now, 0) {
+	if ok && !p.shown(now) {
 		return max(now-p.target()-p.by.admitted(), 0)
 	}
 	return 0
-}
-
-// hides is the witness whose sight of what u draws too much may be hidden by a
-// fall of others that they have not told of yet, nil for none.
-func (d *Dispatch) hides(u *unit) *witness {
-	for _, p := range [...]*proof{u.part, u.answers} {
-		if !p.open() || p.by == nil || d.now <= p.Due {
-			continue
-		}
-		if now, ok := p.by.read(d); ok && p.shown(now, 0) && !p.shown(now, p.by.unsaid()-p.counted) {
-			return p.by
-		}
-	}
-	return nil
 }
 
 // blind takes from p its witness, which cannot tell so little from noise: only
@@ -420,7 +378,6 @@ func (d *Dispatch) hides(u *unit) *witness {
 func (d *Dispatch) blind(p *proof) {
 	w := p.by
 	w.parts = slices.DeleteFunc(w.parts, func(o *proof) bool { return o == p })
-	p.count(0)
 	p.by, p.at, p.Asked = nil, place{}, p.Raw
 	d.touchPart(p)
 	if w.idle() {

@@ -122,7 +122,6 @@ func (d *Dispatch) restoreParts(v *verification) map[uint64]*proof {
 			open[p.seq] = p
 			if p.by != nil {
 				p.by.parts = append(p.by.parts, p)
-				d.touchPart(p)
 			}
 		}
 		d.touchCurtailment(&c)
@@ -177,14 +176,8 @@ func (d *Dispatch) rewatch(said []int64) {
 			n.watch = nil
 		}
 	}
-	for _, n := range d.nodes {
-		n.unsaid = 0
-	}
 	var gone []*witness
 	for i, w := range d.watches {
-		for _, p := range w.parts {
-			p.counted = 0 // in a tree that is no more
-		}
 		switch {
 		case w.meter != nil:
 			m := d.site.byID[w.meter.cfg.Meter]

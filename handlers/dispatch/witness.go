@@ -145,22 +145,9 @@ func (d *Dispatch) hear(m *meter) {
 	}
 }
 
-// unsaid is by how much units under w may have fallen before they say so,
-// whoever else sees them.
-func (w *witness) unsaid() (sum int64) {
-	if w.meter == nil {
-		return w.node.unsaid
-	}
-	for _, p := range w.parts {
-		sum += p.counted
-	}
-	return sum
-}
-
-// compare holds a reading of w against what it should show. A meter sees a fall
-// before the unit says that it has fallen: as long as what it shows may be the
-// fall of others nothing is concluded from it, neither for p nor against it.
+// compare holds a reading of w against what it should show.
 func (d *Dispatch) compare(w *witness, now int64) {
+	var shown []*proof
 	for _, p := range w.parts {
 		if !p.Rebased {
 			p.Rebased = true
@@ -170,67 +157,38 @@ func (d *Dispatch) compare(w *witness, now int64) {
 			}
 			d.touchPart(p)
 		}
-	}
-	var shown []*proof
-	unsaid, alone := w.unsaid(), len(d.watches) == 1 && len(w.parts) == 1 && w.owed == nil
-	for _, p := range w.parts {
-		switch {
-		case !p.shown(now, 0):
-			if p.Response >= 0 {
-				p.Response = -1
-				d.touchPart(p)
-			}
-			continue
-		case p.Response < 0:
-			p.After, p.Response = now, d.now-p.of.Opened
-			d.touchPart(p)
-		}
-		// Its fall, too, is remembered until it is told of, if it may hide another.
-		if p.shown(now, unsaid-p.counted) && (alone || p.counted <= p.tolerance()) {
+		if p.shown(now) {
 			shown = append(shown, p)
 		}
 	}
 	for _, p := range shown {
-		d.conclude(p)
+		p.After, p.Response = now, d.now-p.of.Opened
+		if d.now <= p.Due {
+			d.settlePart(p, events.OutcomeMet)
+		} else {
+			d.settlePart(p, events.OutcomeLate)
+		}
 	}
 	if len(shown) > 0 && len(d.answering) > 0 {
 		d.acquitShown(shown)
 	}
-	if q := w.owed; q != nil && q.shown(now, w.unsaid()) {
+	if q := w.owed; q != nil && q.shown(now) {
 		d.absolve(w)
 	}
 	d.blame(w, now)
 }
 
-// conclude settles p, which has been shown since its response.
-func (d *Dispatch) conclude(p *proof) {
-	if p.of.Opened+p.Response <= p.Due {
-		d.settlePart(p, events.OutcomeMet)
-	} else {
-		d.settlePart(p, events.OutcomeLate)
-	}
-}
-
-// blame works out what of a reading should have ended by now. What was missing
-// before stays so as long as only a fall of others may have hidden it.
+// blame works out what of a reading should have ended by now.
 func (d *Dispatch) blame(w *witness, now int64) {
-	missing, hidden, unsaid := int64(0), int64(0), w.unsaid()
-	weigh := func(p *proof, others int64) {
-		if !p.shown(now, 0) {
-			missing = max(missing, now-p.target())
-		} else if !p.shown(now, others) {
-			hidden = max(hidden, now-max(p.target()-others, 0))
-		}
-	}
+	missing := int64(0)
 	for _, p := range w.parts {
-		if d.now > p.Due {
-			weigh(p, unsaid-p.counted)
+		if d.now > p.Due && !p.shown(now) {
+			missing = max(missing, now-p.target())
 		}
 	}
-	if w.owed != nil {
-		weigh(w.owed, unsaid)
+	if q := w.owed; q != nil && !q.shown(now) {
+		missing = max(missing, now-q.target())
 	}
-	missing = max(missing, min(hidden, w.missing))
 	if missing == w.missing || w.idle() {
 		return
 	}
@@ -273,20 +231,12 @@ func (d *Dispatch) visitParts() {
 		}
 		for k := 0; k < len(w.parts); k++ {
 			p := w.parts[k]
-			if !p.Lapsed && d.now > p.Due+answerGrace {
-				p.Lapsed = true
-				d.touchPart(p)
-			}
 			if d.now < p.Due+giveUp {
 				continue
 			}
-			switch {
-			case !ok:
-				p.Response = -1
+			if !ok {
 				d.settlePart(p, events.OutcomeUnmetered)
-			case p.Response >= 0:
-				d.conclude(p)
-			default:
+			} else {
 				p.After = now
 				p.Shortfall = max(now-p.target(), 0)
 				d.owe(p)

@@ -51,9 +51,11 @@
 // acknowledges its orders and hashes on, and nothing else is wrong. It has to be
 // asked again, others have to make room, and its outlet has to be cut or people be
 // called, each within the times that dispatch declares. A meter falls a moment
-// before the unit says so that has fallen; where one that draws on is taken to
-// follow for that, once at most, it has to be found out anew. In all stories each
-// step has to follow the one before, and to be done where it is told.
+// before the unit says so that has fallen; where its fall thus counts for the one
+// that draws on, what is drawn has to be found out as draw that nobody admits, if
+// need be against another unit beneath those meters; of that only units are accused
+// that may draw nothing. In all stories each step has
+// to follow the one before, and to be done where it is told.
 //
 // Half of these acts have outlets before the units, some with controllers that lose
 // commands, fail, or say that they switched and did not. A unit without power

@@ -18,9 +18,8 @@ type climbing struct {
 	next int64
 }
 
-// stepSlack is how much later than announced a step may be taken: with a tick, and
-// after others have had the time to say whether what the meter saw was their fall.
-const stepSlack = 3*time.Second + answerTime
+// stepSlack is how much later than announced a step may be taken: with a tick.
+const stepSlack = 3 * time.Second
 
 // ladder holds the steps of the escalation that a fold took against the rules:
 // one after the other, none before its time, each with what belongs to it.

@@ -3,6 +3,7 @@
 package simulate
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -18,16 +19,19 @@ const (
 	// retryTime, shedTime and outletTime are how long each step has to show at the
 	// meter before the next one is taken.
 	retryTime, shedTime, outletTime = 5 * time.Second, 5 * time.Second, 10 * time.Second
+	// strangeTime is how long draw that no unit admits must be seen before anybody
+	// is accused of it.
+	strangeTime = 10 * time.Second
 	// ladderSlack: ticks come a second apart, readings up to two, both travel.
 	ladderSlack = 4 * time.Second
 	// busyFor is how far back the most mining beneath a meter counts: what a meter
 	// must show is measured by what it read when the unit was lowered.
 	busyFor = time.Minute
-	// mostAcquitted is how often a unit that draws on may be taken to follow. Of ten
-	// thousand stories a few show it once: the meter was not believed for a moment,
-	// or several units fell in turn beneath meters within meters. It must be found
-	// out anew.
-	mostAcquitted = 1
+	// mostAcquitted is how often a unit that draws on may be taken to follow. A
+	// meter falls a moment before the unit says so that has fallen: in that moment
+	// its fall counts for another one that was asked, and who draws on is found
+	// out only because nobody admits what the meter sees.
+	mostAcquitted = 2
 )
 
 // pageAlert is how the alert begins that calls people to a unit.
@@ -100,26 +104,47 @@ func (o *oracle) climbed(u *unit, n *place, lasts time.Duration) {
 			u.id, u.draw, lasts, u.order, what, d.rung, n.id)
 	}
 	due := o.slowest + n.slowest + answerTime + ladderSlack
+	rung, paged, mistaken := d.rung, d.paged, d.acquitted > 0 || n.met > d.since
+	if mistaken {
+		if u.order > 0 {
+			return // nobody is accused of draw who may draw something
+		}
+		due += o.slowest + answerTime + strangeTime // others that fall in two steps may hide it
+		rung, paged = o.accused(n, rung, paged)
+	}
 	switch {
 	case d.acquitted > mostAcquitted:
-		lacks("it is taken to follow again")
-	case lasts >= due && d.rung == "":
+		lacks("it is taken to follow again and again")
+	case lasts >= due && rung == "":
 		lacks("nobody acts on it")
-	case lasts >= due+retryTime && d.rung == events.RungRetry:
+	case lasts >= due+retryTime && rung == events.RungRetry:
 		lacks("others do not make room for it")
 	case d.retried > d.since && now > d.retried+retryTime && d.asked < d.retried-time.Second:
 		lacks("it has not been asked again")
-	case lasts >= due+retryTime+shedTime && d.rung == events.RungShed:
+	case lasts >= due+retryTime+shedTime && rung == events.RungShed:
 		lacks("neither its outlet is cut nor are people called")
-	case lasts >= due+retryTime+shedTime+outletTime && d.rung == events.RungOutlet:
+	case lasts >= due+retryTime+shedTime+outletTime && rung == events.RungOutlet:
 		lacks("people are not called although cutting its outlet has not helped")
-	case lasts >= due+retryTime+shedTime && u.plug != nil && u.plugged.sound():
+	case lasts >= due+retryTime+shedTime && !mistaken && u.plug != nil && u.plugged.sound():
 		lacks("its outlet is on")
-	case d.rung == events.RungPage && !d.paged:
+	case rung == events.RungPage && !paged:
 		lacks("the alert for people is missing")
-	case lasts >= due+retryTime+shedTime+outletTime && n.told < d.since:
+	case lasts >= due+retryTime+shedTime+outletTime && n.told < d.since && !mistaken:
 		lacks("no account of a reduction says that it was not met")
 	}
+}
+
+// accused is how far the escalation has come against anybody beneath the meters
+// of n: once the fall of another one has counted for a unit, nobody can tell which
+// of them draws on.
+func (o *oracle) accused(n *place, rung events.Rung, paged bool) (events.Rung, bool) {
+	steps := []events.Rung{"", events.RungRetry, events.RungShed, events.RungOutlet, events.RungPage}
+	for _, u := range o.w.plant.units {
+		if d := &u.defies; u.witness() == n && slices.Index(steps, d.rung) > slices.Index(steps, rung) {
+			rung, paged = d.rung, d.paged
+		}
+	}
+	return rung, paged
 }
 
 // recorded books what the record says of units that do not follow.
@@ -197,7 +222,13 @@ func (o *oracle) told(m *stored) {
 		for i := range p.Witnesses {
 			w := &p.Witnesses[i]
 			n := o.w.plant.byNode[w.Node]
-			if n != nil && w.Outcome != events.OutcomeMet {
+			switch {
+			case n == nil:
+			case w.Outcome == events.OutcomeMet:
+				n.met = o.w.now
+			case w.Outcome == events.OutcomeLate:
+				n.met, n.told = o.w.now, o.w.now
+			default:
 				n.told = o.w.now
 			}
 		}

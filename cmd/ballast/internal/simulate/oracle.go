@@ -98,9 +98,9 @@ type watch struct {
 	past     []flowed
 	// Where mining meters hang: the most mining of the last minute, the longest
 	// period of those meters, and when the record last said of a reduction that
-	// they did not show it in time.
-	busy          roof
-	slowest, told time.Duration
+	// they showed it, and that they missed it.
+	busy               roof
+	slowest, met, told time.Duration
 }
 
 // Response times declared, beyond the fall time of the slowest unit.
