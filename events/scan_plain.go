@@ -8,27 +8,39 @@ import (
 	"unicode/utf8"
 )
 
-// plain reads a string that stands for itself, ASCII without escapes, if it
-// begins right here: nearly every string of the journal, eight bytes at a time.
-// False means that nothing was read and the general reader decides.
+// plain reads a string that stands for itself if it begins right here: nearly
+// every string of the journal. False means that nothing was read and the general
+// reader decides.
 func (s *scanner) plain() ([]byte, bool) {
-	data, start := s.data, s.pos+1
-	if s.err != nil || start > len(data) || data[start-1] != '"' {
+	start := s.pos + 1
+	if s.err != nil || start > len(s.data) || s.data[s.pos] != '"' {
 		return nil, false
 	}
-	for i := start; i+8 <= len(data); i += 8 {
-		m := marks(binary.LittleEndian.Uint64(data[i:]))
+	n := PlainLength(s.data[start:])
+	if n < 0 {
+		return nil, false
+	}
+	s.pos = start + n + 1
+	return s.data[start : start+n], true
+}
+
+// PlainLength is how many bytes of b stand before its first quotation mark, if
+// all of them stand for themselves in a JSON string (RFC 8259, section 7): ASCII
+// without escapes and control characters. It looks at eight bytes at a time; −1
+// says that b is not such a string, or ends too soon to tell. It may be called
+// concurrently.
+func PlainLength(b []byte) int {
+	for i := 0; i+8 <= len(b); i += 8 {
+		m := marks(binary.LittleEndian.Uint64(b[i:]))
 		if m == 0 {
 			continue
 		}
-		i += bits.TrailingZeros64(m) / 8
-		if data[i] != '"' {
-			return nil, false
+		if i += bits.TrailingZeros64(m) / 8; b[i] == '"' {
+			return i
 		}
-		s.pos = i + 1
-		return data[start:i], true
+		break
 	}
-	return nil, false // too near the end of the data for eight at a time
+	return -1
 }
 
 // marks sets the highest bit of the lowest byte of w that ends a plain string

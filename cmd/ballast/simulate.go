@@ -54,9 +54,10 @@ jump, machines that do not obey, two versions at once.
 After every step no unit may draw power without a live permit, no limit of any
 node may be exceeded because of mining beyond the response time, no reduction
 may wait, and a unit that draws on must be asked again, have others make room for
-it, and lose its outlet or have people called, each in time. At the end energy and money must balance, no unit may be off for which
-there is room, and a replay of the journal must give the same commands, byte for
-byte. The summary counts what the faults did.
+it, and lose its outlet or have people called, each in time. At the end energy and
+money must balance, no unit may be off for which there is room, and a replay of
+the journal must give the same commands, byte for byte. The summary counts what
+the faults did.
 
 A failing seed is made as small as possible and printed as a scenario file. It
 needs no bus and writes nothing but what --write names.

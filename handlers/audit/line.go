@@ -5,11 +5,9 @@ package audit
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
-	"math/bits"
 	"slices"
 	"strconv"
 	"time"
@@ -217,26 +215,14 @@ func (s *cursor) has(lead string) bool {
 
 func (s *cursor) take(lead string) { s.ok = s.has(lead) }
 
-// text up to the closing quote; an escape is left to the library. Eight bytes
-// at a time, as long as they are ASCII.
+// text up to the closing quote; an escape is left to the library.
 func (s *cursor) text() []byte {
 	if !s.ok {
 		return nil
 	}
-	const ones, tops = 0x0101010101010101, utf8.RuneSelf * 0x0101010101010101
-	for i := 0; i+8 <= len(s.b); i += 8 {
-		w := binary.LittleEndian.Uint64(s.b[i:])
-		quote, slash := w^'"'*ones, w^'\\'*ones
-		// Of the bytes marked the lowest is one: a carry runs upwards only.
-		m := ((quote-ones)&^quote | (slash-ones)&^slash | w) & tops
-		if m == 0 {
-			continue
-		}
-		if i += bits.TrailingZeros64(m) / 8; s.b[i] != '"' {
-			break
-		}
-		t := s.b[:i]
-		s.b = s.b[i+1:]
+	if n := events.PlainLength(s.b); n >= 0 {
+		t := s.b[:n]
+		s.b = s.b[n+1:]
 		return t
 	}
 	end := bytes.IndexByte(s.b, '"')

@@ -54,8 +54,8 @@
 // before the unit says so that has fallen; where its fall thus counts for the one
 // that draws on, what is drawn has to be found out as draw that nobody admits, if
 // need be against another unit beneath those meters; of that only units are accused
-// that may draw nothing. In all stories each step has
-// to follow the one before, and to be done where it is told.
+// that may draw nothing. In all stories each step has to follow the one before, and
+// to be done where it is told.
 //
 // Half of these acts have outlets before the units, some with controllers that lose
 // commands, fail, or say that they switched and did not. A unit without power

@@ -4,6 +4,7 @@ package simulate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -255,10 +256,5 @@ func writeOutlets(b *strings.Builder, c *events.SiteConfig) {
 
 // controls reports whether somebody of that name switches outlets.
 func (s *Story) controls(name string) bool {
-	for i := range s.Config.Outlets {
-		if s.Config.Outlets[i].Controller == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.Config.Outlets, func(o events.OutletConfig) bool { return o.Controller == name })
 }
